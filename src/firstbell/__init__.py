@@ -1,0 +1,1 @@
+"""Firstbell: the working desk of a school attendance officer. Start at docs/architecture.md."""

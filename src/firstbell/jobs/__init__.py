@@ -1,0 +1,5 @@
+"""Background work as rows: a job is leased, done, and its lease given back; a crash loses nothing.
+
+`queue.enqueue` puts a job in the same transaction as the deed that needs it. `worker.Worker` leases and runs jobs,
+inside `firstbell serve` or as `firstbell worker`. What a kind of job does is registered by the room that owns it.
+"""

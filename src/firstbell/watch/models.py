@@ -1,0 +1,132 @@
+"""Alerts the nightly pass and live marks raise, and the verdicts people give on them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from firstbell.access.scoped import ScopedManager
+from firstbell.register.models import Calendar, Enrolment, School, Section, Student
+
+
+class Kind(models.TextChoices):
+    """What kind of trouble an alert names. Its sentence, bar and clock are in watch.kinds."""
+
+    UNEXPLAINED_TODAY = "unexplained_today", _("not here today, no reason yet")
+    NOT_IN_CLASS = "not_in_class", _("on site but not in class")
+    ROLL_NOT_TAKEN = "roll_not_taken", _("register not taken")
+    BREAK = "break", _("a break from their own pattern")
+    STREAK = "streak", _("days away in a row")
+    WEEKDAY = "weekday", _("a weekday pattern")
+    LATENESS = "lateness", _("coming late more often")
+    UNEXPLAINED = "unexplained", _("absences nobody has explained")
+    NOT_SEEN = "not_seen", _("not seen for a while")
+    HIGH_ABSENCE = "high_absence", _("high absence, nobody has acted")
+    SCHOOL_DAY = "school_day", _("many away at once: the school's own item")
+
+
+class Clock(models.TextChoices):
+    TODAY = "today", _("today")
+    PATTERN = "pattern", _("pattern")
+
+
+class Alert(models.Model):
+    """One reason for a person to look. It ends in a verdict, in its own expiry, or withdrawn because its ground is gone."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open")
+        ANSWERED = "answered", _("answered")
+        WITHDRAWN = "withdrawn", _("withdrawn: its ground is gone")
+        EXPIRED = "expired", _("expired")
+
+    kind = models.CharField(max_length=20, choices=Kind)
+    clock = models.CharField(max_length=10, choices=Clock)
+    school = models.ForeignKey(School, models.CASCADE, related_name="alerts")
+    calendar = models.ForeignKey(Calendar, models.CASCADE, related_name="+")
+    #: empty for what belongs to the school itself (a roll not taken, a day many were away)
+    student = models.ForeignKey(Student, models.CASCADE, null=True, related_name="alerts")
+    enrolment = models.ForeignKey(Enrolment, models.CASCADE, null=True, related_name="+")
+    section = models.ForeignKey(Section, models.CASCADE, null=True, related_name="+")
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    #: what there is now, how many there could have been, and the usual: the figures in the sentence, exact
+    count = models.IntegerField()
+    of = models.IntegerField()
+    usual_count = models.IntegerField(default=0)
+    usual_of = models.IntegerField(default=0)
+    #: Monday is 1; 0 where the kind is not about a weekday
+    weekday = models.PositiveSmallIntegerField(default=0)
+    #: session of the day, counted from 0, where the kind is about one
+    session = models.PositiveSmallIntegerField(null=True)
+    #: "2026-11-02U 2026-11-04N": the days behind it with their letters as known then
+    days = models.TextField(blank=True)
+    #: how bad, in the kind's own unit; only to say whether an answered alert got worse, and to order the list
+    measure = models.IntegerField()
+    opened_at = models.DateTimeField()
+    as_of = models.DateField()
+    #: which knowledge it used: marks recorded through this second
+    known_through = models.DateTimeField()
+    expires_on = models.DateField()
+    closed_at = models.DateTimeField(null=True)
+    #: why it was withdrawn, in words
+    closing = models.CharField(max_length=200, blank=True)
+    version = models.PositiveIntegerField(default=0)
+
+    objects = ScopedManager(student_path="student")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["school", "state", "clock"], name="alert_list"),
+            models.Index(fields=["student", "state"], name="alert_student"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["student", "kind", "school"],
+                condition=models.Q(state="open", student__isnull=False),
+                name="one_open_alert_a_kind",
+            ),
+        ]
+
+
+class Verdict(models.Model):
+    """What a person decided about an alert, and why. Never changed: a second thought is a second verdict."""
+
+    class Decision(models.TextChoices):
+        ACT = "act", _("act")
+        WATCH = "watch", _("watch until")
+        NO_CONCERN = "no_concern", _("not a concern")
+        WRONG_DATA = "wrong_data", _("the data is wrong")
+
+    alert = models.ForeignKey(Alert, models.PROTECT, related_name="verdicts")
+    student = models.ForeignKey(Student, models.PROTECT, null=True, related_name="verdicts")
+    decision = models.CharField(max_length=12, choices=Decision)
+    reason = models.TextField()
+    watch_until = models.DateField(null=True)
+    #: the alert's measure when it was answered: it comes back only if it gets worse than this
+    measure = models.IntegerField()
+    given_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="verdicts")
+    given_at = models.DateTimeField()
+    undone_at = models.DateTimeField(null=True)
+
+    objects = ScopedManager(student_path="student")
+
+    class Meta:
+        indexes = [models.Index(fields=["student", "given_at"], name="verdict_student")]
+
+
+class Pass(models.Model):
+    """One run of the nightly pass: over what, known through when, how long."""
+
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    as_of = models.DateField()
+    students = models.IntegerField(default=0)
+    opened = models.IntegerField(default=0)
+    withdrawn = models.IntegerField(default=0)
+
+
+class SchoolChange(models.Model):
+    """A counter a school's pages watch: it goes up when a mark, a roll or an alert of that school changes."""
+
+    school = models.OneToOneField(School, models.CASCADE, primary_key=True)
+    number = models.BigIntegerField(default=0)
