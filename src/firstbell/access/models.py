@@ -22,6 +22,8 @@ class User(AbstractUser):
     username = None
     email = models.EmailField(_("email address"), unique=True)
     language = models.CharField(max_length=10, default="en")
+    #: minutes this person has for the morning list; what falls below that line is shown below it
+    daily_minutes = models.PositiveSmallIntegerField(default=60)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

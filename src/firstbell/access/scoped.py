@@ -21,17 +21,19 @@ class ScopedManager(models.Manager[Any]):
                      MarkEvent.objects.system("nightly pass")      # the program itself, never a page
                      student.enrolments.all()                      # you already hold the student
     Instead of:      MarkEvent.objects.all(), .filter(…), .get(…)  # raises UnscopedQuery
+                     school.enrolments.all()                       # so does this: a school is not a reader
 
     `student_path` is the lookup from the model to its student ("" for Student itself).
     """
 
-    def __init__(self, student_path: str) -> None:
+    def __init__(self, student_path: str = "") -> None:
         super().__init__()
         self.student_path = student_path
 
     def get_queryset(self) -> models.QuerySet[Any]:
-        if getattr(self, "instance", None) is not None:  # reached through an object somebody was already given
-            return super().get_queryset()
+        holder = getattr(self, "instance", None)
+        if holder is not None and isinstance(type(holder)._default_manager, ScopedManager):
+            return super().get_queryset()  # reached through a student's own object, which somebody was given
         raise UnscopedQuery(
             f"{self.model.__name__} was queried without a reader. Use .for_user(user), or .system(why) in code that "
             "answers to nobody."

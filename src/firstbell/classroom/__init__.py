@@ -1,0 +1,1 @@
+"""The teacher's page: the roll, on a phone, in a minute."""

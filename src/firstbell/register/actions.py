@@ -1,0 +1,123 @@
+"""The deeds that write the register. Each is one transaction, and returns what happened."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from django.db import transaction
+
+from firstbell.access import audit
+from firstbell.access.models import User
+from firstbell.register import rows
+from firstbell.register.marks import Mark
+from firstbell.register.models import Calendar, CalendarDay, DayType, MarkEvent, Meaning, RollState, Section, SectionEnrolment
+
+DESK = "firstbell"
+
+
+@dataclass(frozen=True, slots=True)
+class NewMark:
+    """Somebody's word about one square."""
+
+    student_id: int
+    date: date
+    session: int
+    meaning_id: int
+    recorded_at: int
+    recorded_by: str = ""
+    minutes: int | None = None
+    reason: str = ""
+    basis: str = MarkEvent.Basis.STATED
+
+
+def fingerprint(word: NewMark, source_code: str) -> int:
+    """63 bits over all a source says of a square, so that the same word twice is one event."""
+    text = "\x1f".join(
+        (
+            word.date.isoformat(), str(word.session), source_code, str(word.meaning_id), str(word.minutes),
+            word.reason, str(word.recorded_at), word.recorded_by,
+        )
+    )  # fmt: skip
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def meaning_of(mark: Mark, source_name: str, source_code: str) -> Meaning:
+    """The kept meaning of a source's code, made the first time it is met."""
+    found, _new = Meaning.objects.get_or_create(
+        source_name=source_name, source_code=source_code, presence=mark.presence.value,
+        legal_status=mark.legal_status.value, part=mark.part.value, expected=mark.expected.value, reason=mark.reason,
+        disciplinary=mark.disciplinary.value, location=mark.location.value, defaults={"letter": mark.letter},
+    )  # fmt: skip
+    return found
+
+
+@transaction.atomic
+def record_marks(calendar: Calendar, words: Iterable[NewMark], *, by: User | str, delivery_id: int | None = None) -> int:
+    """Append marks and rewrite the rows they touch. A word already on record changes nothing. Returns how many are new."""
+    meanings = {m.pk: m for m in Meaning.objects.all()}
+    words = list(words)
+    events = [
+        MarkEvent(
+            calendar=calendar, student_id=w.student_id, date=w.date, session=w.session, meaning_id=w.meaning_id,
+            minutes=w.minutes, reason=w.reason, recorded_at=w.recorded_at, recorded_by=w.recorded_by, basis=w.basis,
+            delivery_id=delivery_id, fingerprint=fingerprint(w, meanings[w.meaning_id].source_code),
+        )
+        for w in words
+    ]  # fmt: skip
+    mine = MarkEvent.objects.system("counting what is new").filter(calendar=calendar)
+    students = sorted({w.student_id for w in words})
+    before = mine.filter(student_id__in=students).count()
+    MarkEvent.objects.system("marks are recorded").bulk_create(events, ignore_conflicts=True, batch_size=2000)
+    new = mine.filter(student_id__in=students).count() - before
+    if new:
+        rows.refold(calendar, students)
+        audit.record_many(
+            by, "marked", [(f"student:{w.student_id}", f"{w.date} {meanings[w.meaning_id].letter}") for w in words]
+        )
+    return new
+
+
+@transaction.atomic
+def take_roll(
+    section: Section, day: date, session: int, *, exceptions: Sequence[NewMark], present: Sequence[NewMark],
+    recorded_at: int, by: User, key: str,
+) -> bool:  # fmt: skip
+    """A teacher's roll: the fact that it was taken, and a mark for everybody who is not simply present.
+
+    `present` are words for students who had another mark and are here after all. False when this submit (`key`) was
+    already taken: nothing happens twice.
+    """
+    _state, new = RollState.objects.get_or_create(
+        key=key,
+        defaults={
+            "calendar": section.calendar, "section": section, "date": day, "session": session, "taken": True,
+            "recorded_at": recorded_at, "recorded_by": audit.actor_name(by),
+        },
+    )  # fmt: skip
+    if not new:
+        return False
+    record_marks(section.calendar, [*exceptions, *present], by=by)
+    members = (
+        SectionEnrolment.objects.system("the roll of the whole class").filter(section=section)
+        .values_list("student_id", flat=True)
+    )  # fmt: skip
+    rows.refold(section.calendar, sorted(set(members)))
+    audit.record(by, "took_roll", f"section:{section.pk}", f"{day} session {session}")
+    return True
+
+
+@transaction.atomic
+def change_day(calendar: Calendar, day: date, day_type: DayType, *, by: User | str, note: str = "") -> int:
+    """A closure or a make-up day, also after the fact: the day's columns come or go and every row is folded anew.
+
+    Marks on a closed day stay on record as events; should the day be a school day again, they stand in its squares
+    again. Returns how many rows changed.
+    """
+    CalendarDay.objects.update_or_create(
+        calendar=calendar, date=day, defaults={"day_type": day_type, "note": note}
+    )
+    audit.record(by, "changed_calendar", f"calendar:{calendar.pk}", f"{day} {day_type}")
+    return rows.refold(calendar)

@@ -1,0 +1,349 @@
+"""Register rows: reading grids, refolding rows, rebuilding what was known on a past day."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+
+from firstbell import clock
+from firstbell.register.fold import Events, Rolls, Span, fold
+from firstbell.register.grid import MINUTES_WIDTH, Grid, decode_minutes
+from firstbell.register.models import (
+    SCHOOL_DAY_TYPES,
+    Calendar,
+    CalendarDay,
+    Enrolment,
+    MarkEvent,
+    Meaning,
+    RegisterRow,
+    RollState,
+    School,
+    Section,
+    SectionEnrolment,
+    Student,
+)
+
+WHY = "the register folds its own rows"
+_CHUNK = 500  # identifiers in one IN list
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A calendar's school days in order, and where a date's squares begin."""
+
+    calendar: Calendar
+    dates: tuple[date, ...]
+    index: dict[date, int]
+
+    def span(self, starts: date, ends: date | None) -> Span:
+        first = int(np.searchsorted(self._array, np.datetime64(starts)))
+        stop = len(self.dates) if ends is None else int(np.searchsorted(self._array, np.datetime64(ends), side="right"))
+        return Span(first, max(first, stop))
+
+    @property
+    def _array(self) -> NDArray[np.datetime64]:
+        return np.array(self.dates, dtype="datetime64[D]")
+
+    def through(self, day: date) -> int:
+        """How many school days lie on or before `day`."""
+        return int(np.searchsorted(self._array, np.datetime64(day), side="right"))
+
+
+def columns(calendar: Calendar) -> Column:
+    dates = tuple(
+        CalendarDay.objects.filter(calendar=calendar, day_type__in=SCHOOL_DAY_TYPES)
+        .order_by("date")
+        .values_list("date", flat=True)
+    )
+    return Column(calendar, dates, {d: i for i, d in enumerate(dates)})
+
+
+@dataclass(frozen=True, slots=True)
+class RowSpan:
+    """What a register row is made for: an enrolment's stay within one calendar."""
+
+    enrolment_id: int
+    student_id: int
+    span: Span
+
+
+def row_spans(column: Column, student_ids: Sequence[int] | None = None) -> list[RowSpan]:
+    """The rows a calendar has: one an enrolment with at least one of its school days, in order of student."""
+    if not column.dates:
+        return []
+    enrolments = Enrolment.objects.system(WHY).filter(school_id=column.calendar.school_id, starts__lte=column.dates[-1])
+    rows: list[RowSpan] = []
+    for ids in _in_chunks(student_ids):
+        chosen = enrolments if ids is None else enrolments.filter(student_id__in=ids)
+        for pk, student_id, starts, ends in chosen.order_by("student_id", "starts").values_list(
+            "pk", "student_id", "starts", "ends"
+        ):
+            span = column.span(starts, ends)
+            if span.stop > span.first:
+                rows.append(RowSpan(pk, student_id, span))
+    return rows
+
+
+def _in_chunks(ids: Sequence[int] | None) -> Iterator[Sequence[int] | None]:
+    if ids is None:
+        yield None
+        return
+    for start in range(0, len(ids), _CHUNK):
+        yield ids[start : start + _CHUNK]
+
+
+def folded(column: Column, rows: list[RowSpan], *, known_through: int | None = None) -> tuple[list[str], list[str]]:
+    """Codes and minutes of `rows`, folded from the events now, or as known through a second of the past."""
+    sessions = column.calendar.sessions
+    by_student: dict[int, list[int]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        by_student[row.student_id].append(i)
+    covered = 0
+    if column.calendar.covered_through is not None:
+        covered = column.through(column.calendar.covered_through)
+        if known_through is not None:  # a day is vouched for once it is over
+            school = School.objects.get(pk=column.calendar.school_id)
+            known_day = clock.moment(known_through).astimezone(school.zone).date()
+            if clock.end_of_day(known_day, school.zone) > known_through:
+                known_day -= timedelta(days=1)
+            covered = min(covered, column.through(known_day))
+    rolls = _rolls(column, by_student, known_through)
+    events = _events(column, by_student, known_through)
+    return fold([r.span for r in rows], len(column.dates), sessions, covered, rolls, events)
+
+
+def _events(column: Column, by_student: dict[int, list[int]], known_through: int | None) -> Events:
+    letters = dict(Meaning.objects.values_list("pk", "letter"))
+    sessions, index = column.calendar.sessions, column.index
+    row: list[int] = []
+    square: list[int] = []
+    letter: list[int] = []
+    minutes: list[int] = []
+    events = MarkEvent.objects.system(WHY).filter(calendar=column.calendar)
+    if known_through is not None:
+        events = events.filter(recorded_at__lte=known_through)
+    everyone = len(by_student) > _CHUNK * 4
+    for ids in _in_chunks(None if everyone else list(by_student)):
+        chosen = events if ids is None else events.filter(student_id__in=ids)
+        chosen = chosen.order_by("student_id", "recorded_at", "fingerprint")
+        for student_id, day, session, meaning, missed in chosen.values_list(
+            "student_id", "date", "session", "meaning_id", "minutes"
+        ).iterator(chunk_size=20_000):
+            day_column = index.get(day)
+            if day_column is None or session >= sessions:
+                continue  # a mark on a day without school is kept as an event and shown by no square
+            for i in by_student.get(student_id, ()):
+                row.append(i)
+                square.append(day_column * sessions + session)
+                letter.append(ord(letters[meaning]))
+                minutes.append(-1 if missed is None else missed)
+    return Events(
+        np.array(row, dtype=np.int64),
+        np.array(square, dtype=np.int64),
+        np.array(letter, dtype=np.uint8),
+        np.array(minutes, dtype=np.int32),
+    )
+
+
+def _rolls(column: Column, by_student: dict[int, list[int]], known_through: int | None) -> Rolls:
+    states = RollState.objects.filter(calendar=column.calendar).select_related("section")
+    if known_through is not None:
+        states = states.filter(recorded_at__lte=known_through)
+    seats: dict[int, list[tuple[int, date, date | None]]] | None = None
+    sessions = column.calendar.sessions
+    row: list[int] = []
+    square: list[int] = []
+    taken: list[bool] = []
+    for state in states.order_by("recorded_at", "key"):
+        day = column.index.get(state.date)
+        if day is None:
+            continue
+        if state.section is None:
+            who = [i for rows in by_student.values() for i in rows]
+            held: Iterable[int] = range(sessions)
+        else:
+            if seats is None:
+                seats = _seats(column.calendar, by_student)
+            who = [
+                i
+                for student_id, starts, ends in seats.get(state.section_id or 0, ())
+                if starts <= state.date and (ends is None or ends >= state.date)
+                for i in by_student.get(student_id, ())
+            ]
+            held = [int(s) for s in state.section.sessions.split()] or range(sessions)
+        for session in held if state.session is None else [state.session]:
+            if session >= sessions:
+                continue
+            row.extend(who)
+            square.extend([day * sessions + session] * len(who))
+            taken.extend([state.taken] * len(who))
+    return Rolls(np.array(row, dtype=np.int64), np.array(square, dtype=np.int64), np.array(taken, dtype=np.bool_))
+
+
+def _seats(calendar: Calendar, by_student: dict[int, list[int]]) -> dict[int, list[tuple[int, date, date | None]]]:
+    seats: dict[int, list[tuple[int, date, date | None]]] = defaultdict(list)
+    members = SectionEnrolment.objects.system(WHY).filter(section__calendar=calendar)
+    everyone = len(by_student) > _CHUNK * 4
+    for ids in _in_chunks(None if everyone else list(by_student)):
+        chosen = members if ids is None else members.filter(student_id__in=ids)
+        for section, student, starts, ends in chosen.values_list("section_id", "student_id", "starts", "ends"):
+            seats[section].append((student, starts, ends))
+    return seats
+
+
+def refold(calendar: Calendar, student_ids: Sequence[int] | None = None) -> int:
+    """Write the register rows of a calendar (of these students, or of all) anew from their events.
+
+    Returns how many rows changed. Call it in the transaction that wrote the events.
+    """
+    column = columns(calendar)
+    wanted = row_spans(column, student_ids)
+    codes, minutes = folded(column, wanted)
+    stored: dict[int, tuple[int, str, str]] = {}
+    rows = RegisterRow.objects.system(WHY).filter(calendar=calendar)
+    for ids in _in_chunks(student_ids):
+        chosen = rows if ids is None else rows.filter(student_id__in=ids)
+        for pk, enrolment, old_codes, old_minutes in chosen.values_list("pk", "enrolment_id", "codes", "minutes"):
+            stored[enrolment] = (pk, old_codes, old_minutes)
+    new: list[RegisterRow] = []
+    changed: list[tuple[str, str, int]] = []
+    for want, code, minute in zip(wanted, codes, minutes, strict=True):
+        had = stored.pop(want.enrolment_id, None)
+        if had is None:
+            new.append(
+                RegisterRow(
+                    enrolment_id=want.enrolment_id, calendar=calendar, student_id=want.student_id,
+                    codes=code, minutes=minute,
+                )
+            )  # fmt: skip
+        elif (code, minute) != had[1:]:
+            changed.append((code, minute, had[0]))
+    gone = [pk for pk, _codes, _minutes in stored.values()]
+    for ids in _in_chunks(gone):
+        rows.filter(pk__in=ids).delete()
+    RegisterRow.objects.system(WHY).bulk_create(new, batch_size=2000)
+    if changed:
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "UPDATE register_registerrow SET codes=%s, minutes=%s, version=version+1 WHERE id=%s", changed
+            )
+    return len(new) + len(changed) + len(gone)
+
+
+@dataclass(frozen=True, slots=True)
+class SchoolGrid:
+    """A calendar's grid with whose row each is."""
+
+    calendar: Calendar
+    grid: Grid
+    student_ids: NDArray[np.int64]
+    enrolment_ids: NDArray[np.int64]
+    grades: list[str]
+
+
+def school_grid(calendar: Calendar, *, student_ids: Sequence[int] | None = None) -> SchoolGrid:
+    """The stored register of a calendar as one grid, in order of student."""
+    column = columns(calendar)
+    rows = RegisterRow.objects.system(WHY).filter(calendar=calendar)
+    found: list[tuple[int, int, str, str, str]] = []
+    for ids in _in_chunks(student_ids):
+        chosen = rows if ids is None else rows.filter(student_id__in=ids)
+        found.extend(
+            chosen.order_by("student_id", "enrolment_id").values_list(
+                "student_id", "enrolment_id", "codes", "minutes", "enrolment__grade"
+            )
+        )
+    return _as_grid(column, found)
+
+
+def grid_as_known(calendar: Calendar, day: date, *, student_ids: Sequence[int] | None = None) -> SchoolGrid:
+    """The grid as it was known at the end of `day` by the school's clock, rebuilt from the events."""
+    column = columns(calendar)
+    wanted = row_spans(column, student_ids)
+    codes, minutes = folded(column, wanted, known_through=clock.end_of_day(day, calendar.school.zone))
+    grades = dict(
+        Enrolment.objects.system(WHY).filter(school_id=calendar.school_id).values_list("pk", "grade")
+    )
+    return _as_grid(
+        column,
+        [
+            (w.student_id, w.enrolment_id, c, m, grades[w.enrolment_id])
+            for w, c, m in zip(wanted, codes, minutes, strict=True)
+        ],
+    )
+
+
+def _as_grid(column: Column, rows: list[tuple[int, int, str, str, str]]) -> SchoolGrid:
+    squares = len(column.dates) * column.calendar.sessions
+    codes = np.frombuffer("".join(r[2] for r in rows).encode("ascii"), dtype=np.uint8).reshape(len(rows), squares)
+    minutes = None
+    if any(r[3] for r in rows):
+        blank = " " * (squares * MINUTES_WIDTH)
+        plane = np.frombuffer("".join(r[3] or blank for r in rows).encode("ascii"), dtype=np.uint8)
+        minutes = decode_minutes(plane.reshape(len(rows), squares * MINUTES_WIDTH))
+    return SchoolGrid(
+        column.calendar,
+        Grid(codes, np.array(column.dates, dtype="datetime64[D]"), column.calendar.sessions, minutes),
+        np.array([r[0] for r in rows], dtype=np.int64),
+        np.array([r[1] for r in rows], dtype=np.int64),
+        [r[4] for r in rows],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A stored row that is not the fold of its events."""
+
+    calendar: Calendar
+    enrolment_id: int
+    stored: str
+    folded: str
+
+
+def check(calendars: Iterable[Calendar] | None = None) -> Iterator[Mismatch]:
+    """Refold every row from its events and yield each that differs from what is stored."""
+    for calendar in calendars if calendars is not None else Calendar.objects.select_related("school"):
+        column = columns(calendar)
+        wanted = row_spans(column)
+        codes, minutes = folded(column, wanted)
+        expected = {w.enrolment_id: (c, m) for w, c, m in zip(wanted, codes, minutes, strict=True)}
+        for enrolment, code, minute in (
+            RegisterRow.objects.system(WHY).filter(calendar=calendar).values_list("enrolment_id", "codes", "minutes")
+        ):
+            want = expected.pop(enrolment, ("", ""))
+            if want != (code, minute):
+                yield Mismatch(calendar, enrolment, code, want[0])
+        for enrolment, (code, _minute) in expected.items():
+            yield Mismatch(calendar, enrolment, "", code)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One event in a square's history; `supersedes` is the event id of the word before it."""
+
+    event: MarkEvent
+    supersedes: int | None
+
+
+def history(student: Student, day: date) -> list[Word]:
+    """Everything said about a student's day, by square, oldest word first."""
+    words: list[Word] = []
+    last: dict[tuple[int, int], int] = {}
+    for event in (
+        student.mark_events.filter(date=day).select_related("meaning", "calendar__school")
+        .order_by("calendar_id", "session", "recorded_at", "fingerprint")
+    ):  # fmt: skip
+        square = (event.calendar_id, event.session)
+        words.append(Word(event, last.get(square)))
+        last[square] = event.pk
+    return words
+
+
+def sections_in_session(calendar: Calendar, session: int) -> list[Section]:
+    return [s for s in calendar.sections.filter(withdrawn=False) if session in s.session_numbers]

@@ -1,0 +1,50 @@
+"""Every test starts in a home of its own; tests of models and actions run on SQLite and again on PostgreSQL."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import tempfile
+
+import pytest
+
+os.environ["FIRSTBELL_HOME"] = tempfile.mkdtemp(prefix="firstbell-test-")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "firstbell.settings")
+os.environ.pop("SMTP_URL", None)
+# Chromium's synchronous Playwright runs a loop of its own, which Django would take for async code.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`database` marks what the second run, on PostgreSQL, repeats."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        if item.get_closest_marker("django_db") or {"db", "transactional_db", "live_desk"} & set(names):
+            item.add_marker(pytest.mark.database)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _audit_can_be_emptied_between_tests(django_db_setup: None) -> None:
+    """The audit refuses DELETE and TRUNCATE; only emptying the test database between tests lifts that for a moment."""
+    from django.db import connection
+    from django.db.backends.base.operations import BaseDatabaseOperations
+
+    triggers = importlib.import_module("firstbell.access.migrations.0003_audit_append_only")
+    flush = BaseDatabaseOperations.execute_sql_flush
+
+    def lifted(self: BaseDatabaseOperations, statements: list[str]) -> None:
+        sqlite = connection.vendor == "sqlite"
+        with connection.cursor() as cursor:
+            for statement in triggers.UNDO_SQLITE if sqlite else triggers.UNDO_POSTGRESQL:
+                cursor.execute(statement)
+        flush(self, statements)
+        with connection.cursor() as cursor:
+            for statement in triggers.SQLITE if sqlite else triggers.POSTGRESQL:
+                cursor.execute(statement)
+
+    BaseDatabaseOperations.execute_sql_flush = lifted  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _plain_passwords_hash_fast(settings: object) -> None:
+    settings.PASSWORD_HASHERS = ["tests.hashers.CheapArgon2"]  # type: ignore[attr-defined]
