@@ -1,0 +1,206 @@
+"""`firstbell …`: the one command. Each room's command function is mounted here; nothing is decided here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Firstbell, the working desk of a school attendance officer.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+register_app = typer.Typer(help="The register itself.", no_args_is_help=True)
+audit_app = typer.Typer(help="The audit.", no_args_is_help=True)
+app.add_typer(register_app, name="register")
+app.add_typer(audit_app, name="audit")
+
+
+def _set_up() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "firstbell.settings")
+    import django
+
+    django.setup()
+
+
+def _ready_database() -> None:
+    """Bring the database up to this version; safe to repeat, and quick when there is nothing to do."""
+    from django.core.management import call_command
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", verbosity=0, interactive=False)
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="The port to answer on.")] = 8000,
+    host: Annotated[str, typer.Option(help="The address to answer on.")] = "127.0.0.1",
+    work: Annotated[bool, typer.Option(help="Also run the worker in this process.")] = True,
+) -> None:
+    """Serve the desk, with a worker beside it."""
+    from firstbell.serving import serve_desk
+
+    _set_up()
+    _ready_database()
+    serve_desk(host, port, work=work)
+
+
+@app.command()
+def worker() -> None:
+    """Run jobs: imports, the nightly pass, messages. Any number may run beside each other on PostgreSQL."""
+    import signal
+
+    _set_up()
+    from firstbell.jobs.worker import Worker
+
+    _ready_database()
+    running = Worker()
+    signal.signal(signal.SIGTERM, lambda *_: running.stop())
+    try:
+        running.run()
+    except KeyboardInterrupt:
+        running.stop()
+
+
+@app.command()
+def demo(
+    students: Annotated[int, typer.Option(help="How many students the demo district has.")] = 4000,
+    serve: Annotated[bool, typer.Option(help="Serve the desk when the district is ready.")] = True,
+    port: Annotated[int, typer.Option(help="The port to answer on.")] = 8000,
+    seed: Annotated[int, typer.Option(help="Another seed, another district.")] = 1,
+) -> None:
+    """Make the demo district (the first time), run the nightly pass, print the sign-ins and serve the desk."""
+    _set_up()
+    from firstbell.demo import open_demo
+
+    _ready_database()
+    open_demo(students=students, seed=seed, port=port)
+    if serve:
+        from firstbell.serving import serve_desk
+
+        serve_desk("127.0.0.1", port, work=True)
+
+
+@app.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(help="A folder, a zip, or one file.")],
+    source: Annotated[str | None, typer.Option(help="Which source this is from; one name a sending system.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and apply nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Apply without asking. A bound that is passed still holds.")] = False,
+    accept_bound: Annotated[list[str] | None, typer.Option(help="Apply although this bound is passed.")] = None,
+    complete_through: Annotated[
+        str | None, typer.Option(help="The last day (YYYY-MM-DD) this delivery says everything about.")
+    ] = None,
+) -> None:
+    """Bring a school system's export in: stage, check, show what would change, apply all or nothing."""
+    _set_up()
+    from firstbell.intake.command import import_command
+
+    _ready_database()
+    raise typer.Exit(
+        import_command(
+            path, source_name=source, dry_run=dry_run, yes=yes, accept_bounds=accept_bound or [],
+            complete_through=complete_through,
+        )
+    )  # fmt: skip
+
+
+@app.command()
+def nightly(
+    as_of: Annotated[str | None, typer.Option(help="Judge as of this day (YYYY-MM-DD), as known then.")] = None,
+) -> None:
+    """Run the nightly pass: signals over every register, alerts opened, withdrawn and expired."""
+    from datetime import date
+
+    _set_up()
+    from rich.progress import Progress
+
+    from firstbell.watch.passes import run_pass
+
+    _ready_database()
+    with Progress(transient=True) as progress:
+        task = progress.add_task("Nightly pass", total=None)
+        done = run_pass(
+            as_of=date.fromisoformat(as_of) if as_of else None,
+            progress=lambda n, total: progress.update(task, completed=n, total=total),
+        )
+    typer.echo(f"{done.students:,} students; {done.opened:,} alerts opened, {done.withdrawn:,} withdrawn.")
+
+
+@register_app.command("check")
+def register_check() -> None:
+    """Refold every register row from its events and compare with what is stored."""
+    _set_up()
+    from firstbell.register.rows import check
+
+    _ready_database()
+    wrong = 0
+    for mismatch in check():
+        wrong += 1
+        typer.echo(
+            f"{mismatch.calendar.school.name}: enrolment {mismatch.enrolment_id} is not the fold of its events", err=True
+        )
+    typer.echo("Every register row is the fold of its events." if not wrong else f"{wrong} rows differ.")
+    raise typer.Exit(1 if wrong else 0)
+
+
+@audit_app.command("verify")
+def audit_verify() -> None:
+    """Walk the audit's chain and name the first line that was changed or removed, if any."""
+    _set_up()
+    from firstbell.access.audit import verify
+    from firstbell.access.models import AuditEntry
+
+    _ready_database()
+    broken = verify()
+    if broken is not None:
+        typer.echo(f"The audit does not add up at entry {broken.entry}: {broken.problem}.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{AuditEntry.objects.count():,} entries, each following from the one before.")
+
+
+@app.command("user")
+def make_user(
+    email: Annotated[str, typer.Argument(help="Their address, which they sign in with.")],
+    role: Annotated[str, typer.Option(help="officer, school_lead, teacher, district_lead or data_steward")],
+    school: Annotated[str | None, typer.Option(help="The school's source id; empty: the whole district.")] = None,
+    staff: Annotated[str | None, typer.Option(help="For a teacher: their source id in the school system.")] = None,
+    name: Annotated[str, typer.Option(help="First and last name.")] = "",
+) -> None:
+    """Make an account, or give an account a further role. Prints a first password once."""
+    _set_up()
+    from firstbell.access.people import NotMade, give_role
+
+    _ready_database()
+    try:
+        password = give_role(email, role, school_id=school, staff_id=staff, name=name)
+    except NotMade as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    if password:
+        typer.echo(f"{email} signs in with this password, shown once: {password}")
+    else:
+        typer.echo(f"{email} now has this role too; their password is as it was.")
+
+
+def main() -> None:
+    """The command, with errors as one sentence; a developer sees the trace with FIRSTBELL_TRACE set."""
+    try:
+        app()
+    except Exception as error:
+        if os.environ.get("FIRSTBELL_TRACE"):
+            raise
+        typer.echo(f"{type(error).__name__}: {error}\nNothing was half done. FIRSTBELL_TRACE=1 shows where.", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
