@@ -72,6 +72,10 @@ class Import(models.Model):
     received_by = models.CharField(max_length=200)
     applied_at = models.DateTimeField(null=True)
     applied_by = models.CharField(max_length=200, blank=True)
+    #: the last day this delivery says everything about, where somebody said so
+    complete_through = models.DateField(null=True)
+    #: empty but for a retry of rows that waited, which brings no files of its own
+    retry = models.BooleanField(default=False)
     #: what stands in the way, in words, naming the bound or the file, line and column
     problem = models.TextField(blank=True)
     step = models.CharField(max_length=120, blank=True)
@@ -124,11 +128,35 @@ class KeptRow(models.Model):
     reason = models.TextField()
     #: the row as it came, CSV
     row = models.TextField(blank=True)
+    #: what was read, for a row that waits: the kind of record (staging.KINDS) and its fields as one CSV line
+    kind = models.CharField(max_length=20, blank=True)
+    record = models.TextField(blank=True)
     #: applied by this later import
     settled_by = models.ForeignKey(Import, models.SET_NULL, null=True, related_name="settled_rows")
 
     class Meta:
         indexes = [models.Index(fields=["delivery", "why"], name="kept_why")]
+
+
+class Measure(models.Model):
+    """A figure of a delivery that later deliveries of its source are held against (intake.bounds)."""
+
+    delivery = models.ForeignKey(Import, models.CASCADE, related_name="measures")
+    name = models.CharField(max_length=120)
+    value = models.FloatField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["delivery", "name"], name="one_measure_a_name")]
+
+
+class PassedBound(models.Model):
+    """A bound a delivery passed: why it is held, and who let it through with which reason."""
+
+    delivery = models.ForeignKey(Import, models.CASCADE, related_name="passed_bounds")
+    name = models.CharField(max_length=60)
+    words = models.TextField()
+    accepted_by = models.CharField(max_length=200, blank=True)
+    reason = models.TextField(blank=True)
 
 
 class MissingStudent(models.Model):
