@@ -1,0 +1,543 @@
+"""The signal kernel: one pass over a register grid, exact counts for every student, chances only where chance is meant.
+
+What a day is. A day is *possible* when at least one of its squares is expected and known; *absent* when at least half of those
+squares are absent (EDFacts FS195 / CEDS 002022: "at least half the school day"); *unauthorised* or *pending* when absent and
+more than half of its absent squares are U, or N; *suspended* when more than half are S. It is *late* when not absent and a square is T; *part* when
+not absent and some of it was missed (T, L, H, or an absent square). Unknown squares (' ') are neither present nor absent, and
+squares not expected ('#') never count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from firstbell.register.grid import Grid
+from firstbell.register.marks import ABSENT_LETTERS, PRESENT_LETTERS
+
+__all__ = ["Count", "GroupContext", "Signals", "Window", "compute", "context", "student_signals"]
+
+
+class Window(IntEnum):
+    """The last so many school days of the calendar, or the year to date."""
+
+    LAST_5 = 0
+    LAST_10 = 1
+    LAST_20 = 2
+    LAST_40 = 3
+    YEAR = 4
+
+
+class Count(IntEnum):
+    """Days of a kind within a window."""
+
+    POSSIBLE = 0
+    ABSENT = 1
+    UNAUTHORISED = 2
+    PENDING = 3
+    LATE = 4
+    PART = 5
+
+
+WINDOW_DAYS = (5, 10, 20, 40)
+#: A student's baseline leaves out the days a break is looked for in.
+BREAK_DAYS = 20
+#: Prior worth so many days of the group's rate in a student's baseline: beta-binomial partial pooling (Gelman & Hill 2007,
+#: ch. 12). 20 days halve the weight of the group after a month of school.
+PRIOR_DAYS = 20.0
+#: A day of last year tells half of what a day of this year tells (year-to-year correlation of students' rates about .75).
+LAST_YEAR_WEIGHT = 0.5
+#: Under so many expected students a group's day says nothing of a common cause.
+SHOCK_MIN_STUDENTS = 15
+#: The break's alternative: three times the usual, and at least so much more of the days.
+BREAK_TIMES = 3.0
+BREAK_PLUS = 0.25
+WEEKDAY_MIN_ABSENCES = 4
+#: When neither group nor school has a day to go by.
+NO_HISTORY_RATE = 0.06
+
+# A day's facts, as bits. In `_LUT` a letter's bits are those of a day of one session.
+_POSSIBLE, _ABSENT, _UNAUTH, _PENDING, _LATE, _PART, _SEEN, _SUSPENDED = 1, 2, 4, 8, 16, 32, 64, 128
+_SKIPPED, _FIRST_ONLY, _LAST_ONLY, _UNKNOWN = 256, 512, 1024, 2048
+
+
+def _letter_table() -> NDArray[np.uint16]:
+    table = np.zeros(256, dtype=np.uint16)
+    for letter in PRESENT_LETTERS:
+        table[ord(letter)] = _POSSIBLE | _SEEN
+    table[ord("T")] |= _LATE | _PART
+    table[ord("L")] |= _PART
+    table[ord("H")] |= _PART
+    for letter in ABSENT_LETTERS:
+        table[ord(letter)] = _POSSIBLE | _ABSENT
+    table[ord("U")] |= _UNAUTH
+    table[ord("N")] |= _PENDING
+    table[ord("S")] |= _SUSPENDED
+    table[ord(" ")] = _UNKNOWN
+    return table
+
+
+_LUT = _letter_table()
+
+
+# All of a window's counts in one 64-bit sum: nine bits a field hold up to 511 days.
+_FIELD = 9
+
+
+def _packed_table() -> NDArray[np.uint64]:
+    """A day's bits -> one in each of its counts' fields: possible, absent, unauthorised, pending, late, part, unknown."""
+    table = np.zeros(4096, dtype=np.uint64)
+    for bits in range(4096):
+        absent = bool(bits & _ABSENT)
+        facts = (
+            bits & _POSSIBLE, absent, bits & _UNAUTH, bits & _PENDING and not bits & _UNAUTH,
+            bits & _LATE and not absent, bits & _PART and not absent, bits & _UNKNOWN,
+        )  # fmt: skip
+        table[bits] = sum(bool(fact) << (_FIELD * i) for i, fact in enumerate(facts))
+    return table
+
+
+_PACKED = _packed_table()
+_LOG_FACTORIAL = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, 400)))])
+
+
+@dataclass(frozen=True, slots=True)
+class GroupContext:
+    """What a student is seen against: the group's usual rate and each day's shock. Small; one a calendar.
+
+    rate   (groups,) float64, absent days per possible day before the last 20, or the school's where the group has none
+    shock  (groups, through) float64, the day's absence over the group's own median level; 1 is an ordinary day
+    level  (groups,) float64, the median share of the group absent on a day
+    """
+
+    rate: NDArray[np.float64]
+    shock: NDArray[np.float64]
+    level: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Per student, as of the grid's first `through` days. Counts int32; day indexes are -1 where there is no such day.
+
+    counts            (n, 5, 6) days by Window and Count
+    possible_squares, missed_squares  sessions of the year
+    streak, streak_start      absent days in a row up to the last known day, and the first of them
+    days_since_seen, last_seen possible days since any present square, and that day
+    spells, longest_spell     spells of absence this year, and the longest in days
+    baseline          float64, usual absent days per possible day: own past, partially pooled
+    break_score       float64, CUSUM of log-likelihood ratios over the last 20 days (Page 1954), the day's shock taken out
+    break_start       first day of the run the score speaks of
+    break_absent, break_possible  days away, and possible days, since then
+    weekday           the weekday (Monday 0) with most absences, if at least four and two in five of all; -1 for none
+    weekday_absent, weekday_possible, weekday_recent  on that weekday: away, of, and away of its last 10
+    weekday_chance    float64, chance of so many there given all the absences (hypergeometric tail, times five looks)
+    late_before       late days in the 20 days before the last 20
+    oldest_pending    first day still without a reason
+    skipped           of the last 10 days: there, then away without leave later the same day
+    first_only, last_only     of the last 20 days: only the first, only the last session missed
+    last_known        the latest day with any known square
+    unknown_recent    of the last 5 days: with an expected square not known
+    """
+
+    counts: NDArray[np.int32]
+    possible_squares: NDArray[np.int32]
+    missed_squares: NDArray[np.int32]
+    streak: NDArray[np.int32]
+    streak_start: NDArray[np.int32]
+    days_since_seen: NDArray[np.int32]
+    last_seen: NDArray[np.int32]
+    spells: NDArray[np.int32]
+    longest_spell: NDArray[np.int32]
+    break_start: NDArray[np.int32]
+    break_absent: NDArray[np.int32]
+    break_possible: NDArray[np.int32]
+    weekday: NDArray[np.int32]
+    weekday_absent: NDArray[np.int32]
+    weekday_possible: NDArray[np.int32]
+    weekday_recent: NDArray[np.int32]
+    late_before: NDArray[np.int32]
+    oldest_pending: NDArray[np.int32]
+    skipped: NDArray[np.int32]
+    first_only: NDArray[np.int32]
+    last_only: NDArray[np.int32]
+    last_known: NDArray[np.int32]
+    unknown_recent: NDArray[np.int32]
+    baseline: NDArray[np.float64]
+    break_score: NDArray[np.float64]
+    weekday_chance: NDArray[np.float64]
+
+    def days(self, count: Count, window: Window) -> NDArray[np.int32]:
+        """Days of a kind in a window, a number a student."""
+        return self.counts[:, window, count]
+
+
+#: Columns of the kernel's integer output: the dataclass's fields after `counts`, in their order.
+_COLUMNS = 22
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[misc]
+def _day_facts(row, sessions, through, lut, out):  # type: ignore[no-untyped-def]
+    """One student's days as bits, and the year's possible and missed squares."""
+    possible_squares = 0
+    missed_squares = 0
+    if sessions == 1:
+        for d in range(through):
+            bits = lut[row[d]]
+            out[d] = bits
+            possible_squares += bits & 1
+            missed_squares += (bits >> 1) & 1
+        return possible_squares, missed_squares
+    for d in range(through):
+        known = 0
+        missed = 0
+        unauthorised = 0
+        pending = 0
+        suspended = 0
+        bits = np.uint16(0)
+        seen_before = False
+        skipped = False
+        first_missed = False
+        last_missed = False
+        for s in range(sessions):
+            square = lut[row[d * sessions + s]]
+            if square & 2048:
+                bits |= np.uint16(2048)
+            if not square & 1:
+                continue
+            known += 1
+            if square & 2:
+                missed += 1
+                unauthorised += (square >> 2) & 1
+                pending += (square >> 3) & 1
+                suspended += (square >> 7) & 1
+                if seen_before and square & 12:
+                    skipped = True
+                first_missed = first_missed or known == 1
+                last_missed = True
+            else:
+                seen_before = True
+                last_missed = False
+                bits |= square & np.uint16(16 | 32 | 64)
+        if known:
+            bits |= np.uint16(1)
+            if 2 * missed >= known and missed > 0:
+                bits = (bits & np.uint16(2048 | 64 | 1)) | np.uint16(2)
+                if 2 * suspended > missed:
+                    bits |= np.uint16(128)
+                elif 2 * unauthorised > missed:
+                    bits |= np.uint16(4)
+                elif 2 * pending > missed:
+                    bits |= np.uint16(8)
+            elif missed > 0:
+                bits |= np.uint16(32)
+            if skipped:
+                bits |= np.uint16(256)
+            if missed == 1 and known > 1:
+                if first_missed:
+                    bits |= np.uint16(512)
+                elif last_missed:
+                    bits |= np.uint16(1024)
+        out[d] = bits
+        possible_squares += known
+        missed_squares += missed
+    return possible_squares, missed_squares
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[misc]
+def _group_days(codes, sessions, through, group, groups, lut):  # type: ignore[no-untyped-def]
+    """Absent and possible students by group and day. A school's own suspensions are left out of what is absent."""
+    absent = np.zeros((groups, through), dtype=np.int32)
+    possible = np.zeros((groups, through), dtype=np.int32)
+    days = np.zeros(max(through, 1), dtype=np.uint16)
+    for i in range(codes.shape[0]):
+        group_absent = absent[group[i]]
+        group_possible = possible[group[i]]
+        if sessions == 1:
+            row = codes[i]
+            for d in range(through):  # comparisons, not a table: the machine does sixteen at once
+                c = row[d]
+                group_possible[d] += np.int32((c != 32) & (c != 35))
+                group_absent[d] += np.int32((c == 69) | (c == 85) | (c == 78) | (c == 88))
+        else:
+            _day_facts(codes[i], sessions, through, lut, days)
+            for d in range(through):
+                bits = days[d]
+                group_possible[d] += bits & 1
+                group_absent[d] += ((bits >> 1) & 1) & ~(bits >> 7)
+    return absent, possible
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[misc]
+def _weekday_tail(log_factorial, days, on_weekday, absences, here):  # type: ignore[no-untyped-def]
+    """P(at least `here` of `absences` fall on a weekday that is `on_weekday` of `days`), hypergeometric."""
+    whole = log_factorial[days] - log_factorial[absences] - log_factorial[days - absences]
+    total = 0.0
+    for k in range(here, min(on_weekday, absences) + 1):
+        elsewhere = absences - k
+        if elsewhere > days - on_weekday:
+            continue
+        total += np.exp(
+            log_factorial[on_weekday] - log_factorial[k] - log_factorial[on_weekday - k]
+            + log_factorial[days - on_weekday] - log_factorial[elsewhere]
+            - log_factorial[days - on_weekday - elsewhere] - whole
+        )  # fmt: skip
+    return min(total, 1.0)
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[misc]
+def _students(  # type: ignore[no-untyped-def]
+    codes, sessions, through, weekdays, group, rate, shock, last_absent, last_possible, lut, packed, log_factorial,
+    counts, ints, floats,
+):  # fmt: skip
+    days = np.zeros(max(through, 1), dtype=np.uint16)
+    segment_ends = np.array([through - 40, through - 20, through - 10, through - 5, through])
+    sums = np.zeros(6, dtype=np.uint64)  # the counts before each segment's end, packed
+    absent_day = np.zeros(through + 1, dtype=np.int32)  # the absent days, in order …
+    absent_at = np.zeros(through + 1, dtype=np.int32)  # … and the possible days up to each
+    absent_on = np.zeros(7, dtype=np.int32)
+    for i in range(codes.shape[0]):
+        possible_squares, missed_squares = _day_facts(codes[i], sessions, through, lut, days)
+        total = np.uint64(0)
+        possible = 0
+        absences = 0
+        d = 0
+        for segment in range(5):
+            while d < segment_ends[segment]:
+                bits = days[d]
+                total += packed[bits]
+                possible += bits & 1
+                absent_day[absences] = d
+                absent_at[absences] = possible
+                absences += (bits >> 1) & 1
+                d += 1
+            sums[segment] = total
+        for field in range(6):
+            shift = np.uint64(9 * field)
+            year = np.int32((total >> shift) & np.uint64(511))
+            counts[i, 4, field] = year
+            for w in range(4):
+                counts[i, w, field] = year - np.int32((sums[3 - w] >> shift) & np.uint64(511))
+        out = ints[i]
+        out[0] = possible_squares
+        out[1] = missed_squares
+        out[3] = out[5] = out[8] = out[11] = out[16] = out[20] = -1
+        floats[i, 2] = 1.0
+        out[15] = np.int32((sums[1] >> np.uint64(36)) & np.uint64(511)) - np.int32(
+            (sums[0] >> np.uint64(36)) & np.uint64(511)
+        )
+        out[21] = np.int32((total >> np.uint64(54)) & np.uint64(511)) - np.int32(
+            (sums[3] >> np.uint64(54)) & np.uint64(511)
+        )
+
+        since = 0
+        for back in range(through):
+            bits = days[through - 1 - back]
+            if bits & 1:
+                if out[20] < 0:
+                    out[20] = through - 1 - back
+                if bits & 64:
+                    out[5] = through - 1 - back
+                    break
+                since += 1
+        out[4] = since
+        if absences:
+            run = 1
+            longest = 1
+            spells = 1
+            start = 0
+            for k in range(1, absences):
+                if absent_at[k] == absent_at[k - 1] + 1:
+                    run += 1
+                    longest = max(longest, run)
+                else:
+                    run = 1
+                    spells += 1
+                    start = k
+            out[6] = spells
+            out[7] = longest
+            if absent_at[absences - 1] == possible:
+                out[2] = run
+                out[3] = absent_day[start]
+            if counts[i, 4, 3]:
+                for k in range(absences):
+                    if days[absent_day[k]] & 12 == 8:
+                        out[16] = absent_day[k]
+                        break
+        if sessions > 1:
+            for d in range(max(through - 20, 0), through):
+                bits = days[d]
+                if bits & 256 and d >= through - 10:
+                    out[17] += 1
+                if bits & 512:
+                    out[18] += 1
+                elif bits & 1024:
+                    out[19] += 1
+        base_possible = counts[i, 4, 0] - counts[i, 2, 0]
+        base_absent = counts[i, 4, 1] - counts[i, 2, 1]
+
+        weight = LAST_YEAR_WEIGHT
+        usual = (PRIOR_DAYS * rate[group[i]] + base_absent + weight * last_absent[i]) / (
+            PRIOR_DAYS + base_possible + weight * last_possible[i]
+        )
+        floats[i, 0] = usual
+
+        # break: only somebody away twice in the last 20 days can have one
+        if counts[i, 2, 1] >= 2:
+            score = 0.0
+            start = -1
+            since_absent = since_possible = 0
+            for d in range(max(0, through - BREAK_DAYS), through):
+                bits = days[d]
+                if not bits & 1 or bits & 128:
+                    continue
+                p0 = min(max(usual * shock[group[i], d], 0.005), 0.9)
+                p1 = min(max(p0 * BREAK_TIMES, p0 + BREAK_PLUS), 0.97)
+                if bits & 2:
+                    if score <= 0.0:
+                        score = 0.0
+                        start = d
+                        since_absent = since_possible = 0
+                    score += np.log(p1 / p0)
+                    since_absent += 1
+                    since_possible += 1
+                elif score > 0.0:
+                    score += np.log((1.0 - p1) / (1.0 - p0))
+                    since_possible += 1
+            if score > 0.0:
+                floats[i, 1] = score
+                out[8] = start
+                out[9] = since_absent
+                out[10] = since_possible
+
+        if absences >= WEEKDAY_MIN_ABSENCES:
+            absent_on[:] = 0
+            most = 0
+            for k in range(absences):
+                wd = weekdays[absent_day[k]]
+                absent_on[wd] += 1
+                most = max(most, absent_on[wd])
+            # A weekday worth naming takes twice its even share: two in five of all the absences, or more.
+            if most >= WEEKDAY_MIN_ABSENCES and 5 * most >= 2 * absences:
+                for wd in range(7):
+                    here = absent_on[wd]
+                    if here < WEEKDAY_MIN_ABSENCES or here < most:
+                        continue
+                    met = recent = 0
+                    for back in range(through):
+                        d = through - 1 - back
+                        if weekdays[d] == wd and days[d] & 1:
+                            met += 1
+                            if met <= 10:
+                                recent += (days[d] >> 1) & 1
+                    chance = min(1.0, 5.0 * _weekday_tail(log_factorial, possible, met, absences, here))
+                    if out[11] < 0 or chance < floats[i, 2]:
+                        floats[i, 2] = chance
+                        out[11] = wd
+                        out[12] = here
+                        out[13] = met
+                        out[14] = recent
+
+
+def context(grid: Grid, through: int, group: NDArray[np.int32]) -> GroupContext:
+    """The groups' usual rates and each day's shock, from the grid's first `through` days.
+
+    group: (n,) int32, each student's group (school x grade), counted from 0.
+
+    A day's shock is the group's share absent over the group's own median share, shrunk toward 1 by the worth of three
+    students; groups of fewer than 15 expected that day take the school's, and a school of fewer than 15 takes 1.
+    """
+    groups = int(group.max(initial=-1)) + 1
+    absent, possible = _group_days(grid.codes, grid.sessions, through, group, groups, _LUT)
+    school_absent, school_possible = absent.sum(axis=0, keepdims=True), possible.sum(axis=0, keepdims=True)
+    before = max(through - BREAK_DAYS, 0) or through
+    school_rate = _ratio(
+        school_absent[:, :before].sum(axis=1), school_possible[:, :before].sum(axis=1), np.array([NO_HISTORY_RATE])
+    )
+    rate = _ratio(absent[:, :before].sum(axis=1), possible[:, :before].sum(axis=1), np.repeat(school_rate, groups))
+    level, shock = _shock(absent, possible)
+    _, school_shock = _shock(school_absent, school_possible)
+    small = possible < SHOCK_MIN_STUDENTS
+    return GroupContext(rate, np.where(small, school_shock, shock), level)
+
+
+def _ratio(
+    part: NDArray[np.int32], whole: NDArray[np.int32], otherwise: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.where(whole > 0, part / np.maximum(whole, 1), otherwise)
+
+
+def _shock(absent: NDArray[np.int32], possible: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    enough = possible >= SHOCK_MIN_STUDENTS
+    share = np.where(enough, absent / np.maximum(possible, 1), np.nan)
+    level = np.full(absent.shape[0], NO_HISTORY_RATE)
+    some = enough.any(axis=1)
+    if some.any():
+        level[some] = np.nanmedian(share[some], axis=1)
+    level = np.maximum(level, 0.01)
+    expected = possible * level[:, None]
+    shock = np.clip((absent + 3.0) / (expected + 3.0), 0.5, 12.0)
+    return level, np.where(enough, shock, 1.0)
+
+
+def student_signals(
+    grid: Grid,
+    through: int,
+    group: NDArray[np.int32],
+    around: GroupContext,
+    last_absent: NDArray[np.int32],
+    last_possible: NDArray[np.int32],
+) -> Signals:
+    """Signals of the grid's students, seen against a context computed before: one student or all of them alike.
+
+    last_absent, last_possible: (n,) int32, absent and possible days of last year; zeros where not known.
+    """
+    n = grid.codes.shape[0]
+    if not 0 <= through <= grid.days:
+        raise ValueError(f"through is {through}, but the grid has {grid.days} days")
+    counts = np.zeros((n, 5, 6), dtype=np.int32)
+    ints = np.zeros((n, _COLUMNS), dtype=np.int32)
+    floats = np.zeros((n, 3), dtype=np.float64)
+    weekdays = ((grid.dates.astype("datetime64[D]").astype(np.int64) + 3) % 7).astype(np.int64)  # 1970-01-01: Thursday
+    _students(
+        np.ascontiguousarray(grid.codes), grid.sessions, through, weekdays, group.astype(np.int32), around.rate,
+        around.shock, last_absent.astype(np.int32), last_possible.astype(np.int32), _LUT, _PACKED, _LOG_FACTORIAL,
+        counts, ints, floats,
+    )  # fmt: skip
+    columns = [ints[:, c] for c in range(_COLUMNS)]
+    return Signals(
+        counts,
+        *columns,
+        baseline=floats[:, 0],
+        break_score=floats[:, 1],
+        weekday_chance=floats[:, 2],
+    )
+
+
+def compute(
+    grid: Grid,
+    through: int,
+    group: NDArray[np.int32],
+    last_absent: NDArray[np.int32] | None = None,
+    last_possible: NDArray[np.int32] | None = None,
+) -> Signals:
+    """`context` and `student_signals` together, for a whole school."""
+    none = np.zeros(grid.codes.shape[0], dtype=np.int32)
+    return student_signals(
+        grid,
+        through,
+        group,
+        context(grid, through, group),
+        none if last_absent is None else last_absent,
+        none if last_possible is None else last_possible,
+    )
+
+
+def day_bits(grid: Grid, through: int, row: int) -> NDArray[np.uint16]:
+    """One student's days as the kernel sees them, for the days behind an alert."""
+    out = np.zeros(max(through, 1), dtype=np.uint16)
+    _day_facts(np.ascontiguousarray(grid.codes)[row], grid.sessions, through, _LUT, out)
+    return out[:through]
