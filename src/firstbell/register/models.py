@@ -120,6 +120,8 @@ class Student(models.Model):
     preferred_name = models.CharField(max_length=120, blank=True)
     birth_date = models.DateField(null=True)
     home_language = models.CharField(max_length=20, blank=True)
+    #: as the source gives it now; an enrolment keeps the grade of its own year
+    grade = models.CharField(max_length=10, blank=True)
     #: the last delivery of the student's source did not name them; they stay, and are listed
     missing_since = models.DateField(null=True)
     #: the source said they are gone
@@ -206,6 +208,11 @@ class Section(models.Model):
     kind = models.CharField(max_length=20, default="scheduled")
     #: "0 1": the sessions of the day this class meets in, counted from 0; empty: every session (a homeroom)
     sessions = models.CharField(max_length=60, blank=True)
+    #: the days its terms span: what a seat without dates of its own means
+    starts = models.DateField(null=True)
+    ends = models.DateField(null=True)
+    #: "09 10": the grades it is for
+    grades = models.CharField(max_length=60, blank=True)
     teachers = models.ManyToManyField(Staff, related_name="sections")
     withdrawn = models.BooleanField(default=False)
 
