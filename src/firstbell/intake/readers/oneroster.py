@@ -1,0 +1,556 @@
+"""OneRoster 1.1 and 1.2 CSV, with the three files beside it that carry what OneRoster doesn't: calendar, attendance, rolls.
+
+1EdTech OneRoster CSV: manifest, orgs, academicSessions, courses, classes, users, roles (1.2), enrollments, demographics. In *bulk* a file is the
+whole truth; in *delta* a row says active or tobedeleted. Real files declare bulk and send a status all the same: it is believed,
+with a notice.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from firstbell.intake.readers.archive import Delivery
+from firstbell.intake.readers.daytypes import day_type_of
+from firstbell.intake.readers.records import (
+    CalendarDayRecord,
+    ClassRecord,
+    ContactLink,
+    ContactRecord,
+    Coverage,
+    EnrolmentRecord,
+    IntakeError,
+    Item,
+    MarkBatch,
+    Notice,
+    OrgRecord,
+    Refusal,
+    RollRecord,
+    SessionRecord,
+    StaffRecord,
+    Status,
+    StudentRecord,
+    Unused,
+    Where,
+)
+from firstbell.intake.readers.table import Row, Table, csv_line
+from firstbell.intake.readers.values import (
+    Bad,
+    Cache,
+    date_order,
+    parse_bool,
+    parse_date,
+    parse_minutes,
+    parse_moment,
+    split_list,
+    text,
+)
+
+__all__ = ["FILES", "OneRosterReader"]
+
+BATCH = 50_000
+#: Files of OneRoster that hold nothing Firstbell keeps; their rows are counted.
+IGNORED = (
+    "courses", "categories", "classResources", "courseResources", "lineItems", "lineItemLearningObjectiveIds",
+    "lineItemScoreScales", "resources", "results", "resultLearningObjectiveIds", "resultScoreScales", "scoreScales",
+    "userProfiles", "userResources",
+)  # fmt: skip
+FILES = (
+    "manifest", "orgs", "academicSessions", "calendar", "classes", "users", "roles", "demographics", "enrollments",
+    "rolls", "attendance", *IGNORED,
+)  # fmt: skip
+_STAFF_ROLES = {"teacher", "aide", "proctor", "administrator", "principal", "siteadministrator", "districtadministrator", "counselor", "systemadministrator"}
+_CONTACT_ROLES = {"guardian", "parent", "relative"}
+_MASKED = ("password",)
+
+
+class OneRosterReader:
+    """Reads one delivery. `zone_of(school id)` gives the school's clock for moments written without an offset."""
+
+    def __init__(self, delivery: Delivery, zone_of: Callable[[str], ZoneInfo] | None = None) -> None:
+        self.delivery = delivery
+        self._given_zone = zone_of
+        self._zones: dict[str, ZoneInfo] = {}
+        self.files: dict[str, str] = {}
+        known = {name.lower(): name for name in FILES}
+        for name in delivery.names:
+            stem = name.replace("\\", "/").rsplit("/", 1)[-1].lower().removesuffix(".csv")
+            if stem in known and name.lower().endswith(".csv"):
+                self.files[known[stem]] = name
+
+    @classmethod
+    def reads(cls, delivery: Delivery) -> bool:
+        return bool({"users", "orgs", "enrollments", "attendance", "calendar", "classes"} & set(cls(delivery).files))
+
+    # -- the whole ---------------------------------------------------------------------------------------------
+
+    def read(self) -> Iterator[Item]:
+        yield from self._manifest()
+        unread = set(self.delivery.names) - set(self.files.values())
+        for name in sorted(unread):
+            if name.rsplit("/", 1)[-1].lower() not in ("source.toml", "mapping.toml"):
+                yield Notice(name, "is not a file Firstbell knows how to read, and was left alone")
+        yield from self._rows("orgs", self._org, ("sourcedId", "name", "type"), ("status", "identifier", "parentSourcedId", "metadata.timeZone"))
+        yield from self._rows(
+            "academicSessions", self._session, ("sourcedId", "title", "type", "startDate", "endDate"),
+            ("status", "parentSourcedId", "schoolYear"), dates=("startDate", "endDate"),
+        )  # fmt: skip
+        yield from self._rows(
+            "calendar", self._calendar_day, ("schoolSourcedId", "date", "type"), ("sessions", "startTimes", "minutes", "note"),
+            dates=("date",),
+        )  # fmt: skip
+        yield from self._rows(
+            "classes", self._class, ("sourcedId", "title", "schoolSourcedId"),
+            ("status", "grades", "classType", "termSourcedIds", "periods"),
+        )  # fmt: skip
+        yield from self._users()
+        yield from self._rows(
+            "enrollments", self._enrolment, ("sourcedId", "schoolSourcedId", "userSourcedId"),
+            ("status", "classSourcedId", "role", "primary", "beginDate", "endDate"), dates=("beginDate", "endDate"),
+        )  # fmt: skip
+        yield from self._rows(
+            "rolls", self._roll, ("schoolSourcedId", "date", "taken"), ("classSourcedId", "session", "takenAt", "takenBy"),
+            dates=("date",),
+        )  # fmt: skip
+        yield from self._attendance()
+        for name in IGNORED:
+            if name in self.files:
+                yield from self._count_only(name)
+
+    # -- manifest and settings ---------------------------------------------------------------------------------
+
+    def _manifest(self) -> Iterator[Item]:
+        declared: dict[str, str] = {}
+        if "manifest" in self.files:
+            file = self.files["manifest"]
+            with self.delivery.open(file) as stream:
+                table = Table(file, stream, ("propertyName", "value"))
+                name, value = table.columns["propertyName"], table.columns["value"]
+                count = 0
+                for row in table.rows():
+                    count += 1
+                    if isinstance(row, Row) and row.cells[name].lower().startswith("file."):
+                        declared[row.cells[name][5:].strip().lower()] = row.cells[value].strip().lower()
+                yield from table.notices
+                yield Unused(file, "manifest", count)
+        settings = self._settings()
+        for name in FILES:
+            word = declared.get(name.lower(), "")
+            present = name in self.files
+            if present and word == "absent":
+                yield Notice(self.files[name], "is here although the manifest says it is absent; it was read")
+            if not present and word in ("bulk", "delta"):
+                yield Notice("manifest.csv", f"says that {name}.csv is sent ({word}), but it is not here")
+            if present and name not in IGNORED and name != "manifest":
+                yield Coverage(
+                    self.files[name], name, bulk=word != "delta", sends=str(settings.get("sends", "")),
+                    complete_through=settings.get("complete_through"),
+                )  # fmt: skip
+
+    def _settings(self) -> Mapping[str, Any]:
+        name = next((n for n in self.delivery.names if n.rsplit("/", 1)[-1].lower() == "source.toml"), None)
+        if name is None:
+            return {}
+        with self.delivery.open(name) as stream:
+            try:
+                return tomllib.loads(stream.read(2**16).decode("utf-8"))
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise IntakeError(name, None, None, f"is not TOML ({error}). Nothing was read.") from error
+
+    # -- plain files -------------------------------------------------------------------------------------------
+
+    def _rows(
+        self, kind: str, make: Callable[[Where, Callable[[str], str], str], Iterator[Item] | Item],
+        required: tuple[str, ...], optional: tuple[str, ...] = (), dates: tuple[str, ...] = (),
+    ) -> Iterator[Item]:  # fmt: skip
+        """A file row by row: `make` turns a row into records, or raises _Refused naming the column."""
+        if kind not in self.files:
+            return
+        file = self.files[kind]
+        self._orders = {column: order for column in dates if (order := self._order_of(file, column, required, optional))}
+        for column, order in self._orders.items():
+            yield Notice(file, f"dates in the column {column} were read as {_ORDER_WORDS[order]}: the only order in which all make sense")
+        with self.delivery.open(file) as stream:
+            table = Table(file, stream, required, optional)
+            yield from table.notices
+            mask = [table.columns[c] for c in _MASKED if c in table.columns]
+            mask += [i for i, h in enumerate(table.header) if h.lower() in _MASKED]
+            statuses: Counter[str] = Counter()
+            columns = table.columns
+            for row in table.rows():
+                if isinstance(row, Refusal):
+                    # A ragged row can't be masked by column, so a file that has passwords keeps none of its cells.
+                    yield _with_kind(row, kind, "" if mask else row.row)
+                    continue
+                cells = row.cells
+                for i in mask:
+                    cells[i] = ""
+
+                def cell(name: str, cells: list[str] = cells) -> str:
+                    return cells[columns[name]] if name in columns else ""
+
+                raw = csv_line(cells)
+                at = Where(file, row.line)
+                statuses[cell("status").strip().lower()] += 1
+                try:
+                    made = make(at, cell, file)
+                    if isinstance(made, Iterator):
+                        yield from list(made)
+                    else:
+                        yield made
+                except _Refused as refused:
+                    yield Refusal(file, row.line, refused.column, refused.value[:300], refused.reason, raw, kind)
+            if statuses["inactive"]:
+                yield Notice(file, f"{statuses['inactive']} rows have the status inactive, which OneRoster 1.2 does not know; they were read as gone")
+
+    def _order_of(self, file: str, column: str, required: tuple[str, ...], optional: tuple[str, ...]) -> str:
+        """The date order of a column, from a first reading of it; "" where all is ISO or nothing can be decided."""
+        with self.delivery.open(file) as stream:
+            table = Table(file, stream, required, optional)
+            if column not in table.columns:
+                return ""
+            index = table.columns[column]
+            values: set[str] = set()
+            for row in table.rows():
+                if isinstance(row, Row) and "-" not in row.cells[index]:
+                    values.add(row.cells[index])
+            return date_order(values)
+
+    def _count_only(self, kind: str) -> Iterator[Item]:
+        file = self.files[kind]
+        count = 0
+        with self.delivery.open(file) as stream:
+            for row in Table(file, stream).rows():
+                if isinstance(row, Refusal):
+                    yield _with_kind(row, kind, "")
+                else:
+                    count += 1
+        yield Unused(file, kind, count)
+
+    def _date(self, cell: Callable[[str], str], column: str, *, earliest: int | None = None) -> date:
+        return _take(lambda v: parse_date(v, self._orders.get(column, "")), cell, column)
+
+    def _org(self, at: Where, cell: Callable[[str], str], _file: str) -> Item:
+        kind = cell("type").strip().lower()
+        identifier = _id(cell, "sourcedId")
+        if kind != "school" and identifier in self._named_as_school:
+            kind = "school"
+        zone = cell("metadata.timeZone").strip()
+        if zone:
+            try:
+                self._zones[identifier] = ZoneInfo(zone)
+            except (KeyError, ValueError, OSError) as error:
+                raise _Refused("metadata.timeZone", zone, "is not a time zone (such as America/Chicago)") from error
+        return OrgRecord(
+            at, identifier, _text(cell, "name"), kind, cell("parentSourcedId").strip(), cell("identifier").strip(), zone,
+            _status(cell),
+        )  # fmt: skip
+
+    @property
+    def _named_as_school(self) -> set[str]:
+        """Organisations classes name as their school, whatever type orgs.csv gives them."""
+        cached: set[str] | None = getattr(self, "_schools_named", None)
+        if cached is None:
+            cached = set()
+            if "classes" in self.files:
+                with self.delivery.open(self.files["classes"]) as stream:
+                    table = Table(self.files["classes"], stream, ("schoolSourcedId",))
+                    column = table.columns["schoolSourcedId"]
+                    cached = {row.cells[column].strip() for row in table.rows() if isinstance(row, Row)}
+            self._schools_named = cached
+        return cached
+
+    def _session(self, at: Where, cell: Callable[[str], str], _file: str) -> Item:
+        starts, ends = self._date(cell, "startDate"), self._date(cell, "endDate")
+        if ends < starts:
+            raise _Refused("endDate", cell("endDate"), "lies before the start")
+        year = cell("schoolYear").strip()
+        if year and not (year.isdigit() and 1990 <= int(year) <= 2046):
+            raise _Refused("schoolYear", year, "is not the year a school year ends in")
+        return SessionRecord(
+            at, _id(cell, "sourcedId"), _text(cell, "title"), cell("type").strip(), starts, ends,
+            int(year) if year else ends.year + (ends.month > 7), cell("parentSourcedId").strip(), _status(cell),
+        )  # fmt: skip
+
+    def _calendar_day(self, at: Where, cell: Callable[[str], str], _file: str) -> Item:
+        kind = day_type_of(cell("type"))
+        if kind is None:
+            raise _Refused("type", cell("type"), "is not a kind of day Firstbell knows (instructional, holiday, weather day, make-up day …)")
+        sessions = cell("sessions").strip()
+        if sessions and not (sessions.isdigit() and 1 <= int(sessions) <= 20):
+            raise _Refused("sessions", sessions, "is not a number of sessions a day can have (1 to 20)")
+        minutes = tuple(_take(parse_minutes, lambda _c, v=v: v, "minutes") for v in cell("minutes").split(";") if v.strip())  # type: ignore[misc]
+        return CalendarDayRecord(
+            at, _id(cell, "schoolSourcedId"), self._date(cell, "date"), kind, int(sessions) if sessions else None,
+            tuple(t.strip() for t in cell("startTimes").split(";") if t.strip()), tuple(m for m in minutes if m is not None),
+            _text(cell, "note", blank=True)[:200],
+        )  # fmt: skip
+
+    def _class(self, at: Where, cell: Callable[[str], str], _file: str) -> Item:
+        kind = cell("classType").strip().lower()
+        return ClassRecord(
+            at, _id(cell, "sourcedId"), _id(cell, "schoolSourcedId"), _text(cell, "title"),
+            "homeroom" if kind == "homeroom" else "scheduled", split_list(cell("periods")), split_list(cell("grades")),
+            split_list(cell("termSourcedIds")), _status(cell),
+        )  # fmt: skip
+
+    def _enrolment(self, at: Where, cell: Callable[[str], str], _file: str) -> Item:
+        role = cell("role").strip().lower() or "student"
+        starts = self._date(cell, "beginDate") if cell("beginDate").strip() else None
+        ends = self._date(cell, "endDate") if cell("endDate").strip() else None
+        if starts and ends and ends < starts:
+            raise _Refused("endDate", cell("endDate"), "lies before the beginning")
+        return EnrolmentRecord(
+            at, _id(cell, "sourcedId"), _id(cell, "userSourcedId"), _id(cell, "schoolSourcedId"),
+            cell("classSourcedId").strip(), "student" if role == "student" else "teacher", starts, ends,
+            primary=_take(parse_bool, cell, "primary"), status=_status(cell),
+        )  # fmt: skip
+
+    def _roll(self, at: Where, cell: Callable[[str], str], _file: str) -> Item:
+        school = _id(cell, "schoolSourcedId")
+        zone = self._zone(school)
+        taken_at = cell("takenAt").strip()
+        return RollRecord(
+            at, school, cell("classSourcedId").strip(), self._date(cell, "date"), cell("session").strip(),
+            _take(parse_bool, cell, "taken"), _take(lambda v: parse_moment(v, zone), cell, "takenAt") if taken_at else None,
+            _text(cell, "takenBy", blank=True)[:120],
+        )  # fmt: skip
+
+    def _zone(self, school: str) -> ZoneInfo:
+        found = self._zones.get(school)
+        if found is None:
+            found = self._given_zone(school) if self._given_zone else ZoneInfo("UTC")
+            self._zones[school] = found
+        return found
+
+    # -- people ------------------------------------------------------------------------------------------------
+
+    def _users(self) -> Iterator[Item]:
+        if "users" not in self.files and "roles" not in self.files:
+            return
+        roles: dict[str, frozenset[str]] = defaultdict(frozenset)
+        schools: dict[str, tuple[str, ...]] = {}
+        if "roles" in self.files:
+            yield from self._roles(roles, schools)
+        births: dict[str, date] = {}
+        if "demographics" in self.files:
+            yield from self._demographics(births)
+
+        def make(at: Where, cell: Callable[[str], str], file: str) -> Iterator[Item]:
+            yield from self._user(at, cell, roles, schools, births)
+
+        yield from self._rows(
+            "users", make, ("sourcedId", "givenName", "familyName"),
+            (
+                "status", "orgSourcedIds", "role", "identifier", "middleName", "email", "sms", "phone", "agentSourcedIds", "grades",
+                "password", "preferredGivenName", "preferredMiddleName", "preferredFamilyName", "primaryOrgSourcedId",
+                "metadata.language", "metadata.noContact",
+            ),
+        )  # fmt: skip
+
+    def _roles(self, roles: dict[str, frozenset[str]], schools: dict[str, tuple[str, ...]]) -> Iterator[Item]:
+        sets: dict[frozenset[str], frozenset[str]] = {}  # a handful of combinations, shared by millions of users
+        used = 0
+
+        def make(at: Where, cell: Callable[[str], str], file: str) -> Iterator[Item]:
+            nonlocal used
+            user, role = _id(cell, "userSourcedId"), cell("role").strip().lower()
+            used += 1
+            if _status(cell) is Status.ACTIVE:
+                combined = roles[user] | {role}
+                roles[user] = sets.setdefault(combined, combined)
+                if (school := cell("orgSourcedId").strip()) and school not in schools.get(user, ()):
+                    schools[user] = (*schools.get(user, ()), school)
+            return iter(())
+
+        yield from self._rows("roles", make, ("userSourcedId", "role"), ("status", "orgSourcedId", "roleType"))
+        yield Unused(self.files["roles"], "roles", used)
+
+    def _demographics(self, births: dict[str, date]) -> Iterator[Item]:
+        """Birth dates for ages under the law. Sex and race are for audits only and are not kept here."""
+        used = 0
+
+        def make(at: Where, cell: Callable[[str], str], file: str) -> Iterator[Item]:
+            nonlocal used
+            user = _id(cell, "sourcedId")
+            if cell("birthDate").strip():
+                births[user] = _take(lambda v: parse_date(v, self._orders.get("birthDate", ""), earliest=1900), cell, "birthDate")
+            used += 1
+            return iter(())
+
+        yield from self._rows("demographics", make, ("sourcedId",), ("status", "birthDate"), dates=("birthDate",))
+        yield Unused(self.files["demographics"], "demographics", used)
+
+    def _user(
+        self, at: Where, cell: Callable[[str], str], roles: Mapping[str, frozenset[str]], schools: Mapping[str, tuple[str, ...]],
+        births: Mapping[str, date],
+    ) -> Iterator[Item]:  # fmt: skip
+        user = _id(cell, "sourcedId")
+        held = set(roles.get(user, ())) | {r.lower() for r in split_list(cell("role"))}
+        if not held:
+            raise _Refused("role", "", "no role says what this person is: neither users.csv nor roles.csv names one")
+        given, family, status = _text(cell, "givenName"), _text(cell, "familyName"), _status(cell)
+        known = False
+        if "student" in held:
+            known = True
+            grades = split_list(cell("grades"))
+            preferred = _text(cell, "preferredGivenName", blank=True)
+            yield StudentRecord(
+                at, user, given, family, preferred, cell("identifier").strip(), grades[0] if grades else "", births.get(user),
+                cell("metadata.language").strip().lower(),
+                tuple(dict.fromkeys([*split_list(cell("orgSourcedIds")), *schools.get(user, ())])), status,
+            )  # fmt: skip
+            for agent in split_list(cell("agentSourcedIds")):
+                yield ContactLink(at, user, agent)
+        if held & _STAFF_ROLES:
+            known = True
+            yield StaffRecord(at, user, given, family, cell("email").strip(), sorted(held & _STAFF_ROLES)[0], status)
+        if held & _CONTACT_ROLES:
+            known = True
+            yield ContactRecord(
+                at, user, given, family, cell("phone").strip() or cell("sms").strip(), cell("email").strip(),
+                cell("metadata.language").strip().lower(), status,
+            )  # fmt: skip
+            for student in split_list(cell("metadata.noContact").replace(";", ",")):
+                yield ContactLink(at, student, user, no_contact=True)
+        if not known:
+            raise _Refused("role", ", ".join(sorted(held)), "is not a role Firstbell knows (student, teacher, guardian, …)")
+
+    # -- marks -------------------------------------------------------------------------------------------------
+
+    def _attendance(self) -> Iterator[Item]:
+        if "attendance" not in self.files:
+            return
+        file = self.files["attendance"]
+        required = ("studentSourcedId", "schoolSourcedId", "date", "code")
+        optional = ("session", "minutesMissed", "reason", "recordedAt", "recordedBy")
+        order = ""
+        with self.delivery.open(file) as stream:
+            table = Table(file, stream, required, optional)
+            sample = [row.cells[table.columns["date"]] for row, _ in zip(table.rows(), range(1000), strict=False) if isinstance(row, Row)]
+        if any(not v[:4].isdigit() for v in sample):
+            order = self._order_of(file, "date", required, optional)
+            if order:
+                yield Notice(file, f"dates were read as {_ORDER_WORDS[order]}: the only order in which all make sense")
+        with self.delivery.open(file) as stream:
+            table = Table(file, stream, required, optional)
+            yield from table.notices
+            dates: Cache[date] = Cache(lambda v: parse_date(v, order))
+            minutes: Cache[int | None] = Cache(parse_minutes)
+            texts: Cache[str] = Cache(lambda v: text(v)[:200])
+            moments: dict[ZoneInfo, Cache[int]] = {}
+            lines: list[int] = []
+            rows: list[list[str]] = []
+            for row in table.rows():
+                if isinstance(row, Refusal):
+                    yield _with_kind(row, "attendance", row.row)
+                    continue
+                lines.append(row.line)
+                rows.append(row.cells)
+                if len(rows) >= BATCH:
+                    yield from self._marks(table, file, lines, rows, dates, minutes, texts, moments)
+                    lines, rows = [], []
+            if rows:
+                yield from self._marks(table, file, lines, rows, dates, minutes, texts, moments)
+
+    def _marks(
+        self, table: Table, file: str, lines: list[int], rows: list[list[str]], dates: Cache[date],
+        minutes: Cache[int | None], texts: Cache[str], moments: dict[ZoneInfo, Cache[int]],
+    ) -> Iterator[Item]:  # fmt: skip
+        """A chunk of rows, column by column; the few rows with a bad value are taken out one by one."""
+        columns = list(zip(*rows, strict=True))
+        n = len(rows)
+        blank = ("",) * n
+
+        def column(name: str) -> tuple[str, ...]:
+            return columns[table.columns[name]] if name in table.columns else blank
+
+        student = [texts[v] for v in column("studentSourcedId")]
+        school = [texts[v] for v in column("schoolSourcedId")]
+        day = [dates[v] for v in column("date")]
+        missed = [minutes[v] for v in column("minutesMissed")] if "minutesMissed" in table.columns else [None] * n
+        code = [texts[v] for v in column("code")]
+        session = [texts[v] for v in column("session")] if "session" in table.columns else [""] * n
+        reason = [texts[v] for v in column("reason")] if "reason" in table.columns else [""] * n
+        by = [texts[v] for v in column("recordedBy")] if "recordedBy" in table.columns else [""] * n
+        at: list[Any] = [None] * n
+        if "recordedAt" in table.columns:
+            for i, (value, where) in enumerate(zip(column("recordedAt"), school, strict=True)):
+                if value:
+                    zone = self._zone(where) if isinstance(where, str) else ZoneInfo("UTC")
+                    cache = moments.get(zone)
+                    if cache is None:
+                        cache = moments[zone] = Cache(lambda v, zone=zone: parse_moment(v, zone))  # type: ignore[misc]
+                    at[i] = cache[value]
+        named = (
+            ("studentSourcedId", student), ("schoolSourcedId", school), ("date", day), ("session", session), ("code", code),
+            ("minutesMissed", missed), ("reason", reason), ("recordedAt", at), ("recordedBy", by),
+        )  # fmt: skip
+        refused: set[int] = set()
+        for name, values in named:
+            required = name in ("studentSourcedId", "schoolSourcedId", "code")
+            for i, value in enumerate(values):
+                if value.__class__ is Bad or (required and not value):
+                    if i in refused:
+                        continue
+                    refused.add(i)
+                    why = str(value) if value.__class__ is Bad else "is empty"
+                    yield Refusal(file, lines[i], name, column(name)[i][:300], why, csv_line(rows[i]), "attendance")
+        if refused:
+            keep = [i for i in range(n) if i not in refused]
+            lines = [lines[i] for i in keep]
+            student, school, day, session, code, missed, reason, at, by = (
+                [values[i] for i in keep] for values in (student, school, day, session, code, missed, reason, at, by)
+            )
+        if lines:
+            yield MarkBatch(file, lines, student, school, day, session, code, missed, [None] * len(lines), reason, at, by)
+
+
+_ORDER_WORDS = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}
+
+
+class _Refused(ValueError):
+    def __init__(self, column: str, value: str, reason: str) -> None:
+        self.column, self.value, self.reason = column, value, reason
+        super().__init__(reason)
+
+
+def _take(parse: Callable[[str], Any], cell: Callable[[str], str], column: str) -> Any:
+    value = cell(column)
+    try:
+        return parse(value)
+    except Bad as error:
+        raise _Refused(column, value, str(error)) from error
+
+
+def _text(cell: Callable[[str], str], column: str, *, blank: bool = False) -> str:
+    found: str = _take(text, cell, column)
+    if not found and not blank:
+        raise _Refused(column, "", "is empty")
+    if len(found) > 200:
+        raise _Refused(column, found, "is longer than 200 characters")
+    return found
+
+
+def _id(cell: Callable[[str], str], column: str) -> str:
+    found = _text(cell, column)
+    if len(found) > 100:
+        raise _Refused(column, found, "is longer than 100 characters, which no id may be")
+    return found
+
+
+def _status(cell: Callable[[str], str]) -> Status:
+    word = cell("status").strip().lower()
+    if word in ("", "active"):
+        return Status.ACTIVE
+    if word in ("tobedeleted", "inactive"):
+        return Status.GONE
+    raise _Refused("status", word, "is neither active nor tobedeleted")
+
+
+def _with_kind(refusal: Refusal, kind: str, row: str) -> Refusal:
+    return Refusal(refusal.file, refusal.line, refusal.column, refusal.value, refusal.reason, row, kind)
