@@ -464,9 +464,7 @@ def context(grid: Grid, through: int, group: NDArray[np.int32]) -> GroupContext:
     return GroupContext(rate, np.where(small, school_shock, shock), level)
 
 
-def _ratio(
-    part: NDArray[np.int32], whole: NDArray[np.int32], otherwise: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _ratio(part: NDArray[np.int32], whole: NDArray[np.int32], otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(whole > 0, part / np.maximum(whole, 1), otherwise)
 
 

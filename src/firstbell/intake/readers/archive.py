@@ -74,7 +74,9 @@ class _Bounded:
         chunk = self._stream.read(size if size >= 0 else self._left + 1)
         self._left -= len(chunk)
         if self._left < 0:
-            raise IntakeError(self._name, None, None, "the archive holds more than it declares. Nothing was read from it.")
+            raise IntakeError(
+                self._name, None, None, "the archive holds more than it declares. Nothing was read from it."
+            )
         return chunk
 
     def readable(self) -> bool:
@@ -120,7 +122,9 @@ def _folder_names(path: Path) -> tuple[str, ...]:
     for file in sorted(path.rglob("*")):
         relative = file.relative_to(path)
         if file.is_symlink():
-            raise IntakeError(str(relative), None, None, "is a link to another place, which is not followed. Send the file.")
+            raise IntakeError(
+                str(relative), None, None, "is a link to another place, which is not followed. Send the file."
+            )
         if file.is_file() and not any(part.startswith((".", "__MACOSX")) for part in relative.parts):
             names.append(str(relative))
         if len(names) > MAX_ENTRIES:
@@ -145,7 +149,12 @@ def _entries_declared(path: Path) -> int:
 def _zip_delivery(path: Path) -> Delivery:
     declared = _entries_declared(path)
     if declared > MAX_ENTRIES or path.stat().st_size > MAX_TOTAL:
-        raise IntakeError(path.name, None, None, f"the archive lists {declared:,} entries; {MAX_ENTRIES:,} is the most. Nothing was read.")
+        raise IntakeError(
+            path.name,
+            None,
+            None,
+            f"the archive lists {declared:,} entries; {MAX_ENTRIES:,} is the most. Nothing was read.",
+        )
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
@@ -157,21 +166,36 @@ def _zip_delivery(path: Path) -> Delivery:
             name = entry.filename
             parts = name.replace("\\", "/").split("/")
             if name.startswith(("/", "\\")) or ".." in parts or (len(name) > 1 and name[1] == ":") or "\0" in name:
-                raise IntakeError(path.name, None, None, f"the archive names a file outside itself ({name!r}). Nothing was read.")
+                raise IntakeError(
+                    path.name, None, None, f"the archive names a file outside itself ({name!r}). Nothing was read."
+                )
             if stat.S_ISLNK(entry.external_attr >> 16):
-                raise IntakeError(path.name, None, None, f"the archive holds a link ({name!r}), which is not followed. Nothing was read.")
+                raise IntakeError(
+                    path.name,
+                    None,
+                    None,
+                    f"the archive holds a link ({name!r}), which is not followed. Nothing was read.",
+                )
             if entry.is_dir() or "__MACOSX" in parts or parts[-1].startswith("."):
                 continue
             if any(c in parts[-1] for c in "\r\n"):
-                raise IntakeError(path.name, None, None, "a file's name in the archive holds a line break. Nothing was read.")
+                raise IntakeError(
+                    path.name, None, None, "a file's name in the archive holds a line break. Nothing was read."
+                )
             if entry.flag_bits & 1:
-                raise IntakeError(path.name, None, None, f"{parts[-1]} is encrypted. Send it without a password, over a safe channel.")
+                raise IntakeError(
+                    path.name, None, None, f"{parts[-1]} is encrypted. Send it without a password, over a safe channel."
+                )
             total += entry.file_size
             swollen = entry.file_size > _RATIO_FROM and entry.file_size > MAX_RATIO * max(entry.compress_size, 1)
             if swollen or entry.file_size > MAX_MEMBER or total > MAX_TOTAL:
-                raise IntakeError(path.name, None, None, f"{parts[-1]} would unpack to {entry.file_size:,} bytes. Nothing was read.")
+                raise IntakeError(
+                    path.name, None, None, f"{parts[-1]} would unpack to {entry.file_size:,} bytes. Nothing was read."
+                )
             if parts[-1].lower().endswith(".zip"):
-                raise IntakeError(path.name, None, None, f"holds another archive ({parts[-1]}). Send the files in one zip.")
+                raise IntakeError(
+                    path.name, None, None, f"holds another archive ({parts[-1]}). Send the files in one zip."
+                )
             short = parts[-1]
             if short in members:
                 raise IntakeError(path.name, None, None, f"holds two files named {short}. Send one of them.")

@@ -56,7 +56,9 @@ def parse_code_map(content: str, where: str) -> CodeMap:
     marks: dict[str, Mark] = {}
     for code, fields in tables.items():
         if not isinstance(fields, dict) or "presence" not in fields:
-            raise CodeMapError(f"{where}: the code {code!r} says no presence (present, absent or unknown). No code was mapped.")
+            raise CodeMapError(
+                f"{where}: the code {code!r} says no presence (present, absent or unknown). No code was mapped."
+            )
         values: dict[str, object] = {}
         for key, value in fields.items():
             if key == "reason":
@@ -64,12 +66,16 @@ def parse_code_map(content: str, where: str) -> CodeMap:
             elif key == "meaning":
                 continue  # for the reader of the file
             elif key not in _FIELDS:
-                raise CodeMapError(f"{where}: the code {code!r} has an unknown key {key!r}. Known: {', '.join(_FIELDS)}, reason, meaning.")
+                raise CodeMapError(
+                    f"{where}: the code {code!r} has an unknown key {key!r}. Known: {', '.join(_FIELDS)}, reason, meaning."
+                )
             else:
                 try:
                     values[key] = _FIELDS[key](value)
                 except ValueError as error:
                     known = ", ".join(member.value for member in _FIELDS[key])
-                    raise CodeMapError(f"{where}: the code {code!r} has {key} = {value!r}; it is one of {known}.") from error
+                    raise CodeMapError(
+                        f"{where}: the code {code!r} has {key} = {value!r}; it is one of {known}."
+                    ) from error
         marks[code] = Mark(**values)  # type: ignore[arg-type]
     return CodeMap(marks)

@@ -63,7 +63,17 @@ FILES = (
     "manifest", "orgs", "academicSessions", "calendar", "classes", "users", "roles", "demographics", "enrollments",
     "rolls", "attendance", *IGNORED,
 )  # fmt: skip
-_STAFF_ROLES = {"teacher", "aide", "proctor", "administrator", "principal", "siteadministrator", "districtadministrator", "counselor", "systemadministrator"}
+_STAFF_ROLES = {
+    "teacher",
+    "aide",
+    "proctor",
+    "administrator",
+    "principal",
+    "siteadministrator",
+    "districtadministrator",
+    "counselor",
+    "systemadministrator",
+}
 _CONTACT_ROLES = {"guardian", "parent", "relative"}
 _MASKED = ("password",)
 
@@ -94,7 +104,12 @@ class OneRosterReader:
         for name in sorted(unread):
             if name.rsplit("/", 1)[-1].lower() not in ("source.toml", "mapping.toml"):
                 yield Notice(name, "is not a file Firstbell knows how to read, and was left alone")
-        yield from self._rows("orgs", self._org, ("sourcedId", "name", "type"), ("status", "identifier", "parentSourcedId", "metadata.timeZone"))
+        yield from self._rows(
+            "orgs",
+            self._org,
+            ("sourcedId", "name", "type"),
+            ("status", "identifier", "parentSourcedId", "metadata.timeZone"),
+        )
         yield from self._rows(
             "academicSessions", self._session, ("sourcedId", "title", "type", "startDate", "endDate"),
             ("status", "parentSourcedId", "schoolYear"), dates=("startDate", "endDate"),
@@ -171,9 +186,14 @@ class OneRosterReader:
         if kind not in self.files:
             return
         file = self.files[kind]
-        self._orders = {column: order for column in dates if (order := self._order_of(file, column, required, optional))}
+        self._orders = {
+            column: order for column in dates if (order := self._order_of(file, column, required, optional))
+        }
         for column, order in self._orders.items():
-            yield Notice(file, f"dates in the column {column} were read as {_ORDER_WORDS[order]}: the only order in which all make sense")
+            yield Notice(
+                file,
+                f"dates in the column {column} were read as {_ORDER_WORDS[order]}: the only order in which all make sense",
+            )
         with self.delivery.open(file) as stream:
             table = Table(file, stream, required, optional)
             yield from table.notices
@@ -205,7 +225,10 @@ class OneRosterReader:
                 except _Refused as refused:
                     yield Refusal(file, row.line, refused.column, refused.value[:300], refused.reason, raw, kind)
             if statuses["inactive"]:
-                yield Notice(file, f"{statuses['inactive']} rows have the status inactive, which OneRoster 1.2 does not know; they were read as gone")
+                yield Notice(
+                    file,
+                    f"{statuses['inactive']} rows have the status inactive, which OneRoster 1.2 does not know; they were read as gone",
+                )
 
     def _order_of(self, file: str, column: str, required: tuple[str, ...], optional: tuple[str, ...]) -> str:
         """The date order of a column, from a first reading of it; "" where all is ISO or nothing can be decided."""
@@ -279,11 +302,17 @@ class OneRosterReader:
     def _calendar_day(self, at: Where, cell: Callable[[str], str], _file: str) -> Item:
         kind = day_type_of(cell("type"))
         if kind is None:
-            raise _Refused("type", cell("type"), "is not a kind of day Firstbell knows (instructional, holiday, weather day, make-up day …)")
+            raise _Refused(
+                "type",
+                cell("type"),
+                "is not a kind of day Firstbell knows (instructional, holiday, weather day, make-up day …)",
+            )
         sessions = cell("sessions").strip()
         if sessions and not (sessions.isdigit() and 1 <= int(sessions) <= 20):
             raise _Refused("sessions", sessions, "is not a number of sessions a day can have (1 to 20)")
-        minutes = tuple(_take(parse_minutes, lambda _c, v=v: v, "minutes") for v in cell("minutes").split(";") if v.strip())  # type: ignore[misc]
+        minutes = tuple(
+            _take(parse_minutes, lambda _c, v=v: v, "minutes") for v in cell("minutes").split(";") if v.strip()
+        )  # type: ignore[misc]
         return CalendarDayRecord(
             at, _id(cell, "schoolSourcedId"), self._date(cell, "date"), kind, int(sessions) if sessions else None,
             tuple(t.strip() for t in cell("startTimes").split(";") if t.strip()), tuple(m for m in minutes if m is not None),
@@ -378,7 +407,9 @@ class OneRosterReader:
             nonlocal used
             user = _id(cell, "sourcedId")
             if cell("birthDate").strip():
-                births[user] = _take(lambda v: parse_date(v, self._orders.get("birthDate", ""), earliest=1900), cell, "birthDate")
+                births[user] = _take(
+                    lambda v: parse_date(v, self._orders.get("birthDate", ""), earliest=1900), cell, "birthDate"
+                )
             used += 1
             return iter(())
 
@@ -418,7 +449,9 @@ class OneRosterReader:
             for student in split_list(cell("metadata.noContact").replace(";", ",")):
                 yield ContactLink(at, student, user, no_contact=True)
         if not known:
-            raise _Refused("role", ", ".join(sorted(held)), "is not a role Firstbell knows (student, teacher, guardian, …)")
+            raise _Refused(
+                "role", ", ".join(sorted(held)), "is not a role Firstbell knows (student, teacher, guardian, …)"
+            )
 
     # -- marks -------------------------------------------------------------------------------------------------
 
@@ -431,7 +464,11 @@ class OneRosterReader:
         order = ""
         with self.delivery.open(file) as stream:
             table = Table(file, stream, required, optional)
-            sample = [row.cells[table.columns["date"]] for row, _ in zip(table.rows(), range(1000), strict=False) if isinstance(row, Row)]
+            sample = [
+                row.cells[table.columns["date"]]
+                for row, _ in zip(table.rows(), range(1000), strict=False)
+                if isinstance(row, Row)
+            ]
         if any(not v[:4].isdigit() for v in sample):
             order = self._order_of(file, "date", required, optional)
             if order:
@@ -507,7 +544,9 @@ class OneRosterReader:
                 [values[i] for i in keep] for values in (student, school, day, session, code, missed, reason, at, by)
             )
         if lines:
-            yield MarkBatch(file, lines, student, school, day, session, code, missed, [None] * len(lines), reason, at, by)
+            yield MarkBatch(
+                file, lines, student, school, day, session, code, missed, [None] * len(lines), reason, at, by
+            )
 
 
 _ORDER_WORDS = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}

@@ -57,7 +57,9 @@ class Table:
         self._reader = csv.reader(self._lines, delimiter=self.delimiter, strict=True)
         cells = next(self._raw())
         if len(cells.cells) > MAX_COLUMNS:
-            raise IntakeError(file, 1, None, f"has {len(cells.cells):,} columns; {MAX_COLUMNS:,} is the most. Nothing was read.")
+            raise IntakeError(
+                file, 1, None, f"has {len(cells.cells):,} columns; {MAX_COLUMNS:,} is the most. Nothing was read."
+            )
         self.header = [c.strip() for c in cells.cells]
         while self.header and not self.header[-1]:
             self.header.pop()
@@ -70,7 +72,12 @@ class Table:
         folded = {_fold(name): i for i, name in reversed(list(enumerate(self.header)))}
         doubles = sorted({name for name in self.header if name and self.header.count(name) > 1})
         if doubles:
-            raise IntakeError(self.file, 1, doubles[0], "stands twice in the header; which one counts can't be known. Nothing was read.")
+            raise IntakeError(
+                self.file,
+                1,
+                doubles[0],
+                "stands twice in the header; which one counts can't be known. Nothing was read.",
+            )
         wanted = [*dict.fromkeys([*required, *known])]
         for name in wanted:
             if name in exact:
@@ -107,7 +114,12 @@ class Table:
                     cells = cells[:width]
                 else:
                     yield Refusal(
-                        self.file, row.line, "", "", f"has {len(cells)} cells where the header has {width}", csv_line(cells)
+                        self.file,
+                        row.line,
+                        "",
+                        "",
+                        f"has {len(cells)} cells where the header has {width}",
+                        csv_line(cells),
                     )
                     continue
             yield Row(row.line, cells)
@@ -122,7 +134,10 @@ class Table:
             except csv.Error as error:
                 if "unexpected end of data" in str(error):
                     raise IntakeError(
-                        self.file, line, None, "a quote that opens here is never closed. Nothing was applied; close it and send again."
+                        self.file,
+                        line,
+                        None,
+                        "a quote that opens here is never closed. Nothing was applied; close it and send again.",
                     ) from error
                 if "field larger than field limit" in str(error):
                     raise IntakeError(
@@ -130,7 +145,9 @@ class Table:
                         f"a cell that begins here is longer than {MAX_FIELD // 1024} KB: most likely a quote that is never closed. "
                         "Nothing was applied.",
                     ) from error  # fmt: skip
-                raise IntakeError(self.file, self._lines.number, None, f"this row is not CSV ({error}). Nothing was applied.") from error
+                raise IntakeError(
+                    self.file, self._lines.number, None, f"this row is not CSV ({error}). Nothing was applied."
+                ) from error
             yield Row(line, cells)
 
 
@@ -193,7 +210,12 @@ class _Lines:
             ) from error  # fmt: skip
         if "\0" in text:
             line = self._complete + text[: text.index("\0")].count("\n") + 1
-            raise IntakeError(self.file, line, None, "holds a NUL character, which no text has: the file is damaged. Nothing was applied.")
+            raise IntakeError(
+                self.file,
+                line,
+                None,
+                "holds a NUL character, which no text has: the file is damaged. Nothing was applied.",
+            )
         self._complete += text.count("\n")
         return text
 
@@ -213,7 +235,12 @@ class _Lines:
             if chunk and lines and not lines[-1].endswith("\n"):
                 left = lines.pop()
                 if len(left) > MAX_ROW:
-                    raise IntakeError(self.file, self.number + 1, None, f"a line is longer than {MAX_ROW // 2**20} MB. Nothing was read.")
+                    raise IntakeError(
+                        self.file,
+                        self.number + 1,
+                        None,
+                        f"a line is longer than {MAX_ROW // 2**20} MB. Nothing was read.",
+                    )
             yield from lines
             if not chunk:
                 return

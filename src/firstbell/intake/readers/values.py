@@ -8,7 +8,17 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-__all__ = ["Bad", "Cache", "date_order", "parse_bool", "parse_date", "parse_minutes", "parse_moment", "split_list", "text"]
+__all__ = [
+    "Bad",
+    "Cache",
+    "date_order",
+    "parse_bool",
+    "parse_date",
+    "parse_minutes",
+    "parse_moment",
+    "split_list",
+    "text",
+]
 
 T = TypeVar("T")
 #: Years met in real files that no living student's record can hold: 0003, 1813, 2086, 6209.
