@@ -25,6 +25,10 @@ class Source(models.Model):
     #: "student=Pupil ID;date=Date": a spreadsheet's columns as a person confirmed them
     columns = models.TextField(blank=True)
     date_order = models.CharField(max_length=3, blank=True)
+    #: schools it has sent anything of
+    schools = models.ManyToManyField(School, related_name="sources")
+    #: through this day it has said all it has to say
+    covered_through = models.DateField(null=True)
     #: bounds a person raised for this source, by name: "vanished_students=0.2"
     bounds = models.TextField(blank=True)
 

@@ -1,0 +1,174 @@
+"""`firstbell import`: a delivery from beginning to end in the foreground, and `import_path`, the same for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import typer
+from django.utils.translation import gettext as _
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from firstbell.intake.apply import Applied, NotApplied, accept_bounds, apply, look
+from firstbell.intake.models import Import
+from firstbell.intake.readers.archive import open_delivery
+from firstbell.intake.readers.records import IntakeError
+from firstbell.intake.reading import kind_of
+from firstbell.intake.receive import NotReceived, a_source, receive
+
+STEPS = {
+    "read": _("Reading"),
+    "org": _("Schools"),
+    "session": _("Terms"),
+    "calendar_day": _("Calendars"),
+    "student": _("Students"),
+    "staff": _("Staff"),
+    "contact": _("Contacts"),
+    "contact_link": _("Families"),
+    "class": _("Classes"),
+    "enrolment": _("Enrolments"),
+    "roll": _("Rolls taken"),
+    "mark": _("Marks"),
+    "register": _("Register"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """How an import ended. `applied` is None when nothing was applied; `already`: the same delivery was, before."""
+
+    delivery: Import
+    applied: Applied | None
+    already: bool = False
+
+
+def import_path(
+    path: Path | str,
+    source_name: str | None = None,
+    *,
+    dry_run: bool = False,
+    yes: bool = False,
+    accept: list[str] | None = None,
+    complete_through: date | None = None,
+    by: str = "command line",
+    ask: Callable[[Import], bool] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Imported:
+    """Receive, stage, check and (with `yes`, or when `ask` agrees) apply what lies at `path`.
+
+    `accept` names bounds that may be passed. Raises NotReceived, NotApplied (a bound holds it; a file can't be read).
+    """
+    path = Path(path)
+    try:
+        kind = kind_of(open_delivery(path))
+    except IntakeError as error:
+        raise NotReceived(str(error)) from error
+    source = a_source(source_name, kind)
+    delivery = receive(path, source, by, complete_through=complete_through)
+    if delivery.state == Import.State.APPLIED:
+        return Imported(delivery, None, already=True)
+    held = look(delivery, progress=progress)
+    if dry_run:
+        return Imported(delivery, None)
+    names = {bound.name for bound in held}
+    if names and names <= set(accept or ()):
+        accept_bounds(delivery, sorted(names), _("accepted on the command line"), by)
+    elif names:
+        raise NotApplied(
+            _("Held, nothing was applied. %(why)s To apply all the same: %(how)s")
+            % {
+                "why": " ".join(b.words for b in held),
+                "how": " ".join(f"--accept-bound {name}" for name in sorted(names)),
+            }
+        )
+    if not yes and not (ask and ask(delivery)):
+        return Imported(delivery, None)
+    return Imported(delivery, apply(delivery, by, progress=progress))
+
+
+def import_command(
+    path: Path,
+    *,
+    source_name: str | None,
+    dry_run: bool,
+    yes: bool,
+    accept_bounds: list[str],
+    complete_through: str | None,
+) -> int:
+    """The command. Its exit code: 0 applied (or nothing to do), 1 held or refused, 2 not received."""
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    shown = False
+
+    def ask(delivery: Import) -> bool:
+        nonlocal shown
+        running.stop()
+        show(delivery, console)
+        shown = True
+        return sys.stdin.isatty() and typer.confirm(_("Apply this?"))
+
+    with Progress(*columns, console=console, transient=True) as running:
+        task = running.add_task("")
+
+        def tell(step: str, done: int, total: int) -> None:
+            running.update(task, description=STEPS.get(step, step), completed=done, total=total or None)
+
+        try:
+            through = date.fromisoformat(complete_through) if complete_through else None
+            done = import_path(
+                path, source_name, dry_run=dry_run, yes=yes, accept=accept_bounds, complete_through=through,
+                ask=ask, progress=tell,
+            )  # fmt: skip
+        except NotReceived as error:
+            running.stop()
+            console.print(str(error), style="red", markup=False)
+            return 2
+        except (NotApplied, ValueError) as error:
+            running.stop()
+            console.print(str(error), style="red", markup=False)
+            return 1
+    if done.already:
+        console.print(
+            _("This delivery was applied on %(day)s, and nothing else since. Nothing was done.")
+            % {"day": f"{done.delivery.applied_at:%Y-%m-%d %H:%M}"}
+        )
+        return 0
+    if not shown or done.applied:
+        show(done.delivery, console)
+    if done.applied:
+        console.print(
+            _("Applied: %(marks)s new marks, %(rows)s register rows written.")
+            % {"marks": f"{done.applied.marks:,}", "rows": f"{done.applied.rows:,}"}
+        )
+        if done.applied.missing:
+            console.print(
+                _(
+                    "%(n)s students of the register are not in this delivery; they were kept, and are listed on its page."
+                )
+                % {"n": done.applied.missing}
+            )
+    else:
+        console.print(_("Nothing was applied. Delivery %(n)s waits on the Intake page.") % {"n": done.delivery.pk})
+    return 0
+
+
+def show(delivery: Import, console: Console) -> None:
+    """The tally: every row accounted for."""
+    table = Table(title=_("Delivery %(n)s from %(source)s") % {"n": delivery.pk, "source": delivery.source.name})
+    for heading in (_("File"), _("Kind")):
+        table.add_column(heading)
+    for heading in (_("Read"), _("New"), _("Changed"), _("Unchanged"), _("Refused"), _("Waiting"), _("Not used")):
+        table.add_column(heading, justify="right")
+    for t in delivery.tallies.order_by("file", "kind"):
+        counts = (t.read, t.new, t.changed, t.unchanged, t.refused, t.waiting, t.unused)
+        table.add_row(t.file, t.kind, *(f"{n:,}" if n else "·" for n in counts))
+    console.print(table)
+    for notice in delivery.notices.all():
+        console.print(f"{notice.file + ': ' if notice.file else ''}{notice.text}", markup=False)
+    for bound in delivery.passed_bounds.all():
+        console.print(f"{bound.name}: {bound.words}", style="yellow", markup=False)

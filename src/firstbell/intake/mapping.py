@@ -1,0 +1,113 @@
+"""What a source's codes mean: as a person mapped them, else as the delivery's own mapping says, else the built-in set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from firstbell.access import audit
+from firstbell.access.models import User
+from firstbell.intake.models import CodeMapping, Import, Source
+from firstbell.intake.readers.archive import Delivery, open_delivery
+from firstbell.intake.readers.codes import CodeMap, load_code_map, parse_code_map
+from firstbell.intake.readers.records import IntakeError
+from firstbell.intake.receive import received
+from firstbell.register.actions import meaning_of
+from firstbell.register.marks import (
+    Disciplinary,
+    Expected,
+    LegalStatus,
+    Location,
+    Mark,
+    PartSession,
+    Presence,
+)
+
+MAPPING_FILE = "mapping.toml"
+
+
+def mark_of(mapping: CodeMapping) -> Mark:
+    return Mark(
+        Presence(mapping.presence), LegalStatus(mapping.legal_status), PartSession(mapping.part),
+        Expected(mapping.expected), mapping.reason, Disciplinary(mapping.disciplinary), Location(mapping.location),
+    )  # fmt: skip
+
+
+def part_of_day(mark: Mark) -> Mark:
+    """An absence from a part of the day (Ed-Fi eventDuration below 1): there, for part of the session."""
+    if mark.presence is Presence.ABSENT:
+        return replace(mark, presence=Presence.PRESENT, part=PartSession.PART)
+    return mark
+
+
+def brought_codes(delivery: Delivery) -> CodeMap | None:
+    """The mapping.toml beside a delivery's files, where there is one."""
+    name = next((n for n in delivery.names if n.rsplit("/", 1)[-1].lower() == MAPPING_FILE), None)
+    if name is None:
+        return None
+    with delivery.open(name) as stream:
+        try:
+            return parse_code_map(stream.read(2**20).decode("utf-8"), name)
+        except ValueError as error:
+            raise IntakeError(name, None, None, str(error)) from error
+
+
+class CodeBook:
+    """A source's codes, looked up. `delivery`'s own mapping.toml stands for codes nobody has decided yet."""
+
+    def __init__(self, source: Source, delivery: Import | None = None) -> None:
+        self.source = source
+        self._decided = CodeMap({m.code: mark_of(m) for m in source.mappings.all()})
+        self._brought: CodeMap | None = None
+        if delivery is not None and not delivery.retry:
+            self._brought = brought_codes(open_delivery(received(delivery)))
+        self._set = load_code_map(source.code_set)
+
+    def mark(self, code: str) -> Mark | None:
+        """None: nobody has said what it means. There is no default."""
+        for codes in (self._decided, self._brought, self._set):
+            if codes is not None and (found := codes.lookup(code)) is not None:
+                return found
+        return None
+
+    def keep_brought(self, by: str) -> int:
+        """Write the delivery's own mapping down as this source's, for codes nobody has decided. How many are new."""
+        if self._brought is None:
+            return 0
+        new = [
+            CodeMapping(source=self.source, code=code, decided_by=by, **_fields(mark))
+            for code, mark in self._brought.marks.items()
+            if code not in self._decided.marks and len(code) <= 120
+        ]
+        CodeMapping.objects.bulk_create(new, ignore_conflicts=True)
+        return len(new)
+
+
+def _fields(mark: Mark) -> dict[str, str]:
+    return {
+        "presence": mark.presence.value,
+        "legal_status": mark.legal_status.value,
+        "part": mark.part.value,
+        "expected": mark.expected.value,
+        "reason": mark.reason,
+        "disciplinary": mark.disciplinary.value,
+        "location": mark.location.value,
+    }
+
+
+@transaction.atomic
+def map_code(source: Source, code: str, mark: Mark, by: User | str) -> CodeMapping:
+    """Decide what a code means from now on. Marks on record keep what the code meant when they came.
+
+    Rows that waited for this code are taken in by the next apply of the source; `apply.retry` does it at once.
+    """
+    if not code.strip():
+        raise ValueError(_("A blank code can't be mapped: a cell nobody filled says nothing."))
+    mapping, _new = CodeMapping.objects.update_or_create(
+        source=source, code=code, defaults={**_fields(mark), "decided_by": audit.actor_name(by)}
+    )
+    meaning_of(mark, source.name, code)
+    audit.record(by, "mapped_code", f"source:{source.pk}", f"{code!r} means {mark.letter}")
+    return mapping
