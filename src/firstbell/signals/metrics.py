@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell.register.grid import Grid
+from firstbell.register.marks import ABSENT_LETTERS, NOT_EXPECTED, UNKNOWN
 from firstbell.signals.kernel import day_bits
 
 __all__ = ["Attendance", "Band", "CountedDay", "attendance", "chronic", "chronic_mask", "counted_days"]
@@ -124,3 +125,26 @@ def counted_days(grid: Grid, through: int, row: int) -> list[CountedDay]:
 def attendance(days: Sequence[CountedDay]) -> Attendance:
     """The count of the days shown: what a page prints and what it opens into are one."""
     return Attendance(sum(day.missed for day in days), len(days))
+
+
+#: What a day in short shows where only part of it was missed, by what is most worth knowing.
+_PART_LETTERS = "TLHFIP"
+
+
+def day_letters(grid: Grid, through: int, row: int) -> str:
+    """One letter a day, for a strip: the letter most absent squares bear on an absent day, else what tells most of it."""
+    bits = day_bits(grid, through, row)
+    text = grid.codes[row].tobytes().decode("ascii")
+    if grid.sessions == 1:
+        return text[:through]
+    days = []
+    for d in range(through):
+        squares = text[d * grid.sessions : (d + 1) * grid.sessions]
+        absent = [c for c in squares if c in ABSENT_LETTERS]
+        if bits[d] & 2:
+            days.append(max(dict.fromkeys(absent), key=absent.count))
+        elif absent:
+            days.append("H")
+        else:
+            days.append(next((c for c in _PART_LETTERS if c in squares), UNKNOWN if UNKNOWN in squares else NOT_EXPECTED))
+    return "".join(days)

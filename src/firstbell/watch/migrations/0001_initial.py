@@ -6,92 +6,195 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('register', '0001_initial'),
+        ("register", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Pass',
+            name="Pass",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('started_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('as_of', models.DateField()),
-                ('students', models.IntegerField(default=0)),
-                ('opened', models.IntegerField(default=0)),
-                ('withdrawn', models.IntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("started_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("as_of", models.DateField()),
+                ("students", models.IntegerField(default=0)),
+                ("opened", models.IntegerField(default=0)),
+                ("withdrawn", models.IntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='SchoolChange',
+            name="SchoolChange",
             fields=[
-                ('school', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, serialize=False, to='register.school')),
-                ('number', models.BigIntegerField(default=0)),
+                (
+                    "school",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        serialize=False,
+                        to="register.school",
+                    ),
+                ),
+                ("number", models.BigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Alert',
+            name="Alert",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('unexplained_today', 'not here today, no reason yet'), ('not_in_class', 'on site but not in class'), ('roll_not_taken', 'register not taken'), ('break', 'a break from their own pattern'), ('streak', 'days away in a row'), ('weekday', 'a weekday pattern'), ('lateness', 'coming late more often'), ('unexplained', 'absences nobody has explained'), ('not_seen', 'not seen for a while'), ('high_absence', 'high absence, nobody has acted'), ('school_day', "many away at once: the school's own item")], max_length=20)),
-                ('clock', models.CharField(choices=[('today', 'today'), ('pattern', 'pattern')], max_length=10)),
-                ('state', models.CharField(choices=[('open', 'open'), ('answered', 'answered'), ('withdrawn', 'withdrawn: its ground is gone'), ('expired', 'expired')], default='open', max_length=10)),
-                ('count', models.IntegerField()),
-                ('of', models.IntegerField()),
-                ('usual_count', models.IntegerField(default=0)),
-                ('usual_of', models.IntegerField(default=0)),
-                ('weekday', models.PositiveSmallIntegerField(default=0)),
-                ('session', models.PositiveSmallIntegerField(null=True)),
-                ('days', models.TextField(blank=True)),
-                ('measure', models.IntegerField()),
-                ('opened_at', models.DateTimeField()),
-                ('as_of', models.DateField()),
-                ('known_through', models.DateTimeField()),
-                ('expires_on', models.DateField()),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('closing', models.CharField(blank=True, max_length=200)),
-                ('version', models.PositiveIntegerField(default=0)),
-                ('calendar', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='register.calendar')),
-                ('enrolment', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='register.enrolment')),
-                ('school', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='alerts', to='register.school')),
-                ('section', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='register.section')),
-                ('student', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='alerts', to='register.student')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("unexplained_today", "not here today, no reason yet"),
+                            ("not_in_class", "on site but not in class"),
+                            ("roll_not_taken", "register not taken"),
+                            ("break", "a break from their own pattern"),
+                            ("streak", "days away in a row"),
+                            ("weekday", "a weekday pattern"),
+                            ("lateness", "coming late more often"),
+                            ("unexplained", "absences nobody has explained"),
+                            ("not_seen", "not seen for a while"),
+                            ("high_absence", "high absence, nobody has acted"),
+                            ("school_day", "many away at once: the school's own item"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("clock", models.CharField(choices=[("today", "today"), ("pattern", "pattern")], max_length=10)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "open"),
+                            ("answered", "answered"),
+                            ("withdrawn", "withdrawn: its ground is gone"),
+                            ("expired", "expired"),
+                        ],
+                        default="open",
+                        max_length=10,
+                    ),
+                ),
+                ("count", models.IntegerField()),
+                ("of", models.IntegerField()),
+                ("usual_count", models.IntegerField(default=0)),
+                ("usual_of", models.IntegerField(default=0)),
+                ("weekday", models.PositiveSmallIntegerField(default=0)),
+                ("session", models.PositiveSmallIntegerField(null=True)),
+                ("days", models.TextField(blank=True)),
+                ("measure", models.IntegerField()),
+                ("opened_at", models.DateTimeField()),
+                ("as_of", models.DateField()),
+                ("known_through", models.DateTimeField()),
+                ("expires_on", models.DateField()),
+                ("closed_at", models.DateTimeField(null=True)),
+                ("closing", models.CharField(blank=True, max_length=200)),
+                ("version", models.PositiveIntegerField(default=0)),
+                (
+                    "calendar",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="register.calendar"
+                    ),
+                ),
+                (
+                    "enrolment",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="register.enrolment",
+                    ),
+                ),
+                (
+                    "school",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="alerts", to="register.school"
+                    ),
+                ),
+                (
+                    "section",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="register.section"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="alerts",
+                        to="register.student",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Verdict',
+            name="Verdict",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('decision', models.CharField(choices=[('act', 'act'), ('watch', 'watch until'), ('no_concern', 'not a concern'), ('wrong_data', 'the data is wrong')], max_length=12)),
-                ('reason', models.TextField()),
-                ('watch_until', models.DateField(null=True)),
-                ('measure', models.IntegerField()),
-                ('given_at', models.DateTimeField()),
-                ('undone_at', models.DateTimeField(null=True)),
-                ('alert', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='verdicts', to='watch.alert')),
-                ('given_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='verdicts', to=settings.AUTH_USER_MODEL)),
-                ('student', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='verdicts', to='register.student')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "decision",
+                    models.CharField(
+                        choices=[
+                            ("act", "act"),
+                            ("watch", "watch until"),
+                            ("no_concern", "not a concern"),
+                            ("wrong_data", "the data is wrong"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("reason", models.TextField()),
+                ("watch_until", models.DateField(null=True)),
+                ("measure", models.IntegerField()),
+                ("given_at", models.DateTimeField()),
+                ("undone_at", models.DateTimeField(null=True)),
+                (
+                    "alert",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="verdicts", to="watch.alert"
+                    ),
+                ),
+                (
+                    "given_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="verdicts",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="verdicts",
+                        to="register.student",
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='alert',
-            index=models.Index(fields=['school', 'state', 'clock'], name='alert_list'),
+            model_name="alert",
+            index=models.Index(fields=["school", "state", "clock"], name="alert_list"),
         ),
         migrations.AddIndex(
-            model_name='alert',
-            index=models.Index(fields=['student', 'state'], name='alert_student'),
+            model_name="alert",
+            index=models.Index(fields=["student", "state"], name="alert_student"),
         ),
         migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'open'), ('student__isnull', False)), fields=('student', 'kind', 'school'), name='one_open_alert_a_kind'),
+            model_name="alert",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "open"), ("student__isnull", False)),
+                fields=("student", "kind", "school"),
+                name="one_open_alert_a_kind",
+            ),
         ),
         migrations.AddIndex(
-            model_name='verdict',
-            index=models.Index(fields=['student', 'given_at'], name='verdict_student'),
+            model_name="verdict",
+            index=models.Index(fields=["student", "given_at"], name="verdict_student"),
         ),
     ]

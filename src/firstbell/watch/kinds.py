@@ -1,0 +1,267 @@
+"""What raises an alert: bars on the signals, the figures and days of its sentence, and what "worse" means. Pure.
+
+Two clocks. *Today* kinds read today's squares and are gone tomorrow. *Pattern* kinds read whole days only, through the last day the
+register is complete for, and stand while their ground stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstbell.register.rows import SchoolGrid
+from firstbell.signals.kernel import Count, GroupContext, Signals, Window, context, day_bits, student_signals
+from firstbell.signals.metrics import chronic_mask
+from firstbell.watch.models import Clock, Kind
+
+__all__ = ["KINDS", "Finding", "KindRule", "LastYear", "pattern_findings", "today_findings"]
+
+
+@dataclass(frozen=True, slots=True)
+class KindRule:
+    """How a kind of alert behaves.
+
+    bar      the measure from which it is raised
+    worse    how much the measure must grow past an answered alert's before it is raised again
+    life     school days it stands without being found anew (today kinds: none)
+    minutes  of an officer's time a first step takes, for the line under today's time
+    rank     which comes first on a list, 0 before 1
+    """
+
+    clock: Clock
+    bar: int
+    worse: int
+    life: int
+    minutes: int
+    rank: int
+
+
+KINDS: dict[Kind, KindRule] = {
+    Kind.NOT_IN_CLASS: KindRule(Clock.TODAY, 1, 1, 0, 5, 0),
+    Kind.UNEXPLAINED_TODAY: KindRule(Clock.TODAY, 1, 99, 0, 3, 1),
+    Kind.ROLL_NOT_TAKEN: KindRule(Clock.TODAY, 1, 99, 0, 2, 2),
+    Kind.NOT_SEEN: KindRule(Clock.PATTERN, 10, 5, 5, 15, 0),
+    Kind.STREAK: KindRule(Clock.PATTERN, 3, 2, 5, 10, 1),
+    Kind.BREAK: KindRule(Clock.PATTERN, 3, 3, 10, 10, 2),
+    Kind.WEEKDAY: KindRule(Clock.PATTERN, 4, 2, 20, 10, 3),
+    Kind.HIGH_ABSENCE: KindRule(Clock.PATTERN, 1, 3, 20, 15, 4),
+    Kind.UNEXPLAINED: KindRule(Clock.PATTERN, 3, 2, 10, 5, 5),
+    Kind.LATENESS: KindRule(Clock.PATTERN, 5, 3, 20, 5, 6),
+    Kind.SCHOOL_DAY: KindRule(Clock.PATTERN, 8, 8, 2, 10, 0),
+}
+#: A CUSUM of log-likelihood ratios over log(100): a hundred times likelier under a break than under the usual.
+BREAK_SCORE = 4.6
+#: P, after taking into account that five weekdays were looked at
+WEEKDAY_CHANCE = 0.01
+WEEKDAY_RECENT = 3
+LATENESS_TIMES = 2
+HIGH_ABSENCE_MIN_DAYS = 15
+#: A school's own day: twice its ordinary absence, and at least `bar` students more than that
+SCHOOL_SHOCK = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Ground for an alert: whose (a row of the grid, or None for the school's own), how much, and the days."""
+
+    kind: Kind
+    row: int | None
+    count: int
+    of: int
+    measure: int
+    days: str = ""
+    usual_count: int = 0
+    usual_of: int = 0
+    weekday: int = 0
+    session: int | None = None
+    section_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastYear:
+    """Absent and possible days of last year, by row of the grid."""
+
+    absent: NDArray[np.int32]
+    possible: NDArray[np.int32]
+
+
+def groups_of(school: SchoolGrid) -> NDArray[np.int32]:
+    """Each row's group: its grade within the school."""
+    _grades, index = np.unique(np.array(school.grades, dtype=str), return_inverse=True)
+    return index.astype(np.int32)
+
+
+def pattern_findings(school: SchoolGrid, through: int, last_year: LastYear) -> tuple[list[Finding], Signals]:
+    """Everything the whole days up to `through` give ground for, of every student and of the school itself."""
+    grid, group = school.grid, groups_of(school)
+    around = context(grid, through, group)
+    signals = student_signals(grid, through, group, around, last_year.absent, last_year.possible)
+    found: list[Finding] = []
+    if through:
+        found.extend(_school_day(school, through, group))
+        for kind in (_not_seen, _streak, _break, _weekday, _high_absence, _unexplained, _lateness):
+            found.extend(kind(school, through, signals, around))
+    return found, signals
+
+
+def _days(school: SchoolGrid, row: int, columns: list[int]) -> str:
+    """The days behind a finding with their letters, as they were known: "2026-11-02U 2026-11-04N"."""
+    grid = school.grid
+    text = grid.codes[row].tobytes().decode("ascii")
+    return " ".join(
+        f"{grid.dates[d]}{text[d * grid.sessions : (d + 1) * grid.sessions].strip() or '-'}" for d in columns[-40:]
+    )
+
+
+def _absent_columns(school: SchoolGrid, row: int, start: int, through: int) -> list[int]:
+    bits = day_bits(school.grid, through, row)
+    return [d for d in range(max(start, 0), through) if bits[d] & 2]
+
+
+def _rows(mask: NDArray[np.bool_]) -> list[int]:
+    found: list[int] = np.flatnonzero(mask).tolist()
+    return found
+
+
+def _not_seen(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
+    for i in _rows((s.days_since_seen >= KINDS[Kind.NOT_SEEN].bar) & _still_here(school, through)):
+        days = int(s.days_since_seen[i])
+        start = int(s.last_seen[i]) + 1
+        yield Finding(Kind.NOT_SEEN, i, days, days, days, _days(school, i, _absent_columns(school, i, start, through)))
+
+
+def _still_here(school: SchoolGrid, through: int) -> NDArray[np.bool_]:
+    """Rows of students still on this roll: their last day up to now isn't one they were not expected on."""
+    last = school.grid.codes[:, (through - 1) * school.grid.sessions]
+    return np.asarray(last != ord("#"))
+
+
+def _streak(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
+    recent = s.last_known >= through - 3
+    mask = (s.streak >= KINDS[Kind.STREAK].bar) & (s.days_since_seen < KINDS[Kind.NOT_SEEN].bar) & recent
+    for i in _rows(mask & _still_here(school, through)):
+        run = int(s.streak[i])
+        columns = _absent_columns(school, i, int(s.streak_start[i]), through)
+        yield Finding(Kind.STREAK, i, run, run, run, _days(school, i, columns))
+
+
+def _break(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
+    # A break that is nothing but the run of days away now is said better by STREAK.
+    only_streak = (s.streak >= KINDS[Kind.STREAK].bar) & (s.break_start == s.streak_start)
+    mask = (s.break_score >= BREAK_SCORE) & (s.break_absent >= KINDS[Kind.BREAK].bar) & ~only_streak
+    for i in _rows(mask & _still_here(school, through)):
+        columns = _absent_columns(school, i, int(s.break_start[i]), through)
+        yield Finding(
+            Kind.BREAK, i, int(s.break_absent[i]), int(s.break_possible[i]), int(s.break_absent[i]), _days(school, i, columns),
+            usual_count=1, usual_of=max(2, min(200, round(1 / max(float(s.baseline[i]), 0.005)))),
+        )  # fmt: skip
+
+
+def _weekday(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
+    mask = (s.weekday >= 0) & (s.weekday_chance <= WEEKDAY_CHANCE) & (s.weekday_recent >= WEEKDAY_RECENT)
+    weekdays = (school.grid.dates.astype("datetime64[D]").astype(np.int64) + 3) % 7
+    for i in _rows(mask & _still_here(school, through)):
+        columns = [d for d in _absent_columns(school, i, 0, through) if weekdays[d] == s.weekday[i]]
+        yield Finding(
+            Kind.WEEKDAY, i, int(s.weekday_recent[i]), min(10, int(s.weekday_possible[i])), int(s.weekday_absent[i]),
+            _days(school, i, columns), weekday=int(s.weekday[i]) + 1,
+        )  # fmt: skip
+
+
+def _high_absence(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
+    absent, possible = s.days(Count.ABSENT, Window.YEAR), s.days(Count.POSSIBLE, Window.YEAR)
+    mask = (
+        chronic_mask(absent, possible)
+        & (possible >= HIGH_ABSENCE_MIN_DAYS)
+        & (s.days(Count.ABSENT, Window.LAST_20) >= 1)
+    )
+    for i in _rows(mask & _still_here(school, through)):
+        days = _days(school, i, _absent_columns(school, i, 0, through))
+        yield Finding(Kind.HIGH_ABSENCE, i, int(absent[i]), int(possible[i]), int(absent[i]), days)
+
+
+def _unexplained(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
+    pending = s.days(Count.PENDING, Window.YEAR)
+    for i in _rows((pending >= KINDS[Kind.UNEXPLAINED].bar) & _still_here(school, through)):
+        bits = day_bits(school.grid, through, i)
+        columns = [d for d in range(through) if bits[d] & 8]
+        yield Finding(
+            Kind.UNEXPLAINED, i, int(pending[i]), int(s.days(Count.ABSENT, Window.YEAR)[i]), int(pending[i]),
+            _days(school, i, columns),
+        )  # fmt: skip
+
+
+def _lateness(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
+    late = s.days(Count.LATE, Window.LAST_20)
+    mask = (late >= KINDS[Kind.LATENESS].bar) & (late > LATENESS_TIMES * s.late_before)
+    for i in _rows(mask & _still_here(school, through)):
+        bits = day_bits(school.grid, through, i)
+        columns = [d for d in range(max(0, through - 20), through) if bits[d] & 16]
+        yield Finding(
+            Kind.LATENESS, i, int(late[i]), int(s.days(Count.POSSIBLE, Window.LAST_20)[i]), int(late[i]),
+            _days(school, i, columns), usual_count=int(s.late_before[i]), usual_of=20,
+        )  # fmt: skip
+
+
+def _school_day(school: SchoolGrid, through: int, group: NDArray[np.int32]) -> Iterator[Finding]:
+    """The last whole day, if it took many away at once: the school's own item, not so many students'."""
+    whole = context(school.grid, through, np.zeros_like(group))
+    last = slice((through - 1) * school.grid.sessions, through * school.grid.sessions)
+    squares = school.grid.codes[:, last]
+    absent = sum((squares == ord(c)).sum(axis=1) for c in "EUNX")
+    known = ((squares != ord("#")) & (squares != ord(" "))).sum(axis=1)
+    away = int(((2 * absent >= known) & (absent > 0)).sum())
+    expected = int((known > 0).sum())
+    if not expected:
+        return
+    usual = round(float(whole.level[0]) * expected)
+    if float(whole.shock[0, through - 1]) >= SCHOOL_SHOCK and away - usual >= KINDS[Kind.SCHOOL_DAY].bar:
+        day = str(school.grid.dates[through - 1])
+        yield Finding(Kind.SCHOOL_DAY, None, away, expected, away, day, usual_count=usual, usual_of=expected)
+
+
+@dataclass(frozen=True, slots=True)
+class SectionToday:
+    """A class meeting today, whose roll may be due: its members' rows, its sessions that have begun long enough ago."""
+
+    section_id: int
+    rows: NDArray[np.int64]
+    due: tuple[int, ...]
+    taken: frozenset[int]
+
+
+def today_findings(school: SchoolGrid, column: int, sections: list[SectionToday]) -> list[Finding]:
+    """What today's squares give ground for. `column`: today's day column."""
+    grid = school.grid
+    n = grid.sessions
+    today = grid.codes[:, column * n : (column + 1) * n]
+    away = (today == ord("U")) | (today == ord("N"))
+    present = np.isin(today, np.frombuffer(b"PFITLH", dtype=np.uint8))
+    found: list[Finding] = []
+    for i in _rows(away.any(axis=1)):
+        first = int(np.argmax(away[i]))
+        here_before = present[i, :first].any()
+        here_after = present[i, first + 1 :].any()
+        day = _days(school, i, [column])
+        count = int(away[i].sum())
+        if here_before:
+            found.append(Finding(Kind.NOT_IN_CLASS, i, count, n, count, day, session=first))
+        elif not here_after:
+            found.append(Finding(Kind.UNEXPLAINED_TODAY, i, count, n, count, day, session=first))
+    for section in sections:
+        if not len(section.rows):
+            continue
+        for session in section.due:
+            unknown = int((today[section.rows, session] == ord(" ")).sum())
+            if unknown and session not in section.taken:
+                found.append(
+                    Finding(
+                        Kind.ROLL_NOT_TAKEN, None, unknown, len(section.rows), 1, str(date.fromisoformat(str(grid.dates[column]))),
+                        session=session, section_id=section.section_id,
+                    )
+                )  # fmt: skip
+    return found

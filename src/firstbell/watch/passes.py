@@ -1,0 +1,339 @@
+"""The pass: signals over each school's register, compared with the alerts that stand. Nightly over all, live over a few."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from firstbell import clock
+from firstbell.jobs.queue import job_kind
+from firstbell.register import rows
+from firstbell.register.models import Calendar, RegisterRow, RollState, SchoolYear, Section, SectionEnrolment
+from firstbell.register.rows import SchoolGrid
+from firstbell.signals.kernel import Count, Window, compute
+from firstbell.watch.kinds import KINDS, Finding, LastYear, SectionToday, pattern_findings, today_findings
+from firstbell.watch.models import Alert, Clock, Kind, Pass, SchoolChange, Verdict
+
+__all__ = ["Outcome", "evaluate", "run_pass"]
+
+WHY = "alerts are evaluated"
+#: a roll is missed when so much of its session has gone by
+ROLL_GRACE = timedelta(minutes=15)
+#: after somebody acted on a student, high absence is not raised again for so long
+ACTED_DAYS = timedelta(days=28)
+#: "not a concern" holds so long, unless it gets worse
+NO_CONCERN_DAYS = timedelta(days=28)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    students: int
+    opened: int
+    withdrawn: int
+
+
+class LastYears:
+    """Last year's absent and possible days of every student, from the closed year's registers."""
+
+    def __init__(self, ids: NDArray[np.int64], absent: NDArray[np.int32], possible: NDArray[np.int32]) -> None:
+        order = np.argsort(ids, kind="stable")
+        self._ids, self._absent, self._possible = ids[order], absent[order], possible[order]
+
+    @classmethod
+    def of(cls, year: SchoolYear, student_ids: Sequence[int] | None = None) -> LastYears:
+        ids, absent, possible = [], [], []
+        calendars = Calendar.objects.filter(school_year__ends_in=year.ends_in - 1).select_related("school")
+        if student_ids is not None:
+            calendars = calendars.filter(pk__in=_calendars_of(student_ids))
+        for calendar in calendars:
+            school = rows.school_grid(calendar, student_ids=student_ids)
+            if not len(school.student_ids):
+                continue
+            signals = compute(school.grid, school.grid.days, np.zeros(len(school.student_ids), dtype=np.int32))
+            ids.append(school.student_ids)
+            absent.append(signals.days(Count.ABSENT, Window.YEAR))
+            possible.append(signals.days(Count.POSSIBLE, Window.YEAR))
+        none = np.zeros(0, dtype=np.int32)
+        return cls(
+            np.concatenate([*ids, none.astype(np.int64)]),
+            np.concatenate([*absent, none]),
+            np.concatenate([*possible, none]),
+        )
+
+    def rows(self, student_ids: NDArray[np.int64]) -> LastYear:
+        """By row of a grid; a student of two schools last year has both years' days."""
+        first = np.searchsorted(self._ids, student_ids, side="left")
+        last = np.searchsorted(self._ids, student_ids, side="right")
+        absent = np.concatenate([[0], np.cumsum(self._absent)])
+        possible = np.concatenate([[0], np.cumsum(self._possible)])
+        return LastYear(
+            (absent[last] - absent[first]).astype(np.int32), (possible[last] - possible[first]).astype(np.int32)
+        )
+
+
+def _calendars_of(student_ids: Sequence[int]) -> set[int]:
+    found = RegisterRow.objects.system(WHY).filter(student_id__in=student_ids)
+    return set(found.values_list("calendar_id", flat=True))
+
+
+def run_pass(
+    *, as_of: date | None = None, calendars: Sequence[Calendar] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Pass:  # fmt: skip
+    """Evaluate every school of the school year that holds the day. Running it twice changes nothing.
+
+    `as_of`: judge a past day by what was known at its end.
+    """
+    started = timezone.now()
+    first_zone = clock.now().date()
+    day = as_of or first_zone
+    found = calendars
+    if found is None:
+        year = current_year(day)
+        found = list(Calendar.objects.filter(school_year=year).select_related("school", "school_year")) if year else []
+    this = Pass.objects.create(started_at=started, as_of=day)
+    last_years: dict[int, LastYears] = {}
+    totals = [0, 0, 0]
+    for done, calendar in enumerate(found, 1):
+        year_pk = calendar.school_year_id
+        if year_pk not in last_years:
+            last_years[year_pk] = LastYears.of(calendar.school_year)
+        outcome = evaluate(calendar, as_of=as_of, last_years=last_years[year_pk])
+        totals = [a + b for a, b in zip(totals, (outcome.students, outcome.opened, outcome.withdrawn), strict=True)]
+        if progress:
+            progress(done, len(found))
+    this.students, this.opened, this.withdrawn = totals
+    this.finished_at = timezone.now()
+    this.save()
+    return this
+
+
+def current_year(day: date) -> SchoolYear | None:
+    """The school year that holds a day, or the latest one that began before it."""
+    return SchoolYear.objects.filter(starts__lte=day).order_by("-starts").first()
+
+
+def evaluate(
+    calendar: Calendar,
+    *,
+    as_of: date | None = None,
+    last_years: LastYears | None = None,
+    student_ids: Sequence[int] | None = None,
+) -> Outcome:
+    """Compare one school's register with its open alerts, in one transaction.
+
+    `student_ids`: only these students' alerts (and the rolls') are touched; they are judged against the whole school all the same.
+    """
+    now = clock.now()
+    today = as_of or now.astimezone(calendar.school.zone).date()
+    school = rows.school_grid(calendar) if as_of is None else rows.grid_as_known(calendar, as_of)
+    years = last_years or LastYears.of(calendar.school_year, None if student_ids is None else student_ids)
+    through, column = _complete_through(calendar, school, today)
+    findings, _signals = pattern_findings(school, through, years.rows(school.student_ids))
+    if column is not None:
+        findings += today_findings(school, column, _sections_today(calendar, school, today, now, as_of))
+    known = now if as_of is None else datetime.fromtimestamp(clock.end_of_day(as_of, calendar.school.zone), UTC)
+    with transaction.atomic():
+        opened, withdrawn = _write(calendar, school, findings, today, known, student_ids)
+        if opened or withdrawn or student_ids is not None:
+            bump(calendar.school_id)
+    return Outcome(len(school.student_ids), opened, withdrawn)
+
+
+def _complete_through(calendar: Calendar, school: SchoolGrid, today: date) -> tuple[int, int | None]:
+    """How many whole days patterns may read, and today's column if today is a school day."""
+    upto = school.grid.through(np.datetime64(today))
+    is_today = upto > 0 and school.grid.dates[upto - 1] == np.datetime64(today)
+    whole = calendar.covered_through is not None and calendar.covered_through >= today
+    return (upto if whole or not is_today else upto - 1), (upto - 1 if is_today else None)
+
+
+def _sections_today(
+    calendar: Calendar, school: SchoolGrid, today: date, now: datetime, as_of: date | None
+) -> list[SectionToday]:  # fmt: skip
+    """The classes whose roll should have been taken by now. A source that sends only marks, and no rolls, is not chased."""
+    if calendar.sends == Calendar.Sends.EVERY_MARK or (calendar.covered_through and calendar.covered_through >= today):
+        return []
+    begun = [s for s, at in enumerate(session_times(calendar, today)) if as_of is not None or at + ROLL_GRACE <= now]
+    if not begun:
+        return []
+    states = RollState.objects.filter(calendar=calendar, date=today, taken=True).values_list("section_id", "session")
+    taken: dict[int | None, set[int]] = defaultdict(set)
+    for section_id, session in states:
+        taken[section_id].update(range(calendar.sessions) if session is None else [session])
+    row_of = {int(student): i for i, student in enumerate(school.student_ids)}
+    members: dict[int, list[int]] = defaultdict(list)
+    seats = SectionEnrolment.objects.system(WHY).filter(
+        section__calendar=calendar, section__withdrawn=False, starts__lte=today
+    )
+    for section_id, student_id, ends in seats.values_list("section_id", "student_id", "ends"):
+        if (ends is None or ends >= today) and student_id in row_of:
+            members[section_id].append(row_of[student_id])
+    sections = Section.objects.filter(calendar=calendar, withdrawn=False).values_list("pk", "sessions")
+    return [
+        SectionToday(
+            pk,
+            np.array(members.get(pk, []), dtype=np.int64),
+            tuple(s for s in ([int(x) for x in meets.split()] or range(calendar.sessions)) if s in begun),
+            frozenset(taken[pk] | taken[None]),
+        )
+        for pk, meets in sections
+    ]
+
+
+def session_times(calendar: Calendar, day: date) -> list[datetime]:
+    """When each session of a day begins, by the school's clock. Without start times: spread from eight o'clock by the hour."""
+    starts = calendar.session_starts.split() or [f"{8 + s:02d}:00" for s in range(calendar.sessions)]
+    return [
+        datetime.fromisoformat(f"{day}T{at}").replace(tzinfo=calendar.school.zone) for at in starts[: calendar.sessions]
+    ]
+
+
+def bump(school_id: int) -> None:
+    """Tell a school's open pages that something changed."""
+    if not SchoolChange.objects.filter(pk=school_id).update(number=F("number") + 1):
+        SchoolChange.objects.get_or_create(pk=school_id, defaults={"number": 1})
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+Key = tuple[Kind, int | None, int | None, int | None]  # kind, student, section, session
+
+
+def _key(finding: Finding, school: SchoolGrid) -> Key:
+    student = None if finding.row is None else int(school.student_ids[finding.row])
+    return (finding.kind, student, finding.section_id, finding.session if finding.section_id else None)
+
+
+def _write(
+    calendar: Calendar,
+    school: SchoolGrid,
+    findings: list[Finding],
+    today: date,
+    known: datetime,
+    student_ids: Sequence[int] | None,
+) -> tuple[int, int]:
+    only = None if student_ids is None else set(student_ids)
+    wanted: dict[Key, Finding] = {}
+    for finding in findings:
+        key = _key(finding, school)
+        if only is not None and key[1] is not None and key[1] not in only:
+            continue
+        if key not in wanted or finding.measure > wanted[key].measure:  # somebody with two rows at a school
+            wanted[key] = finding
+    # Locked, so that a live mark and the nightly pass don't both open the same alert.
+    standing = Alert.objects.system(WHY).select_for_update().filter(school=calendar.school_id, state=Alert.State.OPEN)
+    if only is not None:
+        standing = standing.filter(student_id__in=only) | standing.filter(student=None)
+    open_now: dict[Key, Alert] = {
+        (Kind(a.kind), a.student_id, a.section_id, a.session if a.section_id else None): a for a in standing
+    }
+    answered = _answered(calendar, {k[1] for k in wanted if k[1] is not None})
+    dates = school.grid.dates.astype(object).tolist()
+    upto = school.grid.through(np.datetime64(today))
+    new: list[Alert] = []
+    changed: list[Alert] = []
+    for key, finding in wanted.items():
+        rule = KINDS[finding.kind]
+        expires = today if rule.clock is Clock.TODAY else dates[min(upto + rule.life, len(dates)) - 1]
+        alert = open_now.pop(key, None)
+        if alert is None:
+            if key[1] is not None and _still_answered(finding, answered.get(key[1], []), today):
+                continue
+            alert = Alert(
+                kind=finding.kind, clock=rule.clock, school_id=calendar.school_id, calendar=calendar, student_id=key[1],
+                enrolment_id=None if finding.row is None else int(school.enrolment_ids[finding.row]),
+                section_id=finding.section_id, opened_at=known,
+            )  # fmt: skip
+            new.append(alert)
+        elif (alert.count, alert.of, alert.days, alert.expires_on) != (
+            finding.count,
+            finding.of,
+            finding.days,
+            expires,
+        ):
+            changed.append(alert)
+            alert.version += 1
+        alert.count, alert.of, alert.measure = finding.count, finding.of, finding.measure
+        alert.usual_count, alert.usual_of = finding.usual_count, finding.usual_of
+        alert.weekday, alert.session, alert.days = finding.weekday, finding.session, finding.days
+        alert.as_of, alert.known_through, alert.expires_on = today, known, expires
+    Alert.objects.system(WHY).bulk_create(new, batch_size=500)
+    Alert.objects.system(WHY).bulk_update(
+        changed,
+        ["count", "of", "measure", "usual_count", "usual_of", "weekday", "session", "days", "as_of", "known_through", "expires_on", "version"],
+        batch_size=200,
+    )  # fmt: skip
+    expired = [a.pk for a in open_now.values() if a.expires_on < today]
+    gone = [a.pk for a in open_now.values() if a.expires_on >= today]
+    everything = Alert.objects.system(WHY)
+    for part in (expired[i : i + 500] for i in range(0, len(expired), 500)):
+        everything.filter(pk__in=part).update(state=Alert.State.EXPIRED, closed_at=known, version=F("version") + 1)
+    for part in (gone[i : i + 500] for i in range(0, len(gone), 500)):
+        everything.filter(pk__in=part).update(state=Alert.State.WITHDRAWN, closed_at=known, version=F("version") + 1)
+    return len(new), len(gone) + len(expired)
+
+
+def _answered(calendar: Calendar, students: set[int]) -> dict[int, list[Verdict]]:
+    """What people decided about these students, latest first."""
+    found: dict[int, list[Verdict]] = defaultdict(list)
+    given = Verdict.objects.system(WHY).filter(undone_at=None, student__isnull=False, alert__school=calendar.school_id)
+    if len(students) <= 500:
+        given = given.filter(student_id__in=students)
+    for verdict in given.select_related("alert").order_by("-given_at"):
+        found[verdict.student_id or 0].append(verdict)
+    return found
+
+
+def _still_answered(finding: Finding, verdicts: list[Verdict], today: date) -> bool:
+    """Whether what somebody decided still answers this finding: it isn't raised again unless it got worse.
+
+    Worse is the kind's own: its measure grew by `worse` past the answered one. A *watch* comes back on its date; *wrong data* when
+    the days behind it changed; *not a concern* holds four weeks. High absence rests for four weeks after anybody acted on
+    anything about the student, and while a watch runs.
+    """
+    rule = KINDS[finding.kind]
+    if finding.kind is Kind.HIGH_ABSENCE:
+        for verdict in verdicts:
+            acted = verdict.decision == Verdict.Decision.ACT and today - verdict.given_at.date() <= ACTED_DAYS
+            watched = verdict.decision == Verdict.Decision.WATCH and verdict.watch_until and verdict.watch_until > today
+            if acted or watched:
+                return True
+    latest = next((v for v in verdicts if v.alert.kind == finding.kind), None)
+    if latest is None:
+        return False
+    if rule.clock is Clock.TODAY:
+        return latest.alert.as_of == today
+    if finding.measure >= latest.measure + rule.worse:
+        return False
+    match latest.decision:
+        case Verdict.Decision.WATCH:
+            return latest.watch_until is not None and latest.watch_until > today
+        case Verdict.Decision.WRONG_DATA:
+            return latest.alert.days == finding.days
+        case Verdict.Decision.NO_CONCERN:
+            return today - latest.given_at.date() <= NO_CONCERN_DAYS
+        case _:
+            return today - latest.given_at.date() <= ACTED_DAYS
+
+
+@job_kind("rescore_calendar", lease=timedelta(minutes=5))
+def rescore_calendar(argument: str) -> None:
+    """After an import: one school's alerts, if its year is the current one."""
+    calendar = Calendar.objects.select_related("school", "school_year").get(pk=int(argument))
+    year = current_year(clock.today(calendar.school.zone))
+    if year is not None and calendar.school_year_id == year.pk:
+        evaluate(calendar)
+
+
+@job_kind("nightly", lease=timedelta(minutes=30))
+def nightly(_argument: str) -> None:
+    run_pass()
