@@ -96,8 +96,7 @@ def look(delivery: Import, *, progress: Progress | None = None) -> list[PassedBo
                     delivery.problem = "\n".join(f"{b.name}: {b.words}" for b in found)
                 else:
                     delivery.state, delivery.problem = Import.State.STAGED, ""
-                delivery.step, delivery.done, delivery.total = "", 0, 0
-                delivery.save(update_fields=["state", "problem", "step", "done", "total"])
+                delivery.save(update_fields=["state", "problem"])
         return list(kept)
     except IntakeError as error:
         refuse(delivery, str(error))
@@ -226,7 +225,6 @@ def _apply(delivery: Import, stage: Stage, by: User | str, progress: Progress | 
     delivery.complete_through = delivery.complete_through or stated
     delivery.state, delivery.problem = Import.State.APPLIED, ""
     delivery.applied_at, delivery.applied_by = timezone.now(), audit.actor_name(by)
-    delivery.step, delivery.done, delivery.total = "", 0, 0
     delivery.save()
     marks = sum(walk.marks_by_school.values())
     totals = Counter[str]()

@@ -82,9 +82,6 @@ class Import(models.Model):
     retry = models.BooleanField(default=False)
     #: what stands in the way, in words, naming the bound or the file, line and column
     problem = models.TextField(blank=True)
-    step = models.CharField(max_length=120, blank=True)
-    done = models.BigIntegerField(default=0)
-    total = models.BigIntegerField(default=0)
 
 
 class Tally(models.Model):

@@ -25,10 +25,11 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
+from django.db.models import Count, Max, QuerySet
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
-from firstbell.intake.models import Import, KeptRow
+from firstbell.intake.models import Import, KeptRow, Source
 from firstbell.intake.readers import records
 from firstbell.intake.readers.archive import open_delivery
 from firstbell.intake.reading import reader_for
@@ -363,11 +364,31 @@ def waited_cells(line: str) -> list[str | None]:
 
 
 def stage_of(delivery: Import, *, progress: Callable[[str, int, int], None] | None = None) -> Stage:
-    """The stage of a delivery, built from its received bytes where it isn't there whole. Raises IntakeError."""
+    """The stage of a delivery, built from its received bytes where it isn't there whole. Raises IntakeError.
+
+    Built anew, too, when other rows wait by now than when it was made.
+    """
     file = folder_of(delivery) / "stage.sqlite3"
-    if not file.exists():
-        build(delivery, file, progress=progress)
+    if file.exists():
+        stage = Stage(file)
+        if stage.waited() == waiting_keys(delivery):
+            return stage
+        stage.close()
+    build(delivery, file, progress=progress)
     return Stage(file)
+
+
+def waiting_keys(delivery: Import) -> str:
+    """Which rows wait, told from any other such set by how many and the last of them."""
+    found = waiting_rows(delivery.source).aggregate(n=Count("pk"), last=Max("pk"))
+    return f"{found['n']} {found['last']}"
+
+
+def waiting_rows(source: Source) -> QuerySet[KeptRow]:
+    """Rows of a source that wait for somebody to be known, or for a code to be mapped."""
+    return KeptRow.objects.filter(
+        delivery__source=source, delivery__state=Import.State.APPLIED, settled_by=None
+    ).exclude(why=KeptRow.Why.REFUSED)
 
 
 def build(delivery: Import, file: Path, *, progress: Callable[[str, int, int], None] | None = None) -> None:
@@ -427,9 +448,9 @@ class _Zones:
 
 def _add_waiting(writing: Writing, delivery: Import) -> None:
     """Rows of the same source that still wait for somebody to be known or a code to be mapped."""
-    waiting = KeptRow.objects.filter(
-        delivery__source=delivery.source, delivery__state=Import.State.APPLIED, settled_by=None
-    ).exclude(why=KeptRow.Why.REFUSED)
+    writing.db.execute("CREATE TABLE waited (keys TEXT)")
+    writing.db.execute("INSERT INTO waited VALUES (?)", (waiting_keys(delivery),))
+    waiting = waiting_rows(delivery.source)
     marks: list[tuple[int, str, int, list[str]]] = []
     for pk, file, line, kind, record in (
         waiting.order_by("pk").values_list("pk", "file", "line", "kind", "record").iterator(chunk_size=5000)
@@ -460,6 +481,9 @@ class Stage:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+    def waited(self) -> str:
+        return str(self.db.execute("SELECT keys FROM waited").fetchone()[0])
 
     def count(self, kind: str) -> int:
         return int(self.db.execute(f'SELECT count(*) FROM "{kind}"').fetchone()[0])
