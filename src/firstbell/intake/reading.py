@@ -13,7 +13,7 @@ from firstbell.intake.readers.records import IntakeError, Reader
 
 def kind_of(delivery: Delivery) -> str:
     """The kind of source a delivery comes from, by its files. Raises IntakeError when nobody can read it."""
-    if OneRosterReader.reads(delivery):
+    if OneRosterReader(delivery).files:
         return Source.Kind.ONEROSTER
     names = [name.lower() for name in delivery.names]
     if any(name.endswith(".xml") for name in names):
