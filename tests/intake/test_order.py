@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from firstbell import clock
 from firstbell.intake.command import import_path
 from firstbell.intake.models import KeptRow
@@ -29,16 +32,15 @@ from firstbell.register.models import (
     Student,
 )
 from firstbell.register.rows import check
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from tests.intake.files import SMALL, calendar
 
 pytestmark = pytest.mark.django_db
 WHY = "a test looks at everything"
 FILES = {**{n: t for n, t in SMALL.items() if n.endswith(".csv")}, "calendar.csv": calendar()}
 #: a code of this district's own, a student who moves school, and a mark before the mapping is known
-FILES["attendance.csv"] += "s2,alder,2026-09-16,,U,,,2026-09-16T09:00:00-05:00,t1\ns1,birch,2026-09-17,1,U,,,2026-09-17T09:00:00-05:00,\n"
+FILES["attendance.csv"] += (
+    "s2,alder,2026-09-16,,U,,,2026-09-16T09:00:00-05:00,t1\ns1,birch,2026-09-17,1,U,,,2026-09-17T09:00:00-05:00,\n"
+)
 FILES["enrollments.csv"] += "e7,,,m9,birch,s1,student,false,2026-09-16,2026-10-02\n"
 
 
