@@ -57,7 +57,7 @@ KINDS: dict[Kind, KindRule] = {
 BREAK_SCORE = 4.6
 #: P, after taking into account that five weekdays were looked at
 WEEKDAY_CHANCE = 0.01
-WEEKDAY_RECENT = 3
+WEEKDAY_RECENT = 4
 LATENESS_TIMES = 2
 HIGH_ABSENCE_MIN_DAYS = 15
 #: A school's own day: twice its ordinary absence, and at least `bar` students more than that

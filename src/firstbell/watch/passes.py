@@ -160,7 +160,8 @@ def _sections_today(
     calendar: Calendar, school: SchoolGrid, today: date, now: datetime, as_of: date | None
 ) -> list[SectionToday]:  # fmt: skip
     """The classes whose roll should have been taken by now. A source that sends only marks, and no rolls, is not chased."""
-    if calendar.sends == Calendar.Sends.EVERY_MARK or (calendar.covered_through and calendar.covered_through >= today):
+    vouched = calendar.covered_through is not None and calendar.covered_through >= today
+    if vouched or not RollState.objects.filter(calendar=calendar).exists():
         return []
     begun = [s for s, at in enumerate(session_times(calendar, today)) if as_of is not None or at + ROLL_GRACE <= now]
     if not begun:

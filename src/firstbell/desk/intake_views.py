@@ -1,0 +1,181 @@
+"""The data steward's pages: bring a delivery in, see what it would change, apply it, send back what was refused."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
+from django.core.paginator import Paginator
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods
+
+from firstbell.access import audit
+from firstbell.access.policy import Deed, allow, get_owned
+from firstbell.intake import report, work
+from firstbell.intake.apply import NotApplied, accept_bounds
+from firstbell.intake.mapping import map_code, mark_of
+from firstbell.intake.models import Import, KeptRow
+from firstbell.intake.receive import NotReceived, receive
+from firstbell.register.models import Calendar
+
+_OPEN = (Import.State.STAGED, Import.State.HELD)
+_WORKING = (Import.State.RECEIVED, Import.State.QUEUED)
+
+
+def _delivery(request: HttpRequest, pk: int) -> Import:
+    found: Import = get_owned(request.user, report.deliveries_for(request.user), pk, "import")
+    return found
+
+
+@allow(Deed.BRING_DATA)
+@require_http_methods(["GET", "POST"])
+def intake(request: HttpRequest) -> HttpResponse:
+    """What came in, and the place to drop what comes next."""
+    problem = ""
+    if request.method == "POST":
+        uploads: list[UploadedFile] = request.FILES.getlist("files")
+        through = request.POST.get("complete_through", "").strip()
+        try:
+            if not uploads:
+                raise NotReceived(_("No file was chosen. Nothing was sent."))
+            delivery = receive(
+                uploads, request.POST.get("source", "").strip() or None, request.user,
+                complete_through=date.fromisoformat(through) if through else None,
+            )  # fmt: skip
+        except NotReceived as error:
+            problem = str(error)
+        except ValueError:
+            problem = _("“%(value)s” is not a date. Nothing was sent.") % {"value": through}
+        else:
+            if delivery.state == Import.State.APPLIED:
+                messages.info(request, _("This delivery was already applied, and nothing since. Nothing was done."))
+            else:
+                work.ask_to_stage(delivery)
+            return redirect("intake_delivery", pk=delivery.pk)
+    page = Paginator(report.deliveries_for(request.user).order_by("-pk"), 25).get_page(request.GET.get("page"))
+    return render(
+        request, "desk/intake/list.html",
+        {"page": "intake", "deliveries": page, "sources": report.source_lines(request.user), "problem": problem},
+        status=422 if problem else 200,
+    )  # fmt: skip
+
+
+def _context(request: HttpRequest, delivery: Import) -> dict[str, object]:
+    tallies = list(delivery.tallies.order_by("file", "kind"))
+    for tally in tallies:
+        tally.words = report.KINDS.get(tally.kind, tally.kind)  # type: ignore[attr-defined]
+    progress = work.progress_of(delivery) if delivery.state in _WORKING else None
+    return {
+        "page": "intake",
+        "delivery": delivery,
+        "working": delivery.state in _WORKING,
+        "open": delivery.state in _OPEN,
+        "progress": progress,
+        "step": report.STEPS.get(progress.step, progress.step) if progress else "",
+        "tallies": tallies,
+        "bounds": list(delivery.passed_bounds.all()),
+        "notices": list(delivery.notices.all()),
+        "unmapped": sum(int(m.value) for m in delivery.measures.filter(name__startswith="unmapped:")),
+        "kept": delivery.kept_rows.filter(settled_by=None).count(),
+        "missing": delivery.missing.count(),
+        "sends": Calendar.Sends(delivery.source.sends).label if delivery.source.sends else "",
+    }
+
+
+@allow(Deed.BRING_DATA)
+@require_http_methods(["GET", "POST"])
+def delivery(request: HttpRequest, pk: int) -> HttpResponse:
+    """One delivery: how far it has come, what it would change, what it changed."""
+    found = _delivery(request, pk)
+    problem = ""
+    if request.method == "POST":
+        deed = request.POST.get("deed", "")
+        try:
+            if deed == "cancel":
+                if not work.cancel(found, request.user):
+                    raise NotApplied(_("It is %(state)s and can't be set aside.") % {"state": found.get_state_display()})
+            elif deed in ("apply", "apply_all_the_same"):
+                if deed == "apply_all_the_same":
+                    names = [bound.name for bound in found.passed_bounds.filter(accepted_by="")]
+                    accept_bounds(found, names, request.POST.get("reason", ""), request.user)
+                elif found.passed_bounds.filter(accepted_by="").exists():
+                    raise NotApplied(_("It is held; say why it may be applied all the same."))
+                work.ask_to_apply(found, request.user)
+            return redirect("intake_delivery", pk=pk)
+        except NotApplied as error:
+            problem = str(error)
+    return render(
+        request, "desk/intake/delivery.html", {**_context(request, found), "problem": problem},
+        status=422 if problem else 200,
+    )  # fmt: skip
+
+
+@allow(Deed.BRING_DATA)
+@require_GET
+def progress(request: HttpRequest, pk: int) -> HttpResponse:
+    """The moving part of a delivery's page; when the work is over it has the page fetched anew."""
+    found = _delivery(request, pk)
+    answer = render(request, "desk/intake/_progress.html", _context(request, found))
+    if found.state not in _WORKING:
+        answer["HX-Refresh"] = "true"
+    return answer
+
+
+@allow(Deed.BRING_DATA)
+@require_GET
+def kept_rows(request: HttpRequest, pk: int) -> HttpResponse:
+    """The rows of a delivery that did not get in, each with its reason."""
+    found = _delivery(request, pk)
+    rows = found.kept_rows.filter(settled_by=None).order_by("file", "line", "pk")
+    if (why := request.GET.get("why")) in KeptRow.Why.values:
+        rows = rows.filter(why=why)
+    audit.record(request.user, "saw_refused_rows", f"import:{found.pk}")
+    page = Paginator(rows, 100).get_page(request.GET.get("page"))
+    return render(
+        request, "desk/intake/rows.html", {"page": "intake", "delivery": found, "rows": page, "why": why or ""}
+    )
+
+
+@allow(Deed.BRING_DATA)
+@require_GET
+def kept_rows_csv(request: HttpRequest, pk: int) -> FileResponse:
+    found = _delivery(request, pk)
+    audit.record(request.user, "downloaded_refused_rows", f"import:{found.pk}")
+    return FileResponse(
+        report.kept_rows_csv(found), as_attachment=True, filename=f"refused-{found.pk}.csv", content_type="text/csv"
+    )
+
+
+@allow(Deed.BRING_DATA)
+@require_http_methods(["GET", "POST"])
+def codes(request: HttpRequest, pk: int) -> HttpResponse:
+    """What a source's codes mean. A code nobody has mapped waits; it is never given a default."""
+    source = get_owned(request.user, report.sources_for(request.user), pk, "source")
+    if request.method == "POST":
+        code, meaning = request.POST.get("code", ""), request.POST.get("meaning", "")
+        if code.strip() and len(code) <= 120 and meaning in report.MEANINGS:
+            mark, words = report.MEANINGS[meaning]
+            map_code(source, code, mark, request.user)
+            work.ask_to_retry(source, request.user)
+            messages.success(
+                request,
+                _("From now on “%(code)s” means: %(meaning)s. Rows that waited for it are taken in now.")
+                % {"code": code, "meaning": words},
+            )
+            return redirect("intake_codes", pk=pk)
+        messages.error(request, _("Choose what the code means. Nothing was changed."))
+    lines = report.code_lines(source)
+    by_mark = {mark: (letter, words) for letter, (mark, words) in report.MEANINGS.items()}
+    shown = [
+        (line, by_mark.get(mark_of(line.mapping)) if line.mapping else None, line.mapping) for line in lines
+    ]  # fmt: skip
+    return render(
+        request, "desk/intake/codes.html",
+        {
+            "page": "intake", "source": source, "lines": shown,
+            "meanings": [(key, words) for key, (_mark, words) in report.MEANINGS.items()],
+        },
+    )  # fmt: skip

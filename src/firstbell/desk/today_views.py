@@ -1,0 +1,163 @@
+"""Today, the verdict on one alert, and the district lead's schools."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from firstbell import clock
+from firstbell.access import policy
+from firstbell.access.policy import Deed, allow, signed_in
+from firstbell.watch import lists
+from firstbell.watch.models import Alert, Verdict
+from firstbell.watch.verdicts import Conflict, NotGiven, give_verdict, undo_verdict
+from firstbell.watch.words import alert_days, sentence, worse_means
+
+#: where each role begins its day
+HOMES = (
+    (Deed.SEE_TODAY, "today"),
+    (Deed.TAKE_ROLL, "rolls"),
+    (Deed.SEE_SCHOOLS, "schools"),
+    (Deed.BRING_DATA, "intake"),
+)
+#: one key a decision: act, watch, not a concern, data is wrong
+KEYS = {
+    Verdict.Decision.ACT: "a",
+    Verdict.Decision.WATCH: "w",
+    Verdict.Decision.NO_CONCERN: "n",
+    Verdict.Decision.WRONG_DATA: "d",
+}
+
+
+@signed_in
+def home(request: HttpRequest) -> HttpResponse:
+    for deed, name in HOMES:
+        if policy.may(request.user, deed):
+            return redirect(name)
+    return render(request, "desk/no_role.html", {"words": policy.NO_ROLE})
+
+
+def _chosen(request: HttpRequest) -> dict[str, object]:
+    school = request.GET.get("school", "")
+    return {
+        "school": int(school) if school.isdigit() else None,
+        "kind": request.GET.get("kind") or None,
+        "grade": request.GET.get("grade") or None,
+    }
+
+
+def _list_context(request: HttpRequest) -> dict[str, object]:
+    chosen = _chosen(request)
+    return {
+        "list": lists.today(request.user, **chosen),
+        "chosen": chosen,
+        "query": urlencode({k: v for k, v in chosen.items() if v}),
+        "today": clock.now(),
+        "page": "today",
+    }
+
+
+@allow(Deed.SEE_TODAY)
+@require_safe
+def today_page(request: HttpRequest) -> HttpResponse:
+    context = _list_context(request)
+    undo_pk = request.GET.get("undo", "")
+    mine = Verdict.objects.for_user(request.user).filter(given_by=request.user, undone_at=None)
+    if undo_pk.isdigit() and mine.filter(pk=int(undo_pk)).exists():
+        context["undo"] = int(undo_pk)
+    return render(request, "desk/today.html", context)
+
+
+@allow(Deed.SEE_TODAY)
+@require_safe
+def today_lists(request: HttpRequest) -> HttpResponse:
+    """The lists alone, fetched again when something changed."""
+    return render(request, "desk/_lists.html", _list_context(request))
+
+
+def _alert_for(request: HttpRequest, pk: int) -> Alert:
+    """An alert of a student the reader may see, or of one of their schools; else 404 and an audit line."""
+    visible = Alert.objects.for_user(request.user) | Alert.objects.system("a school's own item").filter(
+        student=None, school__in=policy.schools_for(request.user, Deed.SEE_TODAY)
+    )
+    found: Alert = policy.get_owned(request.user, visible.select_related("student", "school", "section"), pk, "alert")
+    return found
+
+
+@allow(Deed.GIVE_VERDICT)
+def alert_page(request: HttpRequest, pk: int) -> HttpResponse:
+    alert = _alert_for(request, pk)
+    form = {"decision": "", "reason": "", "until": ""}
+    error, conflict, theirs, status = "", False, None, 200
+    if request.method == "POST":
+        form = {name: request.POST.get(name, "") for name in form}
+        try:
+            verdict = give_verdict(
+                request.user, alert, form["decision"], form["reason"], until=_day(form["until"]),
+                version=_number(request.POST.get("version")),
+            )  # fmt: skip
+        except NotGiven as not_given:
+            error, status = str(not_given), 422
+        except Conflict as changed:
+            alert, theirs, conflict, status = changed.alert, changed.theirs, True, 409
+        else:
+            return redirect(f"{reverse('today')}?{urlencode({'undo': verdict.pk})}")
+    others = []
+    if alert.student_id:
+        open_now = Alert.objects.for_user(request.user).filter(student=alert.student_id, state=Alert.State.OPEN)
+        others = [
+            {"alert": a, "sentence": sentence(a)}
+            for a in open_now.exclude(pk=alert.pk).select_related("student", "section", "school")
+        ]
+    return render(
+        request,
+        "desk/verdict.html",
+        {
+            "alert": alert, "sentence": sentence(alert), "days": alert_days(alert), "worse": worse_means(alert.kind),
+            "others": others, "form": form, "error": error, "conflict": conflict, "theirs": theirs,
+            "verdicts": alert.verdicts.select_related("given_by").order_by("given_at"),
+            "decisions": [(d.value, d.label, KEYS[d]) for d in Verdict.Decision], "min_until": alert.as_of + timedelta(days=1),
+            "page": "today",
+        },
+        status=status,
+    )  # fmt: skip
+
+
+def _day(value: str) -> date | None:
+    try:
+        return date.fromisoformat(value) if value else None
+    except ValueError as error:
+        raise NotGiven(_("The day to look again could not be read.")) from error
+
+
+def _number(value: str | None) -> int:
+    return int(value) if value and value.isdigit() and len(value) < 10 else -1
+
+
+@allow(Deed.GIVE_VERDICT)
+@require_POST
+def undo(request: HttpRequest, pk: int) -> HttpResponse:
+    verdicts = Verdict.objects.for_user(request.user) | Verdict.objects.system("a school's own item").filter(
+        student=None, alert__school__in=policy.schools_for(request.user, Deed.SEE_TODAY)
+    )
+    verdict = policy.get_owned(request.user, verdicts.select_related("alert"), pk, "verdict")
+    try:
+        alert = undo_verdict(request.user, verdict)
+    except NotGiven as error:
+        from django.contrib import messages
+
+        messages.warning(request, str(error), extra_tags="warn")
+        return redirect("today")
+    return redirect("alert", alert.pk)
+
+
+@allow(Deed.SEE_SCHOOLS)
+@require_safe
+def schools_page(request: HttpRequest) -> HttpResponse:
+    return render(request, "desk/schools.html", {"lines": lists.school_lines(request.user), "page": "schools"})

@@ -1,0 +1,155 @@
+"""One student's record as a page shows it: years, figures that open into their days, alerts and verdicts, contacts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+
+import numpy as np
+from django.utils.translation import gettext as _
+
+from firstbell import clock
+from firstbell.register import rows as register_rows
+from firstbell.register.grid import Grid
+from firstbell.register.models import Calendar, ContactLink, Enrolment, RegisterRow, Student
+from firstbell.signals import metrics
+from firstbell.signals.metrics import Attendance, CountedDay
+from firstbell.watch.models import Alert, Verdict
+from firstbell.watch.words import sentence
+
+__all__ = ["Figure", "StudentRecord", "Year", "student_record"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with the days, the rule and the version behind it."""
+
+    label: str
+    value: str
+    rule: str
+    version: str
+    days: list[CountedDay]
+
+
+@dataclass(frozen=True, slots=True)
+class Year:
+    """One register row: an enrolment's year."""
+
+    calendar: Calendar
+    enrolment: Enrolment
+    codes: str
+    letters: str  # one a day
+    dates: tuple[date, ...]
+    sessions: int
+    through: int
+    days: list[CountedDay]
+
+    @property
+    def attendance(self) -> Attendance:
+        return metrics.attendance(self.days)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    alert: Alert
+    sentence: str
+    verdicts: list[Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class StudentRecord:
+    student: Student
+    enrolments: list[Enrolment]
+    years: list[Year]
+    earlier: list[Year]
+    figures: list[Figure]
+    open: list[Answered]
+    past: list[Answered]
+    links: list[ContactLink]
+    as_of: date | None
+    today: date
+
+
+def student_record(student: Student, *, as_of: date | None = None) -> StudentRecord:
+    """Everything the Student page shows, of a student the reader was given. `as_of`: as known at the end of that day."""
+    enrolments = list(student.enrolments.select_related("school").order_by("starts"))
+    zone = enrolments[-1].school.zone if enrolments else None
+    today = clock.today(zone) if zone else clock.now().date()
+    day = as_of or today
+    years = _years(student, enrolments, day, rebuilt=as_of is not None)
+    latest = max((y.calendar.school_year.ends_in for y in years), default=0)
+    current = [y for y in years if y.calendar.school_year.ends_in == latest]
+    earlier = [y for y in years if y.calendar.school_year.ends_in != latest]
+    verdicts: dict[int, list[Verdict]] = defaultdict(list)
+    for verdict in student.verdicts.select_related("given_by").order_by("given_at"):
+        verdicts[verdict.alert_id].append(verdict)
+    alerts = [
+        Answered(a, sentence(a), verdicts[a.pk])
+        for a in student.alerts.select_related("student", "section", "school").order_by("-opened_at")
+    ]
+    return StudentRecord(
+        student, enrolments, current, earlier, _figures([d for y in current for d in y.days]),
+        [a for a in alerts if a.alert.state == Alert.State.OPEN], [a for a in alerts if a.alert.state != Alert.State.OPEN],
+        list(student.links.select_related("contact").order_by("id")), as_of, today,
+    )  # fmt: skip
+
+
+def _years(student: Student, enrolments: list[Enrolment], day: date, *, rebuilt: bool) -> list[Year]:
+    by_pk = {e.pk: e for e in enrolments}
+    made = []
+    found = RegisterRow.objects.system("of a student the reader was given").filter(student=student)
+    for row in found.select_related("calendar__school", "calendar__school_year").order_by(
+        "calendar__school_year__ends_in", "id"
+    ):
+        column = register_rows.columns(row.calendar)
+        codes = row.codes
+        if rebuilt:
+            known = register_rows.grid_as_known(row.calendar, day, student_ids=[student.pk])
+            at = np.flatnonzero(known.enrolment_ids == row.enrolment_id)
+            codes = known.grid.codes[int(at[0])].tobytes().decode("ascii") if len(at) else ""
+        if not codes or not column.dates:
+            continue
+        through = column.through(day)
+        grid = Grid(
+            np.frombuffer(codes.encode("ascii"), dtype=np.uint8).reshape(1, -1), np.array(column.dates, dtype="datetime64[D]"),
+            row.calendar.sessions,
+        )  # fmt: skip
+        made.append(
+            Year(
+                row.calendar, by_pk[row.enrolment_id], codes, metrics.day_letters(grid, len(column.dates), 0), column.dates,
+                row.calendar.sessions, through, metrics.counted_days(grid, through, 0),
+            )
+        )  # fmt: skip
+    return made
+
+
+def percent(rate: Fraction | None) -> str:
+    """A share for reading, rounded once, from the exact fraction: 9.96 % stays under ten."""
+    if rate is None:
+        return "–"
+    tenths = rate * 1000
+    shown = int(tenths)  # downward: a rate under a line is never shown as on it
+    return f"{shown // 10}.{shown % 10} %"
+
+
+def _figures(days: list[CountedDay]) -> list[Figure]:
+    missed = [d for d in days if d.missed]
+    year = metrics.attendance(days)
+    last = days[-20:]
+    recent = metrics.attendance(last)
+    without = [d for d in missed if d.letters.count("N") * 2 > sum(c in "EUNXS" for c in d.letters)]
+    half = _("A day counts as missed when at least half of its sessions were (EDFacts FS195).")
+    verdict = metrics.chronic(year)
+    return [
+        Figure(_("Days missed this year"), _("%(missed)s of %(possible)s") % {"missed": year.missed, "possible": year.possible}, half, metrics.VERSION, missed),
+        Figure(_("Share missed"), percent(year.rate), half, metrics.VERSION, missed),
+        Figure(_("Of the last 20 days"), _("%(missed)s of %(possible)s") % {"missed": recent.missed, "possible": recent.possible}, half, metrics.VERSION, [d for d in last if d.missed]),
+        Figure(_("Without a reason yet"), str(len(without)), _("Most of the day's missed sessions have no reason yet."), metrics.VERSION, without),
+        Figure(
+            _("Chronically absent"),
+            _("not evaluated") if verdict is None else _("yes") if verdict else _("no"),
+            _("Missing 10 % or more of at least 10 days enrolled, for any reason (EDFacts FS195)."), metrics.VERSION, missed,
+        ),
+    ]  # fmt: skip
