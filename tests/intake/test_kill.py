@@ -84,7 +84,7 @@ def survive(tmp_path: Path, kills: int, seed: int) -> tuple[int, int]:
         shutil.rmtree(home)
         shutil.copytree(empty, home)
         running = start(home, folder)
-        time.sleep(chance.uniform(0, lasts * 1.05))
+        time.sleep(chance.uniform(0, lasts * 0.8))
         running.send_signal(signal.SIGKILL)
         running.communicate()
         found = counts(home)
@@ -109,4 +109,4 @@ def test_an_import_killed_at_any_of_five_moments_is_all_there_or_not_at_all(tmp_
 def test_an_import_killed_at_any_of_a_hundred_moments_is_all_there_or_not_at_all(tmp_path: Path) -> None:
     before, after = survive(tmp_path, 100, seed=2)
     print(f"{before} killed before, {after} after the import was in")
-    assert before >= 50
+    assert before >= 40

@@ -96,7 +96,9 @@ def delivery(request: HttpRequest, pk: int) -> HttpResponse:
         try:
             if deed == "cancel":
                 if not work.cancel(found, request.user):
-                    raise NotApplied(_("It is %(state)s and can't be set aside.") % {"state": found.get_state_display()})
+                    raise NotApplied(
+                        _("It is %(state)s and can't be set aside.") % {"state": found.get_state_display()}
+                    )
             elif deed in ("apply", "apply_all_the_same"):
                 if deed == "apply_all_the_same":
                     names = [bound.name for bound in found.passed_bounds.filter(accepted_by="")]

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from firstbell.desk import account_views, live_views, student_views, today_views
+from firstbell.desk import account_views, intake_views, live_views, student_views, today_views
 
 urlpatterns = [
     path("", today_views.home, name="home"),
@@ -17,4 +17,10 @@ urlpatterns = [
     path("alive/", account_views.alive, name="alive"),
     path("live/", live_views.stream, name="live"),
     path("live/number/", live_views.number, name="live_number"),
+    path("intake/", intake_views.intake, name="intake"),
+    path("intake/<int:pk>/", intake_views.delivery, name="intake_delivery"),
+    path("intake/<int:pk>/progress/", intake_views.progress, name="intake_progress"),
+    path("intake/<int:pk>/rows/", intake_views.kept_rows, name="intake_rows"),
+    path("intake/<int:pk>/rows.csv", intake_views.kept_rows_csv, name="intake_rows_csv"),
+    path("intake/source/<int:pk>/codes/", intake_views.codes, name="intake_codes"),
 ]

@@ -24,7 +24,7 @@ from firstbell.register.models import Calendar, School
 _PRESENT = frozenset(map(ord, PRESENT_LETTERS))
 
 
-class NotApplied(Exception):
+class NotApplied(Exception):  # noqa: N818  # the name reads as what happened
     """The delivery was not applied, and the register is as it was; the sentence says why."""
 
 

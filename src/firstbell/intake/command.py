@@ -16,10 +16,7 @@ from rich.table import Table
 
 from firstbell.intake.apply import Applied, NotApplied, accept_bounds, apply, look
 from firstbell.intake.models import Import
-from firstbell.intake.readers.archive import open_delivery
-from firstbell.intake.readers.records import IntakeError
-from firstbell.intake.reading import kind_of
-from firstbell.intake.receive import NotReceived, a_source, receive
+from firstbell.intake.receive import NotReceived, receive
 
 STEPS = {
     "read": _("Reading"),
@@ -63,13 +60,7 @@ def import_path(
 
     `accept` names bounds that may be passed. Raises NotReceived, NotApplied (a bound holds it; a file can't be read).
     """
-    path = Path(path)
-    try:
-        kind = kind_of(open_delivery(path))
-    except IntakeError as error:
-        raise NotReceived(str(error)) from error
-    source = a_source(source_name, kind)
-    delivery = receive(path, source, by, complete_through=complete_through)
+    delivery = receive(Path(path), source_name, by, complete_through=complete_through)
     if delivery.state == Import.State.APPLIED:
         return Imported(delivery, None, already=True)
     held = look(delivery, progress=progress)

@@ -22,11 +22,14 @@ from django.utils.translation import gettext as _
 from firstbell.access import audit
 from firstbell.access.models import User
 from firstbell.intake.models import Import, Source
+from firstbell.intake.readers.archive import open_delivery
+from firstbell.intake.readers.records import IntakeError
+from firstbell.intake.reading import kind_of
 
 _PIECE = 1 << 20
 
 
-class NotReceived(Exception):
+class NotReceived(Exception):  # noqa: N818  # the name reads as what happened
     """Nothing was kept of a delivery; the sentence says why and what to do."""
 
 
@@ -49,7 +52,10 @@ def folder_of(delivery: Import) -> Path:
 
 def received(delivery: Import) -> Path:
     """What the reader opens: the one file that came, or the folder of them."""
-    place = folder_of(delivery) / "received"
+    return _opened(folder_of(delivery) / "received")
+
+
+def _opened(place: Path) -> Path:
     alone = list(place.iterdir()) if place.is_dir() else []
     return alone[0] if len(alone) == 1 and alone[0].is_file() else place
 
@@ -90,9 +96,13 @@ def a_source(name: str | None, kind: str) -> Source:
 
 
 def receive(
-    what: Path | Upload | Iterable[Upload], source: Source, by: User | str, *, complete_through: date | None = None
+    what: Path | Upload | Iterable[Upload],
+    source: Source | str | None,
+    by: User | str,
+    *,
+    complete_through: date | None = None,
 ) -> Import:
-    """Copy a delivery aside and give it a number.
+    """Copy a delivery aside, see what kind it is, and give it a number. `source`: as in `a_source`.
 
     The same bytes as the source's last applied delivery: nothing is kept or done, and that delivery is returned
     (its state says applied). Else a new one, received.
@@ -103,6 +113,12 @@ def receive(
     (aside / "received").mkdir(parents=True)
     try:
         name, digest = _copy(what, aside / "received")
+        try:
+            kind = kind_of(open_delivery(_opened(aside / "received")))
+        except IntakeError as error:
+            raise NotReceived(str(error)) from error
+        if not isinstance(source, Source):
+            source = a_source(source, kind)
         last = source.imports.filter(state=Import.State.APPLIED, retry=False).order_by("-applied_at", "-pk").first()
         if last is not None and last.digest == digest and complete_through in (None, last.complete_through):
             return last
