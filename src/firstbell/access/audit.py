@@ -77,9 +77,7 @@ def verify() -> Broken | None:
             return Broken(expected, f"line {expected} is missing")
         if entry.previous_hash != previous:
             return Broken(entry.id, f"line {entry.id} does not follow from the line before it")
-        if entry.hash != _digest(
-            previous, entry.id, entry.at, entry.actor, entry.action, entry.subject, entry.detail
-        ):
+        if entry.hash != _digest(previous, entry.id, entry.at, entry.actor, entry.action, entry.subject, entry.detail):
             return Broken(entry.id, f"line {entry.id} was changed after it was written")
         previous, expected = entry.hash, expected + 1
     return None

@@ -60,13 +60,15 @@ class Gate:
             session = request.session
             began = session.setdefault("began", now)
             last = session.get("last_seen", now)
-            if not user.is_active or now - began > settings.SESSION_COOKIE_AGE or now - last > settings.SESSION_IDLE_SECONDS:
+            if (
+                not user.is_active
+                or now - began > settings.SESSION_COOKIE_AGE
+                or now - last > settings.SESSION_IDLE_SECONDS
+            ):
                 logout(request)
                 return sign_in_first(request)
             # A live stream or poll is the page's doing, not the person's: it must not keep a session awake.
-            if not request.headers.get("X-Live") and now - last > 30:
-                session["last_seen"] = now
-            elif "last_seen" not in session:
+            if (not request.headers.get("X-Live") and now - last > 30) or "last_seen" not in session:
                 session["last_seen"] = now
             translation.activate(user.language)
             request.LANGUAGE_CODE = translation.get_language()

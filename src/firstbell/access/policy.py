@@ -61,7 +61,7 @@ class Reason:
     words: str
 
 
-def _today() -> date:
+def today() -> date:
     """The date for assignments and enrolments: the district's own clock."""
     from firstbell.register.models import District
 
@@ -75,7 +75,7 @@ def assignments(user: User, *, on: date | None = None) -> QuerySet[Assignment]:
     """The roles a user holds today."""
     if not user.is_authenticated or not user.is_active:
         return Assignment.objects.none()
-    day = on or _today()
+    day = on or today()
     return Assignment.objects.filter(Q(ends=None) | Q(ends__gte=day), user=user, starts__lte=day)
 
 
@@ -123,7 +123,7 @@ def students_for(user: User, *, on: date | None = None) -> QuerySet[Student]:
     from firstbell.register.models import Enrolment, SectionEnrolment, Student
 
     everyone = QuerySet(Student)
-    day = on or _today()
+    day = on or today()
     held = list(assignments(user, on=day).values_list("role", "school_id", "staff_id"))
     ways = Q()
     of_schools = [school for role, school, _staff in held if role in SCHOOL_ROLES]
@@ -143,7 +143,7 @@ def students_for(user: User, *, on: date | None = None) -> QuerySet[Student]:
 
 def why(user: User, student: Student) -> Reason | None:
     """Why `user` may see `student` today, or None when they may not."""
-    day = _today()
+    day = today()
     if not students_for(user, on=day).filter(pk=student.pk).exists():
         return None
     for held in assignments(user, on=day).select_related("school"):

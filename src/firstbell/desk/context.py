@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 
@@ -13,10 +14,14 @@ from firstbell.register.models import District
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
+    district = District.objects.first()
+    zone = ZoneInfo(district.time_zone if district else "UTC")
+    # without its zone: templates would turn it back into the server's
+    demo_now = clock.now().astimezone(zone).replace(tzinfo=None) if clock.demo_start() else None
     if user is None or not user.is_authenticated:
-        return {"demo_now": clock.now() if clock.demo_start() else None}
+        return {"demo_now": demo_now}
     return {
-        "district": District.objects.first(),
-        "demo_now": clock.now() if clock.demo_start() else None,
+        "district": district,
+        "demo_now": demo_now,
         "can": {deed.value: may(user, deed) for deed in Deed},
     }

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 
-from django.utils.dates import MONTHS_3
 from django.utils.formats import date_format
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
@@ -74,7 +73,7 @@ def year_svg(
         if day.month != month:
             month = day.month
             edge = x + CELL if rtl else x
-            parts.append(f'<text class="month" x="{edge}" y="12">{escape(str(MONTHS_3[month]))}</text>')
+            parts.append(f'<text class="month" x="{edge}" y="12">{escape(date_format(day, "M"))}</text>')
         squares = codes[i * sessions : (i + 1) * sessions]
         if i >= through:
             parts.append(f'<rect class="sq-out" x="{x}" y="{y}" width="{CELL}" height="{CELL}" rx="2"/>')

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from babel import Locale
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -15,6 +17,7 @@ from firstbell.access import audit, policy
 from firstbell.access.models import AuditEntry, User
 from firstbell.access.policy import Deed, allow
 from firstbell.register import rows
+from firstbell.watch.models import Kind
 from firstbell.watch.record import StudentRecord, student_record
 from firstbell.watch.words import alert_days
 
@@ -27,7 +30,17 @@ def _as_of(request: HttpRequest) -> date | None:
 
 
 def _highlights(record: StudentRecord) -> set[date]:
-    return {day for answered in record.open for day, _letters in alert_days(answered.alert)}
+    """Days ringed in the picture. High absence speaks of the whole year: ringing every day would ring none."""
+    pointed = [a.alert for a in record.open if a.alert.kind != Kind.HIGH_ABSENCE]
+    return {day for alert in pointed for day, _letters in alert_days(alert)}
+
+
+def _language(code: str) -> str:
+    """A language's name in the reader's own."""
+    try:
+        return Locale.parse(get_language() or "en").languages.get(code, code)
+    except ValueError:
+        return code
 
 
 @allow(Deed.SEE_STUDENT)
@@ -41,7 +54,7 @@ def student_page(request: HttpRequest, pk: int) -> HttpResponse:
     audit.record(request.user, "saw", f"student:{pk}", f"as known on {as_of}" if as_of else "")
     context = {
         "record": record, "why": policy.why(request.user, student), "highlights": _highlights(record),
-        "language": student.home_language,
+        "language": _language(student.home_language),
     }  # fmt: skip
     return render(request, "desk/student.html", context)
 

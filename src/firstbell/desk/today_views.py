@@ -11,7 +11,6 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from firstbell import clock
 from firstbell.access import policy
 from firstbell.access.policy import Deed, allow, signed_in
 from firstbell.watch import lists
@@ -58,7 +57,7 @@ def _list_context(request: HttpRequest) -> dict[str, object]:
         "list": lists.today(request.user, **chosen),
         "chosen": chosen,
         "query": urlencode({k: v for k, v in chosen.items() if v}),
-        "today": clock.now(),
+        "today": policy.today(),
         "page": "today",
     }
 

@@ -112,8 +112,9 @@ def _days(school: SchoolGrid, row: int, columns: list[int]) -> str:
     """The days behind a finding with their letters, as they were known: "2026-11-02U 2026-11-04N"."""
     grid = school.grid
     text = grid.codes[row].tobytes().decode("ascii")
+    # a square nobody knows is written as an underscore: the days are parted by spaces
     return " ".join(
-        f"{grid.dates[d]}{text[d * grid.sessions : (d + 1) * grid.sessions].strip() or '-'}" for d in columns[-40:]
+        str(grid.dates[d]) + text[d * grid.sessions : (d + 1) * grid.sessions].replace(" ", "_") for d in columns[-40:]
     )
 
 
@@ -150,8 +151,8 @@ def _streak(school: SchoolGrid, through: int, s: Signals, _around: GroupContext)
 
 
 def _break(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
-    # A break that is nothing but the run of days away now is said better by STREAK.
-    only_streak = (s.streak >= KINDS[Kind.STREAK].bar) & (s.break_start == s.streak_start)
+    # A break that is nothing but the run of days away now is said better by STREAK or NOT_SEEN.
+    only_streak = (s.streak >= KINDS[Kind.STREAK].bar) & (s.break_absent == s.break_possible)
     mask = (s.break_score >= BREAK_SCORE) & (s.break_absent >= KINDS[Kind.BREAK].bar) & ~only_streak
     for i in _rows(mask & _still_here(school, through)):
         columns = _absent_columns(school, i, int(s.break_start[i]), through)

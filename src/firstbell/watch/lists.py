@@ -13,7 +13,6 @@ from django.db.models import Max
 from firstbell import clock
 from firstbell.access.models import Assignment, Role, User
 from firstbell.access.policy import Deed, schools_for
-from firstbell.intake.models import Import
 from firstbell.register import rows as register_rows
 from firstbell.register.grid import Grid
 from firstbell.register.models import Calendar, RegisterRow, School, Student
@@ -91,9 +90,9 @@ class TodayList:
 def today(user: User, *, school: int | None = None, kind: str | None = None, grade: str | None = None) -> TodayList:
     """The reader's morning.
 
-    Order: today's first; within a list by what kind of trouble it is (`KindRule.rank`), then by how far the measure stands past
-    the kind's own bar. Somebody with several reasons is one row, placed by the first. The line is drawn where the officer's daily
-    minutes end; what is below is listed too.
+    Order: within a list by what kind of trouble it is (`KindRule.rank`), then by how far the measure stands past the kind's own
+    bar; among today's, those who also stand in a pattern come first. Somebody with several reasons is one row, placed by the first.
+    The line is drawn where the officer's daily minutes end; what is below is listed too.
     """
     mine = list(schools_for(user, Deed.SEE_TODAY).order_by("name"))
     chosen = [s for s in mine if school is None or s.pk == school]
@@ -109,8 +108,12 @@ def today(user: User, *, school: int | None = None, kind: str | None = None, gra
         found = [a for a in found if a.enrolment and a.enrolment.grade == grade]
     now_rows = _grouped([a for a in found if a.clock == Clock.TODAY])
     pattern_rows = _grouped([a for a in found if a.clock == Clock.PATTERN])
-    now, now_below, left = _line(now_rows, user.daily_minutes)
-    pattern, below, _left = _line(pattern_rows, left)
+    in_pattern = {row.key for row in pattern_rows}
+    now_rows.sort(key=lambda row: (row.lines[0].alert.kind != Kind.NOT_IN_CLASS, row.key not in in_pattern))
+    # Patterns get half of the time, or what they need if that is less: a loud morning must not push them out every day.
+    kept = min(user.daily_minutes // 2, sum(row.minutes for row in pattern_rows))
+    now, now_below, left = _line(now_rows, user.daily_minutes - kept)
+    pattern, below, _left = _line(pattern_rows, left + kept)
     _owners([*now, *pattern, *now_below, *below])
     _strips([*now, *pattern, *below[:SHOWN_BELOW], *now_below[:SHOWN_BELOW]])
     since = clock.now() - timedelta(days=1)
@@ -119,11 +122,9 @@ def today(user: User, *, school: int | None = None, kind: str | None = None, gra
         .select_related("student", "section", "school").order_by("-closed_at")[:20]
     )  # fmt: skip
     last = Pass.objects.exclude(finished_at=None).aggregate(at=Max("finished_at"))["at"]
-    brought = Import.objects.filter(state=Import.State.APPLIED).aggregate(at=Max("applied_at"))["at"]
-    moments = [m for m in (last, brought) if m]
     return TodayList(
         now, now_below, pattern, below, user.daily_minutes,
-        [AlertLine(a, sentence(a), "") for a in gone], max(moments) if moments else None, kinds, mine,
+        [AlertLine(a, sentence(a), "") for a in gone], last, kinds, mine,
         mine[0].time_zone if mine else "UTC",
     )  # fmt: skip
 

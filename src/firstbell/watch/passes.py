@@ -10,12 +10,12 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.jobs.queue import job_kind
 from firstbell.register import rows
+from firstbell.register.grid import Grid
 from firstbell.register.models import Calendar, RegisterRow, RollState, SchoolYear, Section, SectionEnrolment
 from firstbell.register.rows import SchoolGrid
 from firstbell.signals.kernel import Count, Window, compute
@@ -92,9 +92,8 @@ def run_pass(
 
     `as_of`: judge a past day by what was known at its end.
     """
-    started = timezone.now()
-    first_zone = clock.now().date()
-    day = as_of or first_zone
+    started = clock.now()
+    day = as_of or started.date()
     found = calendars
     if found is None:
         year = current_year(day)
@@ -111,7 +110,7 @@ def run_pass(
         if progress:
             progress(done, len(found))
     this.students, this.opened, this.withdrawn = totals
-    this.finished_at = timezone.now()
+    this.finished_at = clock.now()
     this.save()
     return this
 
@@ -136,7 +135,7 @@ def evaluate(
     today = as_of or now.astimezone(calendar.school.zone).date()
     school = rows.school_grid(calendar) if as_of is None else rows.grid_as_known(calendar, as_of)
     years = last_years or LastYears.of(calendar.school_year, None if student_ids is None else student_ids)
-    through, column = _complete_through(calendar, school, today)
+    through, column = whole_days(calendar, school.grid, today)
     findings, _signals = pattern_findings(school, through, years.rows(school.student_ids))
     if column is not None:
         findings += today_findings(school, column, _sections_today(calendar, school, today, now, as_of))
@@ -148,10 +147,13 @@ def evaluate(
     return Outcome(len(school.student_ids), opened, withdrawn)
 
 
-def _complete_through(calendar: Calendar, school: SchoolGrid, today: date) -> tuple[int, int | None]:
-    """How many whole days patterns may read, and today's column if today is a school day."""
-    upto = school.grid.through(np.datetime64(today))
-    is_today = upto > 0 and school.grid.dates[upto - 1] == np.datetime64(today)
+def whole_days(calendar: Calendar, grid: Grid, today: date) -> tuple[int, int | None]:
+    """How many whole days counts and patterns may read, and today's column if today is a school day.
+
+    Today is not a whole day until its source has said everything about it: at nine o'clock an absence may still be a late bus.
+    """
+    upto = grid.through(np.datetime64(today))
+    is_today = upto > 0 and grid.dates[upto - 1] == np.datetime64(today)
     whole = calendar.covered_through is not None and calendar.covered_through >= today
     return (upto if whole or not is_today else upto - 1), (upto - 1 if is_today else None)
 

@@ -17,6 +17,7 @@ from firstbell.register.models import Calendar, ContactLink, Enrolment, Register
 from firstbell.signals import metrics
 from firstbell.signals.metrics import Attendance, CountedDay
 from firstbell.watch.models import Alert, Verdict
+from firstbell.watch.passes import whole_days
 from firstbell.watch.words import sentence
 
 __all__ = ["Figure", "StudentRecord", "Year", "student_record"]
@@ -116,10 +117,11 @@ def _years(student: Student, enrolments: list[Enrolment], day: date, *, rebuilt:
             np.frombuffer(codes.encode("ascii"), dtype=np.uint8).reshape(1, -1), np.array(column.dates, dtype="datetime64[D]"),
             row.calendar.sessions,
         )  # fmt: skip
+        whole, _today = whole_days(row.calendar, grid, day)
         made.append(
             Year(
                 row.calendar, by_pk[row.enrolment_id], codes, metrics.day_letters(grid, len(column.dates), 0), column.dates,
-                row.calendar.sessions, through, metrics.counted_days(grid, through, 0),
+                row.calendar.sessions, through, metrics.counted_days(grid, whole, 0),
             )
         )  # fmt: skip
     return made

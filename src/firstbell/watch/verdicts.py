@@ -19,12 +19,12 @@ WHY = "a verdict is written"
 UNDO_FOR = timedelta(minutes=15)
 
 
-class NotGiven(ValueError):  # noqa: N818 - reads as what happened
+class NotGiven(ValueError):
     """The verdict can't be taken as it stands; the sentence says what is missing. Nothing was changed."""
 
 
 @dataclass
-class Conflict(Exception):  # noqa: N818
+class Conflict(Exception):
     """The alert changed while somebody was deciding. Both stand side by side; nothing was overwritten."""
 
     alert: Alert

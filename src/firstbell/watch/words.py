@@ -21,7 +21,7 @@ def _name(alert: Alert) -> str:
 
 def alert_days(alert: Alert) -> list[tuple[date, str]]:
     """The days behind an alert, with their letters as known then."""
-    return [(date.fromisoformat(part[:10]), part[10:]) for part in alert.days.split()]
+    return [(date.fromisoformat(part[:10]), part[10:].replace("_", " ")) for part in alert.days.split()]
 
 
 def _since(alert: Alert) -> str:
