@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def test_any_split_and_order_of_files_gives_the_same_register(order: list[str], 
         expected = state()
     with undone():
         edges = [0, *sorted(cuts), len(order)]
-        for a, b in zip(edges, edges[1:], strict=False):
+        for a, b in pairwise(edges):
             deliver(order[a:b], f"# {a}")
         found = state()
         assert KeptRow.objects.filter(settled_by=None).count() == 0

@@ -209,13 +209,11 @@ def _days(walk: Walk, calendar: CalendarFacts, days: list[tuple[Staged, Calendar
     full = [r for _s, r in days if len(r.start_times) == sessions or len(r.minutes) == sessions]
     starts = _usual(" ".join(r.start_times) for r in full if len(r.start_times) == sessions)
     minutes = _usual(" ".join(map(str, r.minutes)) for r in full if len(r.minutes) == sessions)
-    change: dict[str, Any] = {}
     stored = (
         Calendar.objects.filter(pk=calendar.pk).values("sessions", "session_starts", "session_minutes").first() or {}
     )
-    for name, value in (("sessions", sessions), ("session_starts", starts), ("session_minutes", minutes)):
-        if value and stored.get(name) != value:
-            change[name] = value
+    wanted = {"sessions": sessions, "session_starts": starts, "session_minutes": minutes}
+    change = {name: value for name, value in wanted.items() if value and stored.get(name) != value}
     if change and walk.write:
         Calendar.objects.filter(pk=calendar.pk).update(**change)
     if columns_change or ("sessions" in change and stored):
@@ -359,7 +357,7 @@ def sections(walk: Walk) -> None:
             numbers = []
         return {
             "calendar_id": calendar.pk, "title": record.title[:200], "kind": record.kind[:20],
-            "sessions": " ".join(str(n) for n in sorted(set(n for n in numbers if n is not None))),
+            "sessions": " ".join(str(n) for n in sorted({n for n in numbers if n is not None})),
             "starts": starts, "ends": ends, "grades": " ".join(record.grades)[:60],
             "withdrawn": record.status is Status.GONE,
         }  # fmt: skip

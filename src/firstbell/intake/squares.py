@@ -211,9 +211,9 @@ class Marks:
         ranked = who[order]
         ids = np.unique(who[who > 0])
         for some in chunks(ids.tolist()):
-            for student, school, starts, ends, primary in (
+            for student, school, starts, ends in (
                 Enrolment.objects.system(WHY).filter(student_id__in=some).order_by("primary", "starts")
-                .values_list("student_id", "school_id", "starts", "ends", "primary")
+                .values_list("student_id", "school_id", "starts", "ends")
             ):  # fmt: skip
                 a, b = np.searchsorted(ranked, [student, student + 1])
                 rows = order[a:b]

@@ -6,6 +6,9 @@ there; after a crash it is built again from the received bytes. `Stage` reads it
 deliveries of the source are staged with the new ones, so that a retry needs no way of its own.
 """
 
+# Every name put into SQL here is a constant of KINDS; values are always parameters.
+# ruff: noqa: S608
+
 from __future__ import annotations
 
 import csv
@@ -19,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, time
 from enum import Enum
+from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -273,7 +277,7 @@ class Writing:
         edges = [0, *(np.flatnonzero(np.diff(school)) + 1).tolist(), len(school)]
         self.db.executemany(
             "INSERT INTO mark (school, n, data) VALUES (?, ?, ?)",
-            [(int(school[a]), b - a, marks[a:b].tobytes()) for a, b in zip(edges, edges[1:], strict=False) if b > a],
+            [(int(school[a]), b - a, marks[a:b].tobytes()) for a, b in pairwise(edges) if b > a],
         )
 
     def add_waiting_marks(self, rows: list[tuple[int, str, int, list[str]]]) -> None:
