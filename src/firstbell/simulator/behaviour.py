@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.simulator.calendars import SchoolYearCalendar
+from firstbell.simulator.calendars import LONG_WEEKEND, SchoolYearCalendar
 from firstbell.simulator.people import PRIMARY_SESSIONS, SECONDARY_SESSIONS, Cluster
 
 __all__ = ["Behaviour", "Setting", "behave"]
@@ -23,18 +23,36 @@ MIXTURE = {
     "primary": ((0.888, 1.38, 24.3), (0.112, 0.37, 2.35)),
     "secondary": ((0.766, 1.44, 21.9), (0.234, 0.45, 1.66)),
 }
-SCHOOL_SHARE = 0.10  # of the latent variance lies between schools
-FAMILY_SHARE = 0.25
+SCHOOL_SHARE = 0.15  # of the latent variance lies between schools (facts.md § 5)
+FAMILY_SHARE = 0.35
 YEAR_CORRELATION = 0.75
 #: facts.md § 1, Connecticut: a U over the grades, with a jump at grade 9; shifts of the latent propensity.
-GRADE_SHIFT = np.array([0.30, 0.12, 0.0, -0.05, -0.05, -0.02, -0.18, -0.08, 0.02, 0.10, 0.12, 0.14, 0.25])
+GRADE_SHIFT = np.array([0.32, 0.12, 0.0, -0.06, -0.05, -0.02, -0.26, -0.15, -0.06, 0.06, 0.08, 0.10, 0.24])
+GRADE_SHIFT[:6] -= GRADE_SHIFT[:6].mean()
+GRADE_SHIFT[6:] -= GRADE_SHIFT[6:].mean()
+#: facts.md § 1, "unclassified": of those who join late or leave early, so many are hardly ever seen (58.7 % miss 10 %, 33 % half).
+SHORT_SHIFT, SHORT_EXTREME = 0.7, (0.18, 0.32)
 #: Chances that an absence begins, by weekday; spells smooth them to facts.md § 2's ratios of absence.
-WEEKDAY = {"primary": (1.30, 1.0, 0.86, 0.90, 1.24), "secondary": (1.12, 1.0, 0.94, 0.97, 1.26)}
-BEFORE_BREAK, AFTER_BREAK = 2.2, 1.35
-MEAN_SPELL = (1.75, 2.2, 3.2)  # by a propensity under 6 %, under 15 %, above
+WEEKDAY = {"primary": (1.38, 1.0, 0.82, 0.90, 1.42), "secondary": (1.08, 0.98, 0.94, 0.96, 1.36)}
+#: facts.md § 2: what the last day before a break, and the first after it, do to a day's absence, by days to the next school day:
+#: a long weekend, Thanksgiving, a week in spring, winter, summer. The weekday has its part beside.
+BREAKS = ((4, 1.05, 1.03), (5, 2.0, 1.1), (9, 1.2, 1.18), (14, 1.65, 1.42), (60, 2.4, 1.0))
+#: facts.md § 2: of a day's absence, so much comes of spells; the rest are single days, and what a city's or a school's bad day adds.
+OF_SPELLS = 1.0
+CITY_BAD_DAYS, CITY_BAD = 0.095, 0.75  # share of days; mean of what such a day adds to 1
+SCHOOL_BAD_DAYS = 0.045
+MEAN_SPELL = (2.8, 3.3, 4.0)  # by a propensity under 6 %, under 15 %, above; single days come beside
 
 #: What of the propensity is left for spells of one's own, after siblings, trips, illness and breaks have their part.
-BEGIN = 0.62
+BEGIN = (0.25, 0.70)  # of a low propensity, and of one half and more
+TOGETHER = 0.017  # of a family's days begin an illness that goes round the home
+
+#: Kinds of student, as stretches of a draw from 0 to 1. The rest are steady, by their propensity.
+FADES, BAD_WEEKDAY, TRIPS, LONG_ILLNESS, DRIFTS_LATE, SKIPS_ONE = (
+    (0.02, 0.035), (0.05, 0.06), (0.07, 0.09), (0.11, 0.122), (0.13, 0.138), (0.15, 0.165),
+)  # fmt: skip
+BREAKS_OFF = 0.02  # of students, once a year, by hazards of three to six times their own; most come back
+BREAKS_OFF_LATELY = 0.006  # of students, in this year's last weeks: what a morning list is for
 
 # Squares of a student's day.
 PRESENT, ABSENT, LATE, LEFT_EARLY = 0, 1, 2, 3
@@ -82,6 +100,10 @@ def _normal_cdf(z: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1.0 / (1.0 + np.exp(-(0.07056 * z**3 + 1.5976 * z)))
 
 
+def _of_kind(kinds: NDArray[np.float64], kind: tuple[float, float]) -> NDArray[np.bool_]:
+    return (kinds > kind[0]) & (kinds < kind[1])
+
+
 def _quantiles(phase: str, rng: np.random.Generator) -> NDArray[np.float64]:
     (w, a, b), (_, c, d) = MIXTURE[phase]
     m = 60_000
@@ -99,22 +121,22 @@ def behave(
     by_family = rng.standard_normal(families)[cluster.family] * np.sqrt(FAMILY_SHARE)
     lasting = rng.standard_normal(n)
     by_school = _school_levels(cluster, rng)
-    habits = rng.beta(5, 2, families)[cluster.family]
+    habits = rng.beta(5, 2, families)[cluster.family]  # of explaining: the family's, and the school's
+    slack = 0.12 * rng.standard_normal(len(cluster.schools))
+    habits = np.clip(habits + slack[cluster.school.max(axis=0)], 0.05, 0.98)
     kinds = rng.random(n)
     tardy = rng.gamma(0.6, 1 / 0.6, n)
     skip = rng.gamma(0.4, 1 / 0.4, n)
     tables = {phase: _quantiles(phase, rng) for phase in MIXTURE}
     years: list[Behaviour] = []
-    stay = np.sqrt(YEAR_CORRELATION)
+    stay = np.sqrt((YEAR_CORRELATION - SCHOOL_SHARE - FAMILY_SHARE) / own)  # schools and families stay as they are
     for year, setting in enumerate(settings):
         individual = stay * lasting + np.sqrt(1 - stay**2) * rng.standard_normal(n)
         level = np.clip(cluster.grade - 1 + year, 0, 12)
         latent = by_family + np.sqrt(own) * individual + by_school[cluster.school[year]] + GRADE_SHIFT[level]
-        latent /= np.sqrt(1 + GRADE_SHIFT[level].var())
+        latent /= np.sqrt(1 + GRADE_SHIFT.var())
         short = (cluster.first[year] > 0) | (cluster.last[year] < setting.through)
-        latent = np.where(
-            short, latent + 0.9, latent
-        )  # facts.md § 1: late joiners and leavers are a group of their own
+        latent = np.where(short, latent + SHORT_SHIFT, latent)
         share = _normal_cdf(latent)
         secondary = level > 5
         rate = np.where(
@@ -122,6 +144,7 @@ def behave(
             np.quantile(tables["secondary"], np.clip(share, 0.0005, 0.9995)),
             np.quantile(tables["primary"], np.clip(share, 0.0005, 0.9995)),
         )
+        rate = np.where(short & (rng.random(n) < np.where(secondary, SHORT_EXTREME[1], SHORT_EXTREME[0])), rng.beta(3.0, 2.0, n), rate)
         years.append(_year(cluster, year, setting, rate, secondary, habits, kinds, tardy, skip, rng))
     return years[0], years[1]
 
@@ -130,32 +153,40 @@ def _school_levels(cluster: Cluster, rng: np.random.Generator) -> NDArray[np.flo
     """Each school's part of the propensity. Primaries of a cluster are spread over the range, so that a small district
     too has a school that does well and one that struggles."""
     primaries = rng.permutation(np.array([-1.2, -0.4, 0.4, 1.2]))
-    spread = np.concatenate([primaries, rng.standard_normal(2) * 0.5]) + rng.standard_normal() * 0.3
+    spread = np.concatenate([primaries, rng.standard_normal(2) * 0.4]) + rng.standard_normal() * 0.2
     return np.asarray(spread * np.sqrt(SCHOOL_SHARE))
 
 
-def _shocks(cluster: Cluster, setting: Setting, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(schools, days): weekday aside, what a day does to a whole school. facts.md § 2 and § 3."""
-    days = setting.through
-    city = np.ones(days)
-    position = np.arange(days) / max(len(setting.calendar.school_days), 1)
-    ramp = 0.86 + 0.22 * np.minimum(position * 3, 1) + 0.08 * position + 0.25 * np.clip(position - 0.93, 0, 1) / 0.07
-    flu = 1 + 0.35 * np.exp(-(((position - 0.52) / 0.05) ** 2))
-    city *= ramp * flu
-    city *= np.where(setting.calendar.before_break()[:days], BEFORE_BREAK, 1.0)
-    city *= np.where(setting.calendar.after_break()[:days], AFTER_BREAK, 1.0)
-    bad = rng.random(days) < 0.02
-    city *= np.where(bad, rng.uniform(1.6, 3.0, days), 1.0)
-    school = np.empty((len(cluster.schools), days))
-    for s in range(len(cluster.schools)):
-        state, drift = 0.0, np.empty(days)
-        for d in range(days):
-            state = 0.9 * state + 0.05 * rng.standard_normal()
-            drift[d] = state
-        own = np.exp(drift + 0.06 * rng.standard_normal(days))
-        own *= np.where(rng.random(days) < 0.014, rng.uniform(1.8, 2.8, days), 1.0)
-        school[s] = city * own
-    return school
+def _shocks(
+    cluster: Cluster, setting: Setting, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(schools, days) twice, weekday aside: what the season does to the chance of falling ill, and what one day does to that
+    day's absence. Drawn over the whole year, of which the days that have happened are kept. facts.md § 2."""
+    calendar = setting.calendar
+    days = len(calendar.school_days)
+    position, place = np.arange(days) / days, calendar.half_terms()
+    # from 3.8 % in the first week to 5.6 % before half-term, 4.7 % after it and 5.8 % in December (DfE weekly, primary)
+    first_stretch = position < position[np.flatnonzero(place == 1.0)[0]] + 1e-9
+    season = np.where(first_stretch, 0.76 + 0.30 * np.minimum(place * 1.5, 1), 0.97 + 0.11 * place)
+    season = season * (1 + 0.16 * np.exp(-(((position - 0.52) / 0.05) ** 2))) * (1 + 0.12 * (position > 0.93))
+    quiet = np.exp(0.08 * rng.standard_normal(days))
+    city = quiet.copy()
+    for gap, (least, before, after) in ((calendar.gaps(), b) for b in BREAKS):
+        city = np.where(gap >= least, before * quiet, city)
+        city[1:] = np.where(gap[:-1] >= least, after * quiet[1:], city[1:])
+    city[-3:-1] = 1.6  # "last June days 17-31 %"
+    usual = (calendar.gaps() < LONG_WEEKEND) & (city < 1.3)
+    city *= np.where(usual & (rng.random(days) < CITY_BAD_DAYS), 1 + rng.exponential(CITY_BAD, days), 1.0)
+    schools = len(cluster.schools)
+    drift = np.zeros((schools, days))
+    step = 0.17 * np.sqrt(1 - 0.96**2)
+    for d in range(1, days):
+        drift[:, d] = 0.96 * drift[:, d - 1] + step * rng.standard_normal(schools)
+    slow = season * np.exp(drift)
+    own = np.exp(0.15 * rng.standard_normal((schools, days)))
+    own *= np.where(rng.random((schools, days)) < SCHOOL_BAD_DAYS, 1.3 + rng.exponential(0.7, (schools, days)), 1.0)
+    kept = slice(0, setting.through)
+    return (slow / slow.mean())[:, kept], (city * own)[:, kept]
 
 
 def _year(
@@ -165,13 +196,11 @@ def _year(
 ) -> Behaviour:  # fmt: skip
     n, days = cluster.n, setting.through
     dates = setting.calendar.school_days[:days]
-    shocks = _shocks(cluster, setting, rng)[np.maximum(cluster.school[year], 0)]
+    slow, sudden = _shocks(cluster, setting, rng)
+    at_school = np.maximum(cluster.school[year], 0)
     weekday = np.array([d.weekday() for d in dates])
-    by_weekday = np.where(
-        secondary[:, None], np.array(WEEKDAY["secondary"])[weekday], np.array(WEEKDAY["primary"])[weekday]
-    )
-    shocks = shocks * by_weekday
-    shocks /= shocks.mean()
+    by_weekday = np.stack([np.array(WEEKDAY[phase]) / np.mean(WEEKDAY[phase]) for phase in ("primary", "secondary")])
+    shocks = slow[at_school] * by_weekday[secondary.astype(int)][:, weekday]
     mean_spell = np.where(rate < 0.06, MEAN_SPELL[0], np.where(rate < 0.15, MEAN_SPELL[1], MEAN_SPELL[2]))
     # Half of all spells end after a day, yet some last: a student's chance of staying away varies from spell to spell.
     on = np.clip(1 - 1 / mean_spell, 0.1, 0.85)
@@ -179,9 +208,9 @@ def _year(
 
     # Regime onsets and kinds of student, as multipliers of the chance that an absence begins.
     push = np.ones((n, days), dtype=np.float32)
-    breaks = rng.random(n) < 0.02
+    breaks = rng.random(n) < BREAKS_OFF
     onset = rng.integers(0, max(days, 1), n)
-    recent = rng.random(n) < (0.006 if year == 1 else 0.0)  # this year's last weeks: what a morning list is for
+    recent = rng.random(n) < (BREAKS_OFF_LATELY if year == 1 else 0.0)
     onset = np.where(recent, days - rng.integers(4, 14, n), onset)
     length = np.where(rng.random(n) < 0.7, rng.integers(8, 30, n), days)
     column = np.arange(days)[None, :]
@@ -189,7 +218,7 @@ def _year(
         ((breaks | recent) & (onset >= 0))[:, None] & (column >= onset[:, None]) & (column < (onset + length)[:, None])
     )
     push = np.where(broken, rng.uniform(3, 6, n).astype(np.float32)[:, None], push)
-    fade = (kinds > 0.02) & (kinds < 0.035)
+    fade = _of_kind(kinds, FADES)
     push = np.where(fade[:, None], 0.7 + 3 * (column / max(days, 1)) ** 2, push)
     # a weekly state of each student, AR(1)
     weeks = days // 5 + 1
@@ -198,8 +227,8 @@ def _year(
         state[:, w] = 0.6 * state[:, w - 1] + 0.45 * rng.standard_normal(n)
     push = push * np.exp(state - 0.16)[:, np.arange(days) // 5]
 
-    ill_together = (rng.random((int(cluster.family.max()) + 1, days)) < 0.011)[cluster.family]
-    begin = BEGIN + (1 - BEGIN) * np.minimum(rate / 0.35, 1)
+    ill_together = (rng.random((int(cluster.family.max()) + 1, days)) < TOGETHER)[cluster.family]
+    begin = BEGIN[0] + (BEGIN[1] - BEGIN[0]) * np.minimum(rate / 0.5, 1)
     away = np.zeros((n, days), dtype=bool)
     floor = np.where(broken, 0.12, 0.0)
     here = np.zeros(n, dtype=bool)
@@ -209,31 +238,33 @@ def _year(
         keep = np.clip(on * np.minimum(shocks[:, d], 1.35) ** 0.25, 0, 0.93)
         here = rng.random(n) < np.where(here, keep, start)
         away[:, d] = here
+    single = (sudden[at_school] - OF_SPELLS) * shocks * rate[:, None]
+    away |= rng.random((n, days)) < np.clip(single, 0, 0.8)
     # one bad weekday; family trips beside a break; a long illness
-    bad_day = (kinds > 0.05) & (kinds < 0.06)
+    bad_day = _of_kind(kinds, BAD_WEEKDAY)
     which = rng.integers(0, 5, n)
     on_it = bad_day[:, None] & (weekday[None, :] == which[:, None]) & (rng.random((n, days)) < 0.35)
     away |= on_it
-    trips = (kinds > 0.07) & (kinds < 0.09)
+    trips = _of_kind(kinds, TRIPS)
     trip = np.zeros((n, days), dtype=bool)
-    edges = np.flatnonzero(setting.calendar.before_break()[:days])
+    edges = np.flatnonzero(setting.calendar.gaps()[:days] > LONG_WEEKEND)
     if len(edges):
         end = edges[rng.integers(0, len(edges), n)]
         trip = trips[:, None] & (column <= end[:, None]) & (column > (end - rng.integers(3, 6, n))[:, None])
-    ill = (kinds > 0.11) & (kinds < 0.122)
+    ill = _of_kind(kinds, LONG_ILLNESS)
     fell_ill = rng.integers(0, max(days, 1), n)
     illness = ill[:, None] & (column >= fell_ill[:, None]) & (column < (fell_ill + rng.integers(8, 26, n))[:, None])
     away |= trip | illness
-    suspended = away & (rng.random((n, days)) < np.where(secondary, 0.012, 0.002)[:, None])
 
     # A spell is explained as a whole: excused or not is drawn where it begins.
     begins = away & ~np.concatenate([np.zeros((n, 1), dtype=bool), away[:, :-1]], axis=1)
     spell = np.maximum.accumulate(np.where(begins, column, -1), axis=1)
-    target = np.where(secondary, 0.75, 0.775) - 0.55 * np.clip(rate - 0.08, 0, 0.5)
+    target = np.where(secondary, 0.72, 0.775) - 0.55 * np.clip(rate - 0.08, 0, 0.5)
     chance = np.clip(target * (0.45 + 0.77 * habits), 0.03, 0.98)
     drawn = rng.random((n, days)) < chance[:, None]
     at = np.maximum(spell, 0)
     rows = np.arange(n)[:, None]
+    suspended = away & (rng.random((n, days)) < np.where(secondary, 0.012, 0.002)[:, None])[rows, at]
     excused = (drawn[rows, at] | illness) & ~trip & ~on_it
     lags = np.minimum(rng.geometric(np.clip(0.25 + 0.45 * habits, 0.1, 0.9)[:, None], (n, days)) - 1, 15)
     lag = lags[rows, at].astype(np.int16)
@@ -246,7 +277,7 @@ def _year(
     squares = np.zeros((n, days, SECONDARY_SESSIONS), dtype=np.uint8)
     squares[away] = ABSENT
     level = np.clip(cluster.grade - 1 + year, 0, 12)
-    _part_days(squares, away, secondary, level, tardy, skip, rate, rng)
+    _part_days(squares, away, secondary, level, kinds, tardy, skip, rate, rng)
     minutes = np.clip(rng.gamma(1.6, 11, (n, days)), 2, 170).astype(np.int16)
     enrolled = (column >= cluster.first[year][:, None]) & (column < cluster.last[year][:, None])
     enrolled &= (cluster.school[year] >= 0)[:, None]
@@ -257,27 +288,38 @@ def _year(
 
 def _part_days(
     squares: NDArray[np.uint8], away: NDArray[np.bool_], secondary: NDArray[np.bool_], level: NDArray[np.int64],
-    tardy: NDArray[np.float64], skip: NDArray[np.float64], rate: NDArray[np.float64], rng: np.random.Generator,
+    kinds: NDArray[np.float64], tardy: NDArray[np.float64], skip: NDArray[np.float64], rate: NDArray[np.float64], rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """Lateness, leaving early, and classes missed on days in school. facts.md § 3 (Whitney & Liu; DfE)."""
     n, days, _ = squares.shape
     here = ~away
     # tardy : absence about 1 : 4 in primary, 1 : 2.7 in secondary
-    late_chance = np.where(secondary, 0.037, 0.018) * tardy * (0.6 + 4 * np.minimum(rate, 0.4))
-    late = here & (rng.random((n, days)) < np.clip(late_chance, 0, 0.6)[:, None])
+    late_chance = np.where(secondary, 0.045, 0.018) * tardy * (0.6 + 4 * np.minimum(rate, 0.4))
+    column = np.arange(days)[None, :]
+    drifts = _of_kind(kinds, DRIFTS_LATE)  # later and later, for the last five weeks or so of what is known
+    since = days - rng.integers(18, 32, n)
+    drift = drifts[:, None] & (column >= since[:, None])
+    chance_late = np.where(drift, 0.15 + 0.015 * (column - since[:, None]), late_chance[:, None])
+    late = here & (rng.random((n, days)) < np.clip(chance_late, 0, 0.6))
     early = here & ~late & (rng.random((n, days)) < 0.006)
     squares[..., 0][late] = LATE
     last = np.where(secondary, SECONDARY_SESSIONS - 1, PRIMARY_SESSIONS - 1)
     i, d = np.nonzero(early)
     squares[i, d, last[i]] = LEFT_EARLY
-    # classes missed on part days in secondary: one to three, first and last period most; a jump at grade 9
-    chance = np.where(secondary, np.where(level >= 9, 0.14, 0.085), 0.0) * skip * (0.7 + 3 * np.minimum(rate, 0.4))
-    part = here & (rng.random((n, days)) < np.clip(chance, 0, 0.7)[:, None])
+    # classes missed on part days in secondary: two or so, the first and the last period most; a jump at grade 9
+    chance = np.where(secondary, np.where(level >= 9, 0.178, 0.12), 0.0) * skip * (0.7 + 3 * np.minimum(rate, 0.4))
+    part = here & (rng.random((n, days)) < np.clip(chance, 0, 0.8)[:, None])
+    # and those who skip one class, the same one
+    skips = secondary & _of_kind(kinds, SKIPS_ONE)
+    period = rng.integers(0, SECONDARY_SESSIONS, n)
+    i, d = np.nonzero(here & skips[:, None] & (rng.random((n, days)) < 0.3))
+    squares[i, d, period[i]] = ABSENT
     i, d = np.nonzero(part)
-    weight = np.array([0.23, 0.13, 0.10, 0.10, 0.11, 0.13, 0.20])
-    how_many = 1 + (rng.random(len(i)) < 0.45).astype(int) + (rng.random(len(i)) < 0.25)
-    start = rng.choice(SECONDARY_SESSIONS, size=len(i), p=weight)
-    for k in range(3):
-        more = k < how_many
-        at = np.clip(np.where(start >= 4, start - k, start + k), 0, SECONDARY_SESSIONS - 1)
-        squares[i[more], d[more], at[more]] = ABSENT
+    how_many = rng.choice(np.array([1, 2, 3, 4]), size=len(i), p=[0.36, 0.30, 0.22, 0.12])
+    # three ways: in late in the morning, gone early in the afternoon, or a class in between
+    way = rng.random(len(i))
+    inside = rng.integers(1, SECONDARY_SESSIONS - 1, len(i))
+    start = np.where(way < 0.36, 0, np.where(way < 0.72, SECONDARY_SESSIONS - how_many, inside))
+    for k in range(4):
+        more = (k < how_many) & (start + k < SECONDARY_SESSIONS)
+        squares[i[more], d[more], start[more] + k] = ABSENT

@@ -12,6 +12,8 @@ __all__ = ["SchoolYearCalendar", "demo_day", "school_year"]
 
 #: A demo opens with at least so many school days of its year behind it.
 MIN_DAYS = 30
+#: Days from one school day to the next: over a long weekend (three days off), and over the summer.
+LONG_WEEKEND, SUMMER = 4, 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,24 @@ class SchoolYearCalendar:
     def school_days(self) -> list[date]:
         return [d for d, kind in sorted(self.kinds.items()) if kind in _SCHOOL]
 
-    def before_break(self) -> NDArray[np.bool_]:
-        """By school day: the next weekday is no school day for at least two weekdays, or a holiday weekend follows."""
+    def gaps(self) -> NDArray[np.int64]:
+        """By school day: days until the next one. 1 on most days, 3 over a weekend, 4 and more before a break."""
         days = self.school_days
-        gaps = [(b - a).days for a, b in zip(days, days[1:], strict=False)] + [30]
-        return np.array([gap >= 4 for gap in gaps])
+        return np.array([(b - a).days for a, b in zip(days, days[1:], strict=False)] + [SUMMER])
 
-    def after_break(self) -> NDArray[np.bool_]:
-        return np.concatenate([[False], self.before_break()[:-1]])
+    def before_break(self) -> NDArray[np.bool_]:
+        """By school day: a long weekend or a break follows."""
+        return self.gaps() >= LONG_WEEKEND
+
+    def half_terms(self) -> NDArray[np.float64]:
+        """By school day: how far through its stretch between two breaks, from 0 to 1."""
+        ends = np.flatnonzero(self.gaps() > LONG_WEEKEND)
+        place = np.empty(ends[-1] + 1)
+        start = 0
+        for end in ends.tolist():
+            place[start : end + 1] = np.linspace(0, 1, end + 1 - start)
+            start = end + 1
+        return place
 
 
 _SCHOOL = {"Instructional day", "Make-up day", "Student late arrival/early dismissal"}
