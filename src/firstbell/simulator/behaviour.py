@@ -144,7 +144,11 @@ def behave(
             np.quantile(tables["secondary"], np.clip(share, 0.0005, 0.9995)),
             np.quantile(tables["primary"], np.clip(share, 0.0005, 0.9995)),
         )
-        rate = np.where(short & (rng.random(n) < np.where(secondary, SHORT_EXTREME[1], SHORT_EXTREME[0])), rng.beta(3.0, 2.0, n), rate)
+        rate = np.where(
+            short & (rng.random(n) < np.where(secondary, SHORT_EXTREME[1], SHORT_EXTREME[0])),
+            rng.beta(3.0, 2.0, n),
+            rate,
+        )
         years.append(_year(cluster, year, setting, rate, secondary, habits, kinds, tardy, skip, rng))
     return years[0], years[1]
 
@@ -311,7 +315,7 @@ def _part_days(
     part = here & (rng.random((n, days)) < np.clip(chance, 0, 0.8)[:, None])
     # and those who skip one class, the same one
     skips = secondary & _of_kind(kinds, SKIPS_ONE)
-    period = rng.integers(0, SECONDARY_SESSIONS, n)
+    period: NDArray[np.int64] = rng.integers(0, SECONDARY_SESSIONS, n)
     i, d = np.nonzero(here & skips[:, None] & (rng.random((n, days)) < 0.3))
     squares[i, d, period[i]] = ABSENT
     i, d = np.nonzero(part)

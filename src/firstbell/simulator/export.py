@@ -7,32 +7,46 @@ and are explained days later. Files are written cluster by cluster, so memory do
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
-from firstbell.simulator.behaviour import ABSENT, LATE, LEFT_EARLY, REASONS, Behaviour, Setting, behave
-from firstbell.simulator.calendars import SchoolYearCalendar, school_year, snow_day
+from firstbell.register.marks import Disciplinary, LegalStatus, Location, Mark, PartSession, Presence
+from firstbell.simulator.behaviour import REASONS, Setting
+from firstbell.simulator.calendars import SchoolYearCalendar
+from firstbell.simulator.district import how_many_clusters, settings_on, simulate
+from firstbell.simulator.history import MINUTES, STARTS, Entries, Rolls, entries, rolls
 from firstbell.simulator.people import (
-    CLUSTER_STUDENTS,
     FAMILY_NAMES,
     GIVEN_NAMES,
     GRADES,
     LANGUAGES,
+    SECONDARY_SESSIONS,
     Cluster,
-    make_cluster,
 )
 
 __all__ = ["Summary", "make_district"]
 
 ZONE = ZoneInfo("America/Chicago")
-STARTS = {2: ("08:15", "12:30"), 7: ("08:05", "09:00", "09:55", "10:50", "12:15", "13:10", "14:05")}
-MINUTES = {2: (195, 165), 7: (50, 50, 50, 50, 50, 50, 50)}
+#: The district's codes; S, L and F are its own.
+CODES = {
+    "P": Mark(Presence.PRESENT),
+    "T": Mark(Presence.PRESENT, part=PartSession.LATE),
+    "E": Mark(Presence.ABSENT, LegalStatus.AUTHORISED),
+    "U": Mark(Presence.ABSENT, LegalStatus.UNAUTHORISED),
+    "N": Mark(Presence.ABSENT, LegalStatus.PENDING),
+    "L": Mark(Presence.PRESENT, part=PartSession.LEFT_EARLY),
+    "S": Mark(Presence.ABSENT, LegalStatus.AUTHORISED, disciplinary=Disciplinary.OUT_OF_SCHOOL_SUSPENSION),
+    "F": Mark(Presence.PRESENT, location=Location.OFFSITE_APPROVED),
+}
+CHUNK = 200_000  # rows laid out at a time
 Progress = Callable[[str, int, int], None]
 
 
@@ -42,7 +56,7 @@ class Summary:
 
     students: int
     schools: int
-    marks: int
+    marks: int  # rows of attendance.csv
     today: date
 
 
@@ -84,18 +98,36 @@ class _Files:
 
     def __init__(self, out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
-        self._streams: list[IO[str]] = []
+        self._streams: dict[str, TextIOWrapper] = {}
         self.write: dict[str, Callable[[Iterator[tuple[object, ...]] | list[tuple[object, ...]]], None]] = {}
         self.marks = 0
         for name, header in HEADERS.items():
             stream = (out / f"{name}.csv").open("w", newline="", encoding="utf-8")
-            self._streams.append(stream)
+            self._streams[name] = stream
             writer = csv.writer(stream, lineterminator="\r\n")
             writer.writerow(header)
             self.write[name] = writer.writerows
 
+    def write_columns(self, name: str, columns: Sequence[Sequence[tuple[NDArray[np.bytes_], NDArray[Any]]]]) -> None:
+        """Rows from columns, each of pieces (texts, which of them by row) set side by side. A row is laid out as a record of padded
+        pieces, and the padding dropped: a million rows a second, where csv.writer does a third."""
+        layout: list[tuple[NDArray[np.bytes_], NDArray[Any] | None]] = []
+        for k, column in enumerate(columns):
+            layout += column
+            layout.append((np.array([b"," if k < len(columns) - 1 else b"\r\n"]), None))
+        record = np.dtype([(f"f{k}", texts.dtype) for k, (texts, _which) in enumerate(layout)])
+        rows = len(columns[0][0][1])
+        stream = self._streams[name]
+        stream.flush()
+        for start in range(0, rows, CHUNK):
+            block = np.empty(min(CHUNK, rows - start), dtype=record)
+            for k, (texts, which) in enumerate(layout):
+                block[f"f{k}"] = texts[0] if which is None else texts[which[start : start + CHUNK]]
+            padded = block.view(np.uint8)
+            stream.buffer.write(padded[padded != 0].tobytes())
+
     def close(self) -> None:
-        for stream in self._streams:
+        for stream in self._streams.values():
             stream.close()
 
 
@@ -109,34 +141,30 @@ def make_district(
     progress: Progress | None = None,
 ) -> Summary:
     """Write the export of a district on the morning of `today`, a school day. Deterministic for a seed."""
-    ends_in = today.year + (today >= date(today.year, 8, 1))
-    last_year = school_year(ends_in - 1, snow=snow_day(ends_in - 1))
-    snow = snow_day(ends_in)
-    this_year = school_year(ends_in, snow=snow if snow < today else None)
-    through = sum(day <= today for day in this_year.school_days)
-    settings = (Setting(last_year, len(last_year.school_days)), Setting(this_year, through))
-    if this_year.school_days[through - 1] != today:
-        raise ValueError(f"{today} is no school day of this district; choose one with calendars.demo_day")
-    clusters = max(1, round(students / CLUSTER_STUDENTS))
+    settings = settings_on(today)
+    clusters = how_many_clusters(students)
     files = _Files(out)
     try:
         files.write["orgs"](
             [("district", "", "", "Larch Valley School District", "district", "4801234", "", "America/Chicago")]
         )
         _sessions(files, settings)
-        for k in range(clusters):
-            rng = np.random.default_rng([seed, k])
-            size = students // clusters + (k < students % clusters)
-            cluster = make_cluster(k, size, (settings[0].through, through), rng)
-            years = behave(cluster, settings, rng)
-            _roster(files, cluster, settings, rng)
+        for k, simulated in enumerate(simulate(students=students, seed=seed, today=today)):
+            cluster = simulated.cluster
+            _roster(files, cluster, settings, np.random.default_rng([seed, k, 1]))
             for year in (0, 1):
-                _attendance(files, cluster, year, settings[year], years[year], today if year else None, hour, rng)
+                rng = np.random.default_rng([seed, k, 2 + year])
+                clock = hour if year else None
+                taken = rolls(simulated, year, clock, rng)
+                _rolls(files, cluster, year, settings[year], taken)
+                _attendance(files, cluster, settings[year], entries(simulated, year, clock, taken, rng))
             if progress:
                 progress("Making the district", k + 1, clusters)
     finally:
         files.close()
-    _manifest(out, last_full_day=this_year.school_days[through - 2] if through > 1 else last_year.last)
+    last_year, this_year = settings
+    before = this_year.calendar.school_days[: this_year.through - 1]
+    _manifest(out, last_full_day=before[-1] if before else last_year.calendar.last)
     return Summary(students, clusters * 6, files.marks, today)
 
 
@@ -152,6 +180,11 @@ def _manifest(out: Path, last_full_day: date) -> None:
         writer = csv.writer(stream, lineterminator="\r\n")
         writer.writerow(("propertyName", "value"))
         writer.writerows(rows)
+    lines = ["# What the codes of attendance.csv mean, field by field as in the canonical mark."]
+    for code, mark in CODES.items():
+        lines.append(f"\n[codes.{code}]")
+        lines += [f'{f.name} = "{value}"' for f in fields(mark) if (value := getattr(mark, f.name)) != f.default]
+    (out / "mapping.toml").write_text("\n".join(lines) + "\n")
     (out / "source.toml").write_text(
         "# How this district's export is to be read\n"
         'sends = "exceptions"\n'
@@ -298,224 +331,97 @@ def _people(files: _Files, cluster: Cluster, ends_in: int, rng: np.random.Genera
 def _enrolments(files: _Files, cluster: Cluster, settings: tuple[Setting, Setting]) -> None:
     for year, setting in enumerate(settings):
         days = setting.calendar.school_days
-        rows: list[tuple[object, ...]] = []
-        for i in np.flatnonzero(cluster.school[year] >= 0).tolist():
-            first, last = int(cluster.first[year, i]), int(cluster.last[year, i])
-            begin = days[first] if first else ""
-            end: object = days[last - 1] if last < setting.through else ""
-            where = int(cluster.school[year, i])
-            stays = _stays(cluster, year, i, setting)
-            for part, (school, starts, ends) in enumerate(stays or [(where, begin, end)]):
-                for k in dict.fromkeys(cluster.section[year, i].tolist()):
-                    if k < 0:
-                        continue
-                    section = (
-                        cluster.section_id(year, k) if school == where else _other_homeroom(cluster, year, k, school)
-                    )
-                    if section:
-                        rows.append((
-                            f"enr-{section}-{cluster.student_id(i)}-{part}", "", "", section, cluster.schools[school].id,
-                            cluster.student_id(i), "student", "true" if school == where else "false", starts, ends,
-                        ))  # fmt: skip
-        files.write["enrollments"](rows)
-
-
-def _move_day(cluster: Cluster, i: int, setting: Setting) -> int:
-    """The school-day column a student who moves starts at the new school."""
-    return max(5, min(setting.through - 5, 20 + (i * 37) % max(setting.through - 25, 1)))
-
-
-def _stays(cluster: Cluster, year: int, i: int, setting: Setting) -> list[tuple[int, object, object]]:
-    """Where a student who moved was enrolled, from and through."""
-    to = int(cluster.moved_to[i])
-    if year == 0 or to < 0 or setting.through < 20:
-        return []
-    days, at = setting.calendar.school_days, _move_day(cluster, i, setting)
-    return [(int(cluster.school[1, i]), "", days[at - 1]), (to, days[at], "")]
-
-
-def _other_homeroom(cluster: Cluster, year: int, section: int, school: int) -> str | None:
-    grade = cluster.sections[year][section][1]
-    for k, (where, g, _met, _teacher, _title) in enumerate(cluster.sections[year]):
-        if where == school and g == grade:
-            return cluster.section_id(year, k)
-    return None
-
-
-def _attendance(
-    files: _Files, cluster: Cluster, year: int, setting: Setting, behaviour: Behaviour, today: date | None, hour: time,
-    rng: np.random.Generator,
-) -> None:  # fmt: skip
-    days = setting.calendar.school_days[: setting.through]
-    all_days = setting.calendar.school_days
-    stamps = [_Stamps(day) for day in all_days]
-    last_column = len(days) - 1
-    morning = datetime.combine(today, hour, ZONE) if today else None
-    rows: list[tuple[object, ...]] = []
-    add = rows.append
-    students = [cluster.student_id(i) for i in range(cluster.n)]
-    interesting = (behaviour.squares != 0).any(axis=2)
-    column_of_move = [
-        _move_day(cluster, i, setting) if year and cluster.moved_to[i] >= 0 and setting.through >= 20 else -1
-        for i in range(cluster.n)
-    ]
-    minute = rng.integers(0, 35, behaviour.whole.shape)
-    slip = rng.random(behaviour.whole.shape)
-    for i, d in zip(*(a.tolist() for a in np.nonzero(interesting)), strict=True):
-        where = int(cluster.school[year, i])
-        if column_of_move[i] >= 0 and d >= column_of_move[i]:
-            where = int(cluster.moved_to[i])
-        school = cluster.schools[where]
-        student, stamp, day = students[i], stamps[d], days[d]
-        is_today = morning is not None and d == last_column
-        m = int(minute[i, d])
-        if behaviour.whole[i, d]:
-            if is_today:
-                early = slip[i, d] < 0.35
-                if m <= hour.minute - 12:
-                    add((
-                        student, school.id, day, 1, "E" if early and behaviour.excused[i, d] else "N", "",
-                        "illness" if early and behaviour.excused[i, d] and m % 3 == 0 else "", stamp.at(8, 10 + m), "office",
-                    ))  # fmt: skip
-                continue
-            code = "S" if behaviour.suspended[i, d] else "E" if behaviour.excused[i, d] else "U"
-            reason = REASONS[behaviour.reason[i, d]] if code == "E" else ""
-            lag = int(behaviour.lag[i, d])
-            if code == "S" or (lag < 0 and code == "E"):
-                add((student, school.id, day, "", code, "", reason, stamp.at(8, 10 + m), "office"))
-                continue
-            add(
-                (
-                    student,
-                    school.id,
-                    day,
-                    "",
-                    "U" if behaviour.first_u[i, d] else "N",
-                    "",
-                    "",
-                    stamp.at(8, 25 + m),
-                    "office",
-                )
+        through, section = setting.through, cluster.section[year]
+        seat = section >= 0
+        seat[:, 1:] &= section[:, 1:] != section[:, :-1]  # a homeroom is one class, whatever its sessions
+        i, s = np.nonzero(seat & (cluster.school[year] >= 0)[:, None])
+        first, last = cluster.first[year, i], cluster.last[year, i]
+        moves = cluster.moved_on[i] if year else np.full(len(i), -1)
+        # spans: [from column, to column), 0 and through where the session's own dates stand
+        spans = [(i, section[i, s], cluster.school[year, i], first, np.where(moves >= 0, moves, last), 0)]
+        if year:
+            to = np.flatnonzero(cluster.moved_to >= 0)
+            spans.append(
+                (to, cluster.moved_section[to], cluster.moved_to[to], cluster.moved_on[to], cluster.last[1, to], 1)
             )
-            settled = d + (lag if code == "E" else 5)
-            if (
-                (code == "U" and behaviour.first_u[i, d])
-                or settled > last_column
-                or (is_today and settled >= last_column)
-            ):
-                continue
-            if settled == last_column and morning is not None:
-                continue  # explained later today; nobody knows yet
-            later = stamps[settled]
-            add((student, school.id, day, "", code, "", reason, later.at(13 if settled == d else 10, m), "office"))
-            continue
-        if is_today:
-            if behaviour.squares[i, d, 0] == LATE and m < 20:
-                add(
-                    (
-                        student,
-                        school.id,
-                        day,
-                        1,
-                        "T",
-                        int(behaviour.minutes[i, d]),
-                        "",
-                        stamp.at(8, 20 + m % 18),
-                        "office",
-                    )
-                )
-            continue
-        for session in range(school.sessions):
-            square = behaviour.squares[i, d, session]
-            if square == LATE:
-                if slip[i, d] < 0.3:  # marked away when the roll was taken, late when they came
-                    add((student, school.id, day, session + 1, "N", "", "", stamp.at(8, 12), "teacher"))
-                add(
-                    (
-                        student,
-                        school.id,
-                        day,
-                        session + 1,
-                        "T",
-                        int(behaviour.minutes[i, d]),
-                        "",
-                        stamp.at(8, 40 + m // 2),
-                        "office",
-                    )
-                )
-            elif square == LEFT_EARLY:
-                add(
-                    (
-                        student,
-                        school.id,
-                        day,
-                        session + 1,
-                        "L",
-                        int(behaviour.minutes[i, d]),
-                        "",
-                        stamp.at(14, m),
-                        "office",
-                    )
-                )
-            elif square == ABSENT:
-                hours = 8 + session
-                excused = slip[i, d] < 0.14
-                add(
-                    (
-                        student,
-                        school.id,
-                        day,
-                        session + 1,
-                        "E" if excused else "U",
-                        "",
-                        "",
-                        stamp.at(hours, 20 + m),
-                        "teacher",
-                    )
-                )
-                if slip[i, d] > 0.985:  # the roll was wrong: they were there
-                    add((student, school.id, day, session + 1, "P", "", "", stamp.at(15, m), "teacher"))
-    files.write["attendance"](rows)
-    files.marks += len(rows)
-    _rolls(files, cluster, year, setting, today, hour, rng)
+            there = np.flatnonzero(cluster.visits >= 0)
+            school = np.array([cluster.sections[1][k][0] for k in cluster.visits[there].tolist()], dtype=np.int64)
+            zeros = np.zeros(len(there), dtype=np.int64)
+            spans.append((there, cluster.visits[there], school, zeros, zeros + through, 2))
+        dates = _texts(("", *days))
+        students = _texts(cluster.student_id(k) for k in range(cluster.n))
+        sections = _texts(cluster.section_id(year, k) for k in range(len(cluster.sections[year])))
+        schools = _texts(school.id for school in cluster.schools)
+        for student, of, school, begins, ends, part in spans:
+            same = np.zeros(len(student), dtype=np.int64)
+            files.write_columns(
+                "enrollments",
+                [
+                    [
+                        (_texts(["enr-"]), same),
+                        (sections, of),
+                        (_texts(["-"]), same),
+                        (students, student),
+                        (_texts([f"-{part}"]), same),
+                    ],
+                    [(_texts([","]), same)],  # no status, no dateLastModified: the file is whole
+                    [(sections, of)],
+                    [(schools, school)],
+                    [(students, student)],
+                    [(_texts(["student"]), same)],
+                    [(_texts(["false" if part == 2 else "true"]), same)],
+                    [(dates, np.where(begins > 0, begins + 1, 0))],
+                    [(dates, np.where(ends < through, ends, 0))],  # the day before column `ends`
+                ],
+            )
 
 
-class _Stamps:
-    """Moments of one day as text with the zone's offset."""
+def _attendance(files: _Files, cluster: Cluster, setting: Setting, written: Entries) -> None:
+    """attendance.csv from entries."""
+    days = setting.calendar.school_days
+    offsets = (datetime.combine(day, time(12), ZONE).strftime("%z") for day in days)
+    zones = [f"{offset[:3]}:{offset[3:]}" for offset in offsets]
+    dates = _texts(days)
+    sessions = _texts(("", *range(1, SECONDARY_SESSIONS + 1)))
+    minutes = _texts((*range(1000), ""))  # the last for none sent
+    moments = _texts(f"T{m // 60:02d}:{m % 60:02d}:00" for m in range(1440))
+    files.write_columns(
+        "attendance",
+        [
+            [(_texts(cluster.student_id(i) for i in range(cluster.n)), written.student)],
+            [(_texts(school.id for school in cluster.schools), written.school)],
+            [(dates, written.day)],
+            [(sessions, written.session)],
+            [(_texts(chr(c) for c in range(128)), written.code)],
+            [(minutes, written.missed)],
+            [(_texts(REASONS), written.reason)],
+            [(dates, written.on), (moments, written.minute), (_texts(zones), written.on)],
+            [(_texts(("office", "teacher")), written.by)],
+        ],
+    )
+    files.marks += len(written)
 
-    def __init__(self, day: date) -> None:
-        offset = datetime.combine(day, time(12), ZONE).strftime("%z")
-        self._day, self._zone = day.isoformat(), f"{offset[:3]}:{offset[3:]}"
 
-    def at(self, hours: int, minutes: int) -> str:
-        hours, minutes = hours + minutes // 60, minutes % 60
-        return f"{self._day}T{hours:02d}:{minutes:02d}:00{self._zone}"
-
-
-def _rolls(
-    files: _Files, cluster: Cluster, year: int, setting: Setting, today: date | None, hour: time, rng: np.random.Generator
-) -> None:  # fmt: skip
+def _rolls(files: _Files, cluster: Cluster, year: int, setting: Setting, taken: Rolls) -> None:
     """Rolls that were not taken on days gone by, and those taken so far this morning."""
-    days = setting.calendar.school_days[: setting.through]
-    before = len(days) - (today is not None)
-    forgets = rng.gamma(0.35, 0.012, cluster.teachers)
+    days = setting.calendar.school_days
+    sections = cluster.sections[year]
     rows: list[tuple[object, ...]] = []
-    for k, (where, _grade, met, teacher, _title) in enumerate(cluster.sections[year]):
-        school = cluster.schools[where]
-        section = cluster.section_id(year, k)
-        for session in met or range(school.sessions):
-            missed = np.flatnonzero(rng.random(before) < forgets[teacher])
-            for d in missed.tolist():
-                rows.append((school.id, section, days[d], session + 1, "false", "", ""))
-            if today is None:
-                continue
-            start = time.fromisoformat(STARTS[school.sessions][session])
-            minutes_in = (hour.hour - start.hour) * 60 + hour.minute - start.minute
-            taken_after = 4 + rng.gamma(2.0, 3.0) + (40 if rng.random() < min(0.05 + 3 * forgets[teacher], 0.6) else 0)
-            if taken_after <= minutes_in:
-                at = datetime.combine(today, start, ZONE) + timedelta(minutes=float(taken_after))
-                rows.append((
-                    school.id, section, today, session + 1, "true", at.replace(microsecond=0).isoformat(),
-                    cluster.teacher_id(teacher),
-                ))  # fmt: skip
+    for k, d, session in np.argwhere(taken.missing).tolist():
+        rows.append((
+            cluster.schools[sections[k][0]].id, cluster.section_id(year, k), days[d], session + 1, "false", "", "",
+        ))  # fmt: skip
+    today = days[setting.through - 1]
+    for k, session in np.argwhere(~np.isnan(taken.taken)).tolist():
+        where, _grade, _met, teacher, _title = sections[k]
+        at = datetime.combine(today, time(), ZONE) + timedelta(minutes=float(taken.taken[k, session]))
+        rows.append((
+            cluster.schools[where].id, cluster.section_id(year, k), today, session + 1, "true",
+            at.replace(microsecond=0).isoformat(), cluster.teacher_id(teacher),
+        ))  # fmt: skip
     files.write["rolls"](rows)
+
+
+def _texts(values: Iterable[object]) -> NDArray[np.bytes_]:
+    """Values as they stand in the file, padded with NUL to one width. None of ours needs quoting."""
+    return np.array([str(value).encode() for value in values], dtype=np.bytes_)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 __all__ = ["CLUSTER_STUDENTS", "FAMILY_NAMES", "LANGUAGES", "Cluster", "School", "make_cluster"]
 
 CLUSTER_STUDENTS = 4000
+#: Nobody has moved school before this many school days; of so many students one takes a class at a second school.
+MOVES_FROM, VISITOR_EACH = 30, 1000
 GRADES = ("KG", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12")
 PRIMARY_SESSIONS, SECONDARY_SESSIONS = 2, 7
 
@@ -66,7 +68,9 @@ class Cluster:
     grade        this year's grade, counted from 0 for KG; -1 comes to school next year, 13 left last June
     school       (2, n) index of the school last year and this year, -1 where in none
     first, last  (2, n) school-day columns enrolled, [first, last)
-    second       index of a second school this year (concurrent), or -1
+    moved_to     index of the primary school moved to during this year, -1 where none; moved_on its first school-day column there,
+                 moved_section the homeroom there
+    visits       section this year of a class taken at a second school beside the own (concurrent enrolment), -1 where none
     family       families counted from 0; language (families,)
     section      (2, n, sessions) index of the class in each session; -1 where none
     sections     by year: (school index, grade, sessions met, teacher index, title)
@@ -79,6 +83,9 @@ class Cluster:
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     moved_to: NDArray[np.int64]
+    moved_on: NDArray[np.int64]
+    moved_section: NDArray[np.int64]
+    visits: NDArray[np.int64]
     family: NDArray[np.int64]
     language: NDArray[np.int64]
     given: NDArray[np.int64]
@@ -178,9 +185,29 @@ def make_cluster(number: int, students: int, days: tuple[int, int], rng: np.rand
                     teacher += groups
         if year == 0:
             teacher = 0
+    moved_on = np.where(moved_to >= 0, rng.integers(20, max(days[1] - 4, 21), n), -1)
+    moved_section = np.full(n, -1)
+    visits = np.full(n, -1)
+    if days[1] < MOVES_FROM:
+        moved_to[:] = moved_on[:] = -1
+    rooms: dict[tuple[int, int], list[int]] = {}
+    for k, (at, g, _met, _teacher, _title) in enumerate(sections[1]):
+        rooms.setdefault((at, g), []).append(k)
+    for i in np.flatnonzero(moved_to >= 0).tolist():
+        there = rooms.get((int(moved_to[i]), int(grade[i])))
+        if there:
+            moved_section[i] = there[i % len(there)]
+        else:
+            moved_to[i] = moved_on[i] = -1
+    # A few of the eighth grade take the last period's class at the high school.
+    last_period = [k for k, (at, g, met, _t, _n) in enumerate(sections[1]) if at == 5 and g == 9 and met == (6,)]
+    eighth = np.flatnonzero((grade == 8) & (school[1] == 4) & (first[1] == 0) & (last[1] == days[1]))
+    for i in rng.permutation(eighth)[: max(1, students // VISITOR_EACH)].tolist():
+        if last_period:
+            visits[i] = last_period[0]
     teachers = 1 + max((t for part in sections for *_, t, _title in part), default=0)
     return Cluster(
-        number, schools, grade, school, first, last, moved_to, family, language,
+        number, schools, grade, school, first, last, moved_to, moved_on, moved_section, visits, family, language,
         rng.integers(0, len(GIVEN_NAMES), n), rng.integers(0, len(FAMILY_NAMES), families), section, sections, teachers,
     )  # fmt: skip
 
