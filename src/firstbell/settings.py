@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from csp.constants import NONE, SELF
-from django.utils.translation import gettext_lazy as _
-
 # Debian 12's SQLite corrupts WAL databases under several connections (checks.py); the wheel brings a mended one.
 import pysqlite3
+from csp.constants import NONE, SELF
+from django.utils.translation import gettext_lazy as _
 
 sys.modules["sqlite3"] = pysqlite3
 sys.modules["sqlite3.dbapi2"] = pysqlite3.dbapi2
@@ -45,6 +44,7 @@ def _database(url: str | None) -> dict[str, object]:
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": HOME / "firstbell.sqlite3",
+            "TEST": {"NAME": HOME / "test.sqlite3"},  # a file, so that a test's server and its test see the same
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 30,
@@ -85,6 +85,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",

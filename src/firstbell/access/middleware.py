@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth import logout
-from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import translation
@@ -42,6 +42,8 @@ class ErrorReference:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> None:
+        if isinstance(error, (Http404, PermissionDenied, BadRequest, SuspiciousOperation)):
+            return  # the answer says it all
         reference = request.error_reference  # type: ignore[attr-defined]
         log.error("reference %s: %s", reference, request.method, exc_info=error)
 

@@ -117,9 +117,10 @@ if (roll) {
     const send = async () => {
       status.textContent = status.dataset.sending;
       try {
-        const answer = await fetch(roll.action, { method: "POST", body: new FormData(roll), headers: { Accept: "text/html" } });
-        if (answer.ok) { location.assign(answer.url); return; }
-        status.textContent = status.dataset.refused;
+        // HX-Request: a session that ended answers 401 instead of leading away from the page and what was tapped on it.
+        const answer = await fetch(roll.action, { method: "POST", body: new FormData(roll), headers: { "HX-Request": "true" }, redirect: "manual" });
+        if (answer.type === "opaqueredirect") { location.assign(roll.dataset.done); return; }
+        status.textContent = answer.status === 401 ? status.dataset.signedOut : status.dataset.refused;
       } catch {
         status.textContent = status.dataset.waiting;
         setTimeout(send, 5000);

@@ -1,0 +1,71 @@
+"""Every page: axe finds nothing in either theme, nothing scrolls sideways at 320 px, right-to-left holds, the policy is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from firstbell.access.models import User
+from firstbell.watch.models import Alert
+from tests.browser.scene import TODAY, Scene, set_the_scene
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+Arrive = Callable[..., Any]
+
+
+@pytest.fixture
+def scene(live_desk: str, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    return set_the_scene(monkeypatch)
+
+
+def pages(scene: Scene) -> dict[str, list[str]]:
+    streak = Alert.objects.system("test").get(student=scene.ana, kind="streak")
+    student = f"/student/{scene.ana.pk}/"
+    return {
+        "officer@example.org": [
+            "/today/", f"/alert/{streak.pk}/", student, f"{student}who/", f"{student}print/", f"{student}day/{TODAY}/", "/me/",
+            f"{student}?as_of=2026-09-10", "/student/999999/", "/schools/", "/account/2fa/", "/account/password/change/", "/account/sessions/",
+            "/account/logout/",
+        ],
+        "teacher@example.org": ["/roll/", f"/roll/{scene.section.pk}/{TODAY}/0/"],
+        "district@example.org": ["/schools/"],
+        "data@example.org": ["/intake/"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing(scene: Scene, somebody: Arrive, theme: str) -> None:
+    wrong = []
+    for email, paths in pages(scene).items():
+        desk = somebody(color_scheme=theme)
+        desk.open("/account/login/")
+        wrong += [f"/account/login/ {w}" for w in desk.axe()]
+        desk.sign_in(email)
+        for path in paths:
+            desk.open(path)
+            wrong += [f"{path} {w}" for w in desk.axe()]
+    assert wrong == []
+
+
+def test_nothing_scrolls_sideways_at_320_pixels_in_either_direction(scene: Scene, somebody: Arrive) -> None:
+    wide = []
+    for language in ("en", "ar"):
+        User.objects.update(language=language)
+        for email, paths in pages(scene).items():
+            desk = somebody(width=320, height=640)
+            desk.sign_in(email)
+            for path in paths:
+                page = desk.open(path)
+                assert page.evaluate("document.documentElement.dir") == ("rtl" if language == "ar" else "ltr")
+                if page.evaluate("document.documentElement.scrollWidth") > 320:
+                    wide.append(f"{language} {path}")
+    assert wide == []
+
+
+def test_pages_hold_in_forced_colours_and_at_400_percent(scene: Scene, somebody: Arrive) -> None:
+    desk = somebody(width=320, height=256, forced_colors="active")  # 1280 × 1024 at 400 %
+    page = desk.sign_in("officer@example.org")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert page.locator("[data-row]").first.is_visible()
