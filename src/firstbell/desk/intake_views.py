@@ -19,7 +19,7 @@ from firstbell.intake.apply import NotApplied, accept_bounds
 from firstbell.intake.mapping import map_code, mark_of
 from firstbell.intake.models import Import, KeptRow
 from firstbell.intake.receive import NotReceived, receive
-from firstbell.register.models import Calendar
+from firstbell.register.models import Calendar, District
 
 _OPEN = (Import.State.STAGED, Import.State.HELD)
 _WORKING = (Import.State.RECEIVED, Import.State.QUEUED)
@@ -58,9 +58,15 @@ def intake(request: HttpRequest) -> HttpResponse:
     page = Paginator(report.deliveries_for(request.user).order_by("-pk"), 25).get_page(request.GET.get("page"))
     return render(
         request, "desk/intake/list.html",
-        {"page": "intake", "deliveries": page, "sources": report.source_lines(request.user), "problem": problem},
+        {"page": "intake", "deliveries": page, "sources": report.source_lines(request.user), "problem": problem,
+         "zone": _zone()},
         status=422 if problem else 200,
     )  # fmt: skip
+
+
+def _zone() -> str:
+    """The district's clock, by which deliveries are dated."""
+    return District.objects.values_list("time_zone", flat=True).first() or "UTC"
 
 
 def _context(request: HttpRequest, delivery: Import) -> dict[str, object]:
@@ -70,6 +76,7 @@ def _context(request: HttpRequest, delivery: Import) -> dict[str, object]:
     progress = work.progress_of(delivery) if delivery.state in _WORKING else None
     return {
         "page": "intake",
+        "zone": _zone(),
         "delivery": delivery,
         "working": delivery.state in _WORKING,
         "open": delivery.state in _OPEN,

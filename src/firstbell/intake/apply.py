@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from firstbell.access import audit
@@ -24,7 +23,7 @@ from firstbell.register.models import Calendar, School
 _PRESENT = frozenset(map(ord, PRESENT_LETTERS))
 
 
-class NotApplied(Exception):  # noqa: N818  # the name reads as what happened
+class NotApplied(Exception):  # the name reads as what happened
     """The delivery was not applied, and the register is as it was; the sentence says why."""
 
 
@@ -224,7 +223,7 @@ def _apply(delivery: Import, stage: Stage, by: User | str, progress: Progress | 
     _sends, stated = stage.stated()
     delivery.complete_through = delivery.complete_through or stated
     delivery.state, delivery.problem = Import.State.APPLIED, ""
-    delivery.applied_at, delivery.applied_by = timezone.now(), audit.actor_name(by)
+    delivery.applied_at, delivery.applied_by = walk.now, audit.actor_name(by)
     delivery.save()
     marks = sum(walk.marks_by_school.values())
     totals = Counter[str]()

@@ -15,10 +15,10 @@ from typing import Protocol
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
+from firstbell import clock
 from firstbell.access import audit
 from firstbell.access.models import User
 from firstbell.intake.models import Import, Source
@@ -29,7 +29,7 @@ from firstbell.intake.reading import kind_of
 _PIECE = 1 << 20
 
 
-class NotReceived(Exception):  # noqa: N818  # the name reads as what happened
+class NotReceived(Exception):  # the name reads as what happened
     """Nothing was kept of a delivery; the sentence says why and what to do."""
 
 
@@ -124,7 +124,7 @@ def receive(
             return last
         with transaction.atomic():
             delivery = Import.objects.create(
-                source=source, name=name, digest=digest, received_at=timezone.now(), received_by=audit.actor_name(by),
+                source=source, name=name, digest=digest, received_at=clock.now(), received_by=audit.actor_name(by),
                 complete_through=complete_through,
             )  # fmt: skip
             place = folder_of(delivery)

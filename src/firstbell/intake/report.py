@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from io import TextIOWrapper
 from typing import IO
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Max, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from firstbell.access.models import Role, User
@@ -30,6 +30,12 @@ KINDS = {
     "enrolment": _("enrolments"),
     "roll": _("rolls taken"),
     "mark": _("marks"),
+    "users": _("people (rows that can't be read)"),
+    "manifest": _("lines of the manifest"),
+    "roles": _("roles"),
+    "userProfiles": _("profiles"),
+    "demographics": _("birth dates and the like"),
+    "courses": _("courses"),
 }
 STEPS = {"read": _("Reading the files"), "register": _("Drawing the register"), **KINDS}
 
@@ -120,7 +126,7 @@ def code_lines(source: Source) -> list[CodeLine]:
         delivery__state__in=(Import.State.STAGED, Import.State.HELD),
         name__startswith="unmapped:",
     )
-    for name, n in shown.values_list("name").annotate(n=Sum("value")):
+    for name, n in shown.values_list("name").annotate(n=Max("value")):
         code = name.removeprefix("unmapped:")
         waiting[code] = max(waiting.get(code, 0), int(n))
     lines = [

@@ -78,6 +78,11 @@ KINDS: tuple[Kind, ...] = (
     Kind("enrolment", records.EnrolmentRecord, ("class_id", "person_id", "school_id", "role")),
     Kind("roll", records.RollRecord, ("school_id", "class_id", "date", "session", "taken", "recorded_at")),
 )
+#: What a reader calls the rows of a file it refused one of, where the rows are all of one kind.
+FILE_KINDS = {
+    "orgs": "org", "academicSessions": "session", "calendar": "calendar_day", "classes": "class",
+    "enrollments": "enrolment", "rolls": "roll", "attendance": "mark",
+}  # fmt: skip
 _BY_RECORD = {kind.record: kind for kind in KINDS}
 BY_NAME = {kind.name: kind for kind in KINDS}
 
@@ -302,7 +307,7 @@ class Writing:
         self._refusals.append(
             (
                 refusal.file, refusal.line, str(refusal.column or ""), str(refusal.value or "")[:300], refusal.reason,
-                row_text(refusal.row), refusal.kind,
+                row_text(refusal.row), FILE_KINDS.get(refusal.kind, refusal.kind),
             )
         )  # fmt: skip
         self.rows += 1
