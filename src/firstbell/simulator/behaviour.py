@@ -315,7 +315,7 @@ def _part_days(
     part = here & (rng.random((n, days)) < np.clip(chance, 0, 0.8)[:, None])
     # and those who skip one class, the same one
     skips = secondary & _of_kind(kinds, SKIPS_ONE)
-    period: NDArray[np.int64] = rng.integers(0, SECONDARY_SESSIONS, n)
+    period = rng.integers(0, SECONDARY_SESSIONS, (n,))
     i, d = np.nonzero(here & skips[:, None] & (rng.random((n, days)) < 0.3))
     squares[i, d, period[i]] = ABSENT
     i, d = np.nonzero(part)
