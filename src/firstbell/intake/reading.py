@@ -7,8 +7,11 @@ from zoneinfo import ZoneInfo
 
 from firstbell.intake.models import Source
 from firstbell.intake.readers.archive import Delivery
+from firstbell.intake.readers.edfi import EdFiReader
 from firstbell.intake.readers.oneroster import OneRosterReader
 from firstbell.intake.readers.records import IntakeError, Reader
+from firstbell.intake.readers.spreadsheet import ColumnMapping, SpreadsheetReader
+from firstbell.register.models import Student
 
 
 def kind_of(delivery: Delivery) -> str:
@@ -31,4 +34,10 @@ def reader_for(
 ) -> Reader:
     if kind == Source.Kind.ONEROSTER:
         return OneRosterReader(delivery, zone_of)
-    raise IntakeError(delivery.path.name, None, None, "can't be read yet")
+    if kind == Source.Kind.EDFI:
+        return EdFiReader(delivery, zone_of)
+    numbers = Student.objects.system("a sheet names students by number").values_list("number", "source_id")
+    known = {number: source_id for number, source_id in numbers if number} | {
+        source_id: source_id for _, source_id in numbers
+    }
+    return SpreadsheetReader(delivery, zone_of, known, ColumnMapping.parse(columns, date_order))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 import shutil
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -27,6 +27,7 @@ from firstbell.intake.readers.records import IntakeError
 from firstbell.intake.reading import kind_of
 
 _PIECE = 1 << 20
+_LEFT_SECONDS = 24 * 3600
 
 
 class NotReceived(Exception):  # the name reads as what happened
@@ -108,7 +109,8 @@ def receive(
     (its state says applied). Else a new one, received.
     """
     home = intake_home()
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _sweep(home)
     aside = home / f"incoming-{secrets.token_hex(8)}"
     (aside / "received").mkdir(parents=True)
     try:
@@ -137,6 +139,13 @@ def receive(
         return delivery
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sweep(home: Path) -> None:
+    """Remove what a crash left half copied: nobody was told it was received."""
+    for left in home.glob("incoming-*"):
+        if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _copy(what: Path | Upload | Iterable[Upload], to: Path) -> tuple[str, str]:
@@ -170,10 +179,14 @@ def _copy(what: Path | Upload | Iterable[Upload], to: Path) -> tuple[str, str]:
 def _files_in(folder: Path) -> Iterator[Path]:
     """Regular files below a folder, none reached through a link, none hidden."""
     for parent, folders, files in os.walk(folder, followlinks=False):
-        folders[:] = [f for f in folders if not f.startswith(".")]
+        folders[:] = [f for f in folders if not f.startswith(".") and f != "__MACOSX"]
         for file in files:
             path = Path(parent) / file
-            if path.is_symlink() or not path.is_file() or re.match(r"\.|__MACOSX", file):
+            if path.is_symlink():
+                raise NotReceived(
+                    _("%(name)s is a link to a file elsewhere. Nothing was kept; send the file itself.") % {"name": file}
+                )
+            if not path.is_file() or file.startswith("."):
                 continue
             yield path
 

@@ -163,5 +163,6 @@ def change_day(calendar: Calendar, day: date, day_type: DayType, *, by: User | s
     CalendarDay.objects.update_or_create(
         calendar=calendar, date=day, defaults={"day_type": day_type, "note": note}
     )
+    changed = rows.refold(calendar)
     audit.record(by, "changed_calendar", f"calendar:{calendar.pk}", f"{day} {day_type}")
-    return rows.refold(calendar)
+    return changed
