@@ -179,7 +179,7 @@ class Signals:
 _COLUMNS = 22
 
 
-@nb.njit(cache=True, nogil=True)  # type: ignore[misc]
+@nb.njit(cache=True, nogil=True)
 def _day_facts(row, sessions, through, lut, out):  # type: ignore[no-untyped-def]
     """One student's days as bits, and the year's possible and missed squares."""
     possible_squares = 0
@@ -247,7 +247,7 @@ def _day_facts(row, sessions, through, lut, out):  # type: ignore[no-untyped-def
     return possible_squares, missed_squares
 
 
-@nb.njit(cache=True, nogil=True)  # type: ignore[misc]
+@nb.njit(cache=True, nogil=True)
 def _group_days(codes, sessions, through, group, groups, lut):  # type: ignore[no-untyped-def]
     """Absent and possible students by group and day. A school's own suspensions are left out of what is absent."""
     absent = np.zeros((groups, through), dtype=np.int32)
@@ -271,7 +271,7 @@ def _group_days(codes, sessions, through, group, groups, lut):  # type: ignore[n
     return absent, possible
 
 
-@nb.njit(cache=True, nogil=True)  # type: ignore[misc]
+@nb.njit(cache=True, nogil=True)
 def _weekday_tail(log_factorial, days, on_weekday, absences, here):  # type: ignore[no-untyped-def]
     """P(at least `here` of `absences` fall on a weekday that is `on_weekday` of `days`), hypergeometric."""
     whole = log_factorial[days] - log_factorial[absences] - log_factorial[days - absences]
@@ -288,7 +288,7 @@ def _weekday_tail(log_factorial, days, on_weekday, absences, here):  # type: ign
     return min(total, 1.0)
 
 
-@nb.njit(cache=True, nogil=True)  # type: ignore[misc]
+@nb.njit(cache=True, nogil=True)
 def _students(  # type: ignore[no-untyped-def]
     codes, sessions, through, weekdays, group, rate, shock, last_absent, last_possible, lut, packed, log_factorial,
     counts, ints, floats,
@@ -505,13 +505,10 @@ def student_signals(
         around.shock, last_absent.astype(np.int32), last_possible.astype(np.int32), _LUT, _PACKED, _LOG_FACTORIAL,
         counts, ints, floats,
     )  # fmt: skip
-    columns = [ints[:, c] for c in range(_COLUMNS)]
+    columns = [*(ints[:, c] for c in range(_COLUMNS)), *(floats[:, c] for c in range(3))]
     return Signals(
         counts,
-        *columns,
-        baseline=floats[:, 0],
-        break_score=floats[:, 1],
-        weekday_chance=floats[:, 2],
+        *columns,  # type: ignore[arg-type]  # int32 and float64 columns, in the order of the fields
     )
 
 

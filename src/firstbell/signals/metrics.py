@@ -114,7 +114,7 @@ def counted_days(grid: Grid, through: int, row: int) -> list[CountedDay]:
     """The very days behind a count of absent days: every possible day of a row, missed or not."""
     bits = day_bits(grid, through, row)
     text = grid.codes[row].tobytes().decode("ascii")
-    dates: Sequence[date] = grid.dates[:through].astype(object)
+    dates: list[date] = grid.dates[:through].astype(object).tolist()
     return [
         CountedDay(dates[d], text[d * grid.sessions : (d + 1) * grid.sessions], bool(bits[d] & 2))
         for d in range(through)
@@ -134,7 +134,7 @@ _PART_LETTERS = "TLHFIP"
 def day_letters(grid: Grid, through: int, row: int) -> str:
     """One letter a day, for a strip: the letter most absent squares bear on an absent day, else what tells most of it."""
     bits = day_bits(grid, through, row)
-    text = grid.codes[row].tobytes().decode("ascii")
+    text: str = grid.codes[row].tobytes().decode("ascii")
     if grid.sessions == 1:
         return text[:through]
     days = []
@@ -146,5 +146,7 @@ def day_letters(grid: Grid, through: int, row: int) -> str:
         elif absent:
             days.append("H")
         else:
-            days.append(next((c for c in _PART_LETTERS if c in squares), UNKNOWN if UNKNOWN in squares else NOT_EXPECTED))
+            days.append(
+                next((c for c in _PART_LETTERS if c in squares), UNKNOWN if UNKNOWN in squares else NOT_EXPECTED)
+            )
     return "".join(days)

@@ -144,12 +144,12 @@ class OneRosterReader:
             file = self.files["manifest"]
             with self.delivery.open(file) as stream:
                 table = Table(file, stream, ("propertyName", "value"))
-                name, value = table.columns["propertyName"], table.columns["value"]
+                key, value = table.columns["propertyName"], table.columns["value"]
                 count = 0
                 for row in table.rows():
                     count += 1
-                    if isinstance(row, Row) and row.cells[name].lower().startswith("file."):
-                        declared[row.cells[name][5:].strip().lower()] = row.cells[value].strip().lower()
+                    if isinstance(row, Row) and row.cells[key].lower().startswith("file."):
+                        declared[row.cells[key][5:].strip().lower()] = row.cells[value].strip().lower()
                 yield from table.notices
                 yield Unused(file, "manifest", count)
         settings = self._settings()
@@ -254,8 +254,9 @@ class OneRosterReader:
                     count += 1
         yield Unused(file, kind, count)
 
-    def _date(self, cell: Callable[[str], str], column: str, *, earliest: int | None = None) -> date:
-        return _take(lambda v: parse_date(v, self._orders.get(column, "")), cell, column)
+    def _date(self, cell: Callable[[str], str], column: str) -> date:
+        found: date = _take(lambda v: parse_date(v, self._orders.get(column, "")), cell, column)
+        return found
 
     def _org(self, at: Where, cell: Callable[[str], str], _file: str) -> Item:
         kind = cell("type").strip().lower()
@@ -310,9 +311,7 @@ class OneRosterReader:
         sessions = cell("sessions").strip()
         if sessions and not (sessions.isdigit() and 1 <= int(sessions) <= 20):
             raise _Refused("sessions", sessions, "is not a number of sessions a day can have (1 to 20)")
-        minutes = tuple(
-            _take(parse_minutes, lambda _c, v=v: v, "minutes") for v in cell("minutes").split(";") if v.strip()
-        )  # type: ignore[misc]
+        minutes = [_take(parse_minutes, _just(part), "minutes") for part in cell("minutes").split(";") if part.strip()]
         return CalendarDayRecord(
             at, _id(cell, "schoolSourcedId"), self._date(cell, "date"), kind, int(sessions) if sessions else None,
             tuple(t.strip() for t in cell("startTimes").split(";") if t.strip()), tuple(m for m in minutes if m is not None),
@@ -556,6 +555,11 @@ class _Refused(ValueError):
     def __init__(self, column: str, value: str, reason: str) -> None:
         self.column, self.value, self.reason = column, value, reason
         super().__init__(reason)
+
+
+def _just(value: str) -> Callable[[str], str]:
+    """A cell reader that has only this value, for one part of a list in a cell."""
+    return lambda _column: value
 
 
 def _take(parse: Callable[[str], Any], cell: Callable[[str], str], column: str) -> Any:

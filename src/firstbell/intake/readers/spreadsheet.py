@@ -1,0 +1,273 @@
+"""A plain sheet, CSV or XLSX: one row an absence. What most schools can export from PowerSchool, Infinite Campus, Aeries, Skyward, Synergy,
+SIMS or Arbor. Columns are found by name, or as a person said; formulas are never evaluated, only their last value read.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from firstbell.intake.readers.archive import MAX_RATIO, Delivery
+from firstbell.intake.readers.records import IntakeError, Item, MarkBatch, Notice, Refusal
+from firstbell.intake.readers.table import MAX_COLUMNS, Row, Table, csv_line
+from firstbell.intake.readers.values import (
+    Bad,
+    date_order,
+    excel_date,
+    parse_date,
+    parse_minutes,
+    parse_moment,
+    text,
+)
+
+__all__ = ["FIELDS", "REQUIRED", "ColumnMapping", "SpreadsheetReader", "propose"]
+
+#: What a sheet may say, with the headings vendors give it, folded to letters and digits.
+FIELDS: dict[str, tuple[str, ...]] = {
+    "student": (
+        "studentid", "studentnumber", "student", "studentsourcedid", "pupilid", "upn", "admissionnumber", "admno", "localid", "stuid",
+        "sisid", "otherid", "permid", "personid", "idestudiante", "idalumno", "matricula", "id",
+    ),
+    "date": ("date", "attendancedate", "attdate", "absencedate", "eventdate", "day", "fecha", "sessiondate"),
+    "code": (
+        "code", "attendancecode", "attcode", "mark", "status", "absencecode", "abscode", "attendancestatus", "type", "codigo",
+        "attendancemark", "alldaycode",
+    ),
+    "excuse": ("excuse", "excusecode", "excused", "excusestatus"),
+    "school": ("school", "schoolid", "schoolsourcedid", "schoolcode", "site", "campus", "escuela", "schoolnumber"),
+    "session": ("period", "session", "per", "ampm", "periodo", "periodnumber"),
+    "minutes": ("minutes", "minutesmissed", "minuteslate", "minutesabsent", "absentminutes", "minutos"),
+    "reason": ("reason", "comment", "comments", "attendancereason", "absencereason", "motivo", "notes"),
+    "recorded_at": ("recordedat", "entered", "enteredat", "timestamp", "modified", "lastmodified"),
+    "recorded_by": ("recordedby", "enteredby", "takenby", "teacher", "user"),
+}  # fmt: skip
+REQUIRED = ("student", "date", "code")
+BATCH = 50_000
+_SHEETS = (".xlsx", ".xls", ".ods", ".xlsb")
+_MAX_SHEET_BYTES = 2 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMapping:
+    """Which column holds what: field -> heading. `date_order` for dates not written YYYY-MM-DD: dmy, mdy, ymd."""
+
+    columns: Mapping[str, str]
+    date_order: str = ""
+
+    @classmethod
+    def parse(cls, saved: str, order: str = "") -> ColumnMapping:
+        """From "student=Pupil ID;date=Date"."""
+        pairs = (part.split("=", 1) for part in saved.split(";") if "=" in part)
+        return cls({field.strip(): heading.strip() for field, heading in pairs}, order)
+
+    def saved(self) -> str:
+        return ";".join(f"{field}={heading}" for field, heading in self.columns.items())
+
+
+def _fold(heading: str) -> str:
+    return "".join(c for c in heading.lower() if c.isalnum())
+
+
+def propose(header: list[str]) -> ColumnMapping:
+    """The columns found by name; the first heading a vendor uses for a field wins."""
+    by_name = {_fold(h): h for h in reversed(header)}
+    found: dict[str, str] = {}
+    for field, names in FIELDS.items():
+        heading = next((by_name[n] for n in names if n in by_name and by_name[n] not in found.values()), None)
+        if heading is not None:
+            found[field] = heading
+    return ColumnMapping(found)
+
+
+class SpreadsheetReader:
+    """Reads one sheet. `known_students`: a student's number or source id -> source id, as the register has them."""
+
+    def __init__(
+        self, delivery: Delivery, zone_of: Callable[[str], ZoneInfo], known_students: Mapping[str, str], mapping: ColumnMapping
+    ) -> None:  # fmt: skip
+        self.delivery, self.file = delivery, delivery.names[0]
+        self._zone_of, self._known, self._mapping = zone_of, known_students, mapping
+        self._lengths = sorted({len(number) for number in known_students if number.isdigit()})
+
+    def header(self) -> list[str]:
+        """The sheet's headings, for the page that maps them."""
+        if self.file.lower().endswith(_SHEETS):
+            return [str(c) for c in next(self._sheet_rows(), Row(1, [])).cells]
+        with self.delivery.open(self.file) as stream:
+            return Table(self.file, stream).header
+
+    def read(self) -> Iterator[Item]:
+        header = self.header()
+        columns = {**propose(header).columns, **self._mapping.columns}
+        for field in REQUIRED:
+            if field not in columns or columns[field] not in header:
+                raise IntakeError(
+                    self.file, 1, None,
+                    f"no column was found for the {field}. The sheet has: {', '.join(header[:30])}. Say which it is on the Intake page; "
+                    "nothing was read.",
+                )  # fmt: skip
+        at = {field: header.index(heading) for field, heading in columns.items() if heading in header}
+        named = ", ".join(f"{field} from {heading!r}" for field, heading in columns.items() if field in at)
+        yield Notice(self.file, f"columns were read so: {named}")
+        order = self._mapping.date_order or date_order(
+            row.cells[at["date"]] for row in self._rows(len(header)) if isinstance(row, Row)
+        )
+        if order:
+            words = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}[order]
+            yield Notice(self.file, f"dates were read as {words}")
+        self._ask_if_ambiguous(at["date"], order, len(header))
+        batch = MarkBatch(self.file)
+        restored = 0
+        for row in self._rows(len(header)):
+            if isinstance(row, Refusal):
+                yield row
+                continue
+            refusal, was_restored = self._mark(row, at, order, batch)
+            restored += was_restored
+            if refusal is not None:
+                yield refusal
+            if len(batch) >= BATCH:
+                yield batch
+                batch = MarkBatch(self.file)
+        if len(batch):
+            yield batch
+        if restored:
+            yield Notice(
+                self.file, f"{restored} student numbers had lost their leading zeros and were matched by their length"
+            )
+
+    def _ask_if_ambiguous(self, column: int, order: str, width: int) -> None:
+        if order:
+            return
+        for row in self._rows(width):
+            if isinstance(row, Row) and "/" in row.cells[column]:
+                raise IntakeError(
+                    self.file, row.line, self.header()[column],
+                    f"{row.cells[column]!r} and all other dates of the sheet could be day/month or month/day. Say which it is on the "
+                    "Intake page; nothing was read.",
+                )  # fmt: skip
+
+    def _mark(self, row: Row, at: Mapping[str, int], order: str, batch: MarkBatch) -> tuple[Refusal | None, bool]:
+        def cell(field: str) -> str:
+            return row.cells[at[field]].strip() if field in at else ""
+
+        def refused(field: str, why: str) -> tuple[Refusal, bool]:
+            heading = self.header()[at[field]] if field in at else field
+            return Refusal(
+                self.file, row.line, heading, cell(field)[:300], why, csv_line(row.cells), "attendance"
+            ), False
+
+        for field in REQUIRED:
+            if not cell(field):
+                return refused(field, "is empty")
+        student, restored = self._student(cell("student"))
+        if student is None:
+            return refused("student", "could be more than one student once its leading zeros are put back")
+        field = "date"
+        try:
+            day = _day(cell("date"), order)
+            field = "minutes"
+            minutes = parse_minutes(cell("minutes"))
+            field = "school"
+            school = text(cell("school"))
+            field = "recorded_at"
+            recorded = parse_moment(cell("recorded_at"), self._zone_of(school)) if cell("recorded_at") else None
+            field = "code"
+            code = text(" ".join(filter(None, (cell("code"), cell("excuse")))))
+            field = "reason"
+            reason = text(cell("reason"))[:200]
+            field = "recorded_by"
+            by = text(cell("recorded_by"))[:120]
+        except Bad as error:
+            return refused(field, str(error))
+        batch.line.append(row.line)
+        batch.student.append(student)
+        batch.school.append(school)
+        batch.date.append(day)
+        batch.session.append(cell("session"))
+        batch.code.append(code)
+        batch.minutes.append(minutes)
+        batch.duration.append(None)
+        batch.reason.append(reason)
+        batch.recorded_at.append(recorded)
+        batch.recorded_by.append(by)
+        return None, restored
+
+    def _student(self, value: str) -> tuple[str | None, bool]:
+        """The source id for a number; whether zeros were put back. None when several students would fit."""
+        value = value.removesuffix(".0")  # a number cell
+        if value in self._known or not value.isdigit():
+            return self._known.get(value, value), False
+        fits = {self._known[v] for n in self._lengths if n > len(value) and (v := value.zfill(n)) in self._known}
+        if len(fits) > 1:
+            return None, False
+        return (fits.pop(), True) if fits else (value, False)
+
+    # -- rows --------------------------------------------------------------------------------------------------
+
+    def _rows(self, width: int) -> Iterator[Row | Refusal]:
+        if self.file.lower().endswith(_SHEETS):
+            rows = self._sheet_rows()
+            next(rows, None)
+            for row in rows:
+                cells = (row.cells + [""] * width)[:width]
+                if any(cells):
+                    yield Row(row.line, cells)
+            return
+        with self.delivery.open(self.file) as stream:
+            yield from Table(self.file, stream).rows()
+
+    def _sheet_rows(self) -> Iterator[Row]:
+        from python_calamine import CalamineError, CalamineWorkbook
+
+        self._check_size()
+        try:
+            with self.delivery.open(self.file) as stream:
+                workbook = CalamineWorkbook.from_filelike(stream)
+                for line, cells in enumerate(workbook.get_sheet_by_index(0).iter_rows(), 1):
+                    if len(cells) > MAX_COLUMNS:
+                        raise IntakeError(
+                            self.file, line, None, f"has {len(cells):,} columns; {MAX_COLUMNS:,} is the most."
+                        )
+                    yield Row(line, [_as_text(c) for c in cells])
+        except (CalamineError, OSError, ValueError, IndexError) as error:
+            if isinstance(error, IntakeError):
+                raise
+            raise IntakeError(
+                self.file, None, None, "is not a spreadsheet that can be read. Save it anew and send it again."
+            ) from error
+
+    def _check_size(self) -> None:
+        """An XLSX is a zip: refuse one that would swell."""
+        with self.delivery.open(self.file) as stream:
+            if stream.read(2) != b"PK":
+                return
+            try:
+                entries = zipfile.ZipFile(stream).infolist()
+            except zipfile.BadZipFile as error:
+                raise IntakeError(self.file, None, None, "is not a whole spreadsheet. Send it again.") from error
+        size, packed = sum(e.file_size for e in entries), sum(e.compress_size for e in entries)
+        if len(entries) > 2_000 or size > _MAX_SHEET_BYTES or (size > 10 * 2**20 and size > MAX_RATIO * max(packed, 1)):
+            raise IntakeError(self.file, None, None, f"would unpack to {size:,} bytes. Nothing was read.")
+
+
+def _as_text(cell: object) -> str:
+    if isinstance(cell, datetime):
+        return cell.date().isoformat() if cell.time() == time() else cell.isoformat()
+    if isinstance(cell, date):
+        return cell.isoformat()
+    if isinstance(cell, timedelta):
+        return str(int(cell.total_seconds() // 60))
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell)
+
+
+def _day(value: str, order: str) -> date:
+    """A date in words or as a spreadsheet's day number."""
+    if value.replace(".", "", 1).isdigit() and "." not in value[:4] and len(value) >= 5 and "-" not in value:
+        return excel_date(float(value))
+    return parse_date(value, order)
