@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 from firstbell.intake.models import Source
 from firstbell.intake.readers.archive import Delivery
-from firstbell.intake.readers.edfi import EdFiReader
 from firstbell.intake.readers.oneroster import OneRosterReader
 from firstbell.intake.readers.records import IntakeError, Reader
 from firstbell.intake.readers.spreadsheet import ColumnMapping, SpreadsheetReader
@@ -29,15 +28,27 @@ def kind_of(delivery: Delivery) -> str:
     )  # fmt: skip
 
 
-def reader_for(
-    delivery: Delivery, kind: str, *, zone_of: Callable[[str], ZoneInfo], columns: str, date_order: str
-) -> Reader:
-    if kind == Source.Kind.ONEROSTER:
+def reader_for(delivery: Delivery, source: Source, zone_of: Callable[[str], ZoneInfo]) -> Reader:
+    """The reader of a source's files; a sheet's columns as a person settled them, its students as the register has them."""
+    if source.kind == Source.Kind.ONEROSTER:
         return OneRosterReader(delivery, zone_of)
-    if kind == Source.Kind.EDFI:
-        return EdFiReader(delivery, zone_of)
-    numbers = Student.objects.system("a sheet names students by number").values_list("number", "source_id")
-    known = {number: source_id for number, source_id in numbers if number} | {
-        source_id: source_id for _, source_id in numbers
-    }
-    return SpreadsheetReader(delivery, zone_of, known, ColumnMapping.parse(columns, date_order))
+    if source.kind == Source.Kind.EDFI:
+        from firstbell.intake.readers.edfi import EdFiReader  # lxml, which only this kind needs
+
+        return EdFiReader(delivery)
+    columns = ColumnMapping.parse(source.columns, source.date_order)
+    return SpreadsheetReader(delivery, zone_of, known_students(), columns)
+
+
+def known_students() -> dict[str, str]:
+    """A student's source id by that id, and by their number where only one student has it."""
+    numbers: dict[str, str] = {}
+    shared: set[str] = set()
+    ids: dict[str, str] = {}
+    rows = Student.objects.system("a sheet names students by number").values_list("source_id", "number")
+    for source_id, number in rows:
+        ids[source_id] = source_id
+        if number:
+            shared.update({number} & numbers.keys())
+            numbers[number] = source_id
+    return {**{n: s for n, s in numbers.items() if n not in shared}, **ids}

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.intake.mapping import part_of_day
-from firstbell.intake.models import KeptRow
+from firstbell.intake.models import KeptRow, Source
 from firstbell.intake.readers.records import RollRecord
+from firstbell.intake.reading import known_students
 from firstbell.intake.staging import MARK_FIELDS, UNSAFE, Staged, csv_line, waiting_line
 from firstbell.intake.walk import (
     NEW,
@@ -174,9 +175,12 @@ class Marks:
         self.reasons = [UNSAFE.sub("", t)[:200] for t in stage.texts("reason")]
         self.people = [UNSAFE.sub("", t)[:120] for t in stage.texts("by")]
         known = walk.pks(Student) if self.students else {}
+        if walk.source.kind == Source.Kind.SPREADSHEET:  # which names students by number, also those that waited
+            known = {**{number: known[s] for number, s in known_students().items() if s in known}, **known}
         self.student_pk = np.array([known.get(s, 0) for s in self.students], dtype=np.int64)
         self.said_reason = np.array([said(t) for t in self.reasons], dtype=np.uint64)
         self.said_by = np.array([said(t) for t in self.people], dtype=np.uint64)
+        self._school_by_name = _schools_by_name()
         self.marks: list[Mark | None] = [walk.codes.mark(code) for code in self.codes]
         self.mapped = np.array([m is not None for m in self.marks], dtype=np.bool_)
         self._meanings: dict[tuple[int, bool], int] = {}
@@ -195,7 +199,7 @@ class Marks:
             if not name:
                 self._without_school(number, marks)
                 continue
-            school = pks.get(name)
+            school = pks.get(name) or self._school_by_name.get(name.casefold())
             if school is None:
                 self._wait(marks, number, "school", _("This school is not known yet."), [name] * len(marks))
                 continue
@@ -389,6 +393,18 @@ class Marks:
                     record=waiting_line(cells),
                 )
             )  # fmt: skip
+
+
+def _schools_by_name() -> dict[str, int]:
+    """Schools by their own number and by name, as sheets give them, where only one is so called."""
+    found: dict[str, int] = {}
+    twice: set[str] = set()
+    for pk, identifier, name in School.objects.values_list("pk", "identifier", "name"):
+        for text in {identifier.casefold(), name.casefold()} - {""}:
+            if text in found:
+                twice.add(text)
+            found[text] = pk
+    return {text: pk for text, pk in found.items() if text not in twice}
 
 
 class _Words:

@@ -409,11 +409,7 @@ def build(delivery: Import, file: Path, *, progress: Callable[[str, int, int], N
     try:
         _add_waiting(writing, delivery)
         if not delivery.retry:
-            source = delivery.source
-            reading = reader_for(
-                open_delivery(received(delivery)), source.kind, zone_of=_Zones(writing),
-                columns=source.columns, date_order=source.date_order,
-            )  # fmt: skip
+            reading = reader_for(open_delivery(received(delivery)), delivery.source, _Zones(writing))
             for item in reading.read():
                 if isinstance(item, records.MarkBatch):
                     writing.add_marks(item)
