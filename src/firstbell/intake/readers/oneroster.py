@@ -7,7 +7,6 @@ with a notice.
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
@@ -23,7 +22,6 @@ from firstbell.intake.readers.records import (
     ContactRecord,
     Coverage,
     EnrolmentRecord,
-    IntakeError,
     Item,
     MarkBatch,
     Notice,
@@ -37,10 +35,12 @@ from firstbell.intake.readers.records import (
     Unused,
     Where,
 )
+from firstbell.intake.readers.settings import settings_of
 from firstbell.intake.readers.table import Row, Table, csv_line
 from firstbell.intake.readers.values import (
     Bad,
     Cache,
+    Refused,
     date_order,
     parse_bool,
     parse_date,
@@ -152,7 +152,7 @@ class OneRosterReader:
                         declared[row.cells[key][5:].strip().lower()] = row.cells[value].strip().lower()
                 yield from table.notices
                 yield Unused(file, "manifest", count)
-        settings = self._settings()
+        settings = settings_of(self.delivery)
         for name in FILES:
             word = declared.get(name.lower(), "")
             present = name in self.files
@@ -166,23 +166,13 @@ class OneRosterReader:
                     complete_through=settings.get("complete_through"),
                 )  # fmt: skip
 
-    def _settings(self) -> Mapping[str, Any]:
-        name = next((n for n in self.delivery.names if n.rsplit("/", 1)[-1].lower() == "source.toml"), None)
-        if name is None:
-            return {}
-        with self.delivery.open(name) as stream:
-            try:
-                return tomllib.loads(stream.read(2**16).decode("utf-8"))
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise IntakeError(name, None, None, f"is not TOML ({error}). Nothing was read.") from error
-
     # -- plain files -------------------------------------------------------------------------------------------
 
     def _rows(
         self, kind: str, make: Callable[[Where, Callable[[str], str], str], Iterator[Item] | Item],
         required: tuple[str, ...], optional: tuple[str, ...] = (), dates: tuple[str, ...] = (),
     ) -> Iterator[Item]:  # fmt: skip
-        """A file row by row: `make` turns a row into records, or raises _Refused naming the column."""
+        """A file row by row: `make` turns a row into records, or raises Refused naming the column."""
         if kind not in self.files:
             return
         file = self.files[kind]
@@ -222,7 +212,7 @@ class OneRosterReader:
                         yield from list(made)
                     else:
                         yield made
-                except _Refused as refused:
+                except Refused as refused:
                     yield Refusal(file, row.line, refused.column, refused.value[:300], refused.reason, raw, kind)
             if statuses["inactive"]:
                 yield Notice(
@@ -268,7 +258,7 @@ class OneRosterReader:
             try:
                 self._zones[identifier] = ZoneInfo(zone)
             except (KeyError, ValueError, OSError) as error:
-                raise _Refused("metadata.timeZone", zone, "is not a time zone (such as America/Chicago)") from error
+                raise Refused("metadata.timeZone", zone, "is not a time zone (such as America/Chicago)") from error
         return OrgRecord(
             at, identifier, _text(cell, "name"), kind, cell("parentSourcedId").strip(), cell("identifier").strip(), zone,
             _status(cell),
@@ -291,10 +281,10 @@ class OneRosterReader:
     def _session(self, at: Where, cell: Callable[[str], str], _file: str) -> Item:
         starts, ends = self._date(cell, "startDate"), self._date(cell, "endDate")
         if ends < starts:
-            raise _Refused("endDate", cell("endDate"), "lies before the start")
+            raise Refused("endDate", cell("endDate"), "lies before the start")
         year = cell("schoolYear").strip()
         if year and not (year.isdigit() and 1990 <= int(year) <= 2046):
-            raise _Refused("schoolYear", year, "is not the year a school year ends in")
+            raise Refused("schoolYear", year, "is not the year a school year ends in")
         return SessionRecord(
             at, _id(cell, "sourcedId"), _text(cell, "title"), cell("type").strip(), starts, ends,
             int(year) if year else ends.year + (ends.month > 7), cell("parentSourcedId").strip(), _status(cell),
@@ -303,14 +293,14 @@ class OneRosterReader:
     def _calendar_day(self, at: Where, cell: Callable[[str], str], _file: str) -> Item:
         kind = day_type_of(cell("type"))
         if kind is None:
-            raise _Refused(
+            raise Refused(
                 "type",
                 cell("type"),
                 "is not a kind of day Firstbell knows (instructional, holiday, weather day, make-up day …)",
             )
         sessions = cell("sessions").strip()
         if sessions and not (sessions.isdigit() and 1 <= int(sessions) <= 20):
-            raise _Refused("sessions", sessions, "is not a number of sessions a day can have (1 to 20)")
+            raise Refused("sessions", sessions, "is not a number of sessions a day can have (1 to 20)")
         minutes = [_take(parse_minutes, _just(part), "minutes") for part in cell("minutes").split(";") if part.strip()]
         return CalendarDayRecord(
             at, _id(cell, "schoolSourcedId"), self._date(cell, "date"), kind, int(sessions) if sessions else None,
@@ -331,7 +321,7 @@ class OneRosterReader:
         starts = self._date(cell, "beginDate") if cell("beginDate").strip() else None
         ends = self._date(cell, "endDate") if cell("endDate").strip() else None
         if starts and ends and ends < starts:
-            raise _Refused("endDate", cell("endDate"), "lies before the beginning")
+            raise Refused("endDate", cell("endDate"), "lies before the beginning")
         return EnrolmentRecord(
             at, _id(cell, "sourcedId"), _id(cell, "userSourcedId"), _id(cell, "schoolSourcedId"),
             cell("classSourcedId").strip(), "student" if role == "student" else "teacher", starts, ends,
@@ -422,7 +412,7 @@ class OneRosterReader:
         user = _id(cell, "sourcedId")
         held = set(roles.get(user, ())) | {r.lower() for r in split_list(cell("role"))}
         if not held:
-            raise _Refused("role", "", "no role says what this person is: neither users.csv nor roles.csv names one")
+            raise Refused("role", "", "no role says what this person is: neither users.csv nor roles.csv names one")
         given, family, status = _text(cell, "givenName"), _text(cell, "familyName"), _status(cell)
         known = False
         if "student" in held:
@@ -448,7 +438,7 @@ class OneRosterReader:
             for student in split_list(cell("metadata.noContact").replace(";", ",")):
                 yield ContactLink(at, student, user, no_contact=True)
         if not known:
-            raise _Refused(
+            raise Refused(
                 "role", ", ".join(sorted(held)), "is not a role Firstbell knows (student, teacher, guardian, …)"
             )
 
@@ -551,12 +541,6 @@ class OneRosterReader:
 _ORDER_WORDS = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}
 
 
-class _Refused(ValueError):
-    def __init__(self, column: str, value: str, reason: str) -> None:
-        self.column, self.value, self.reason = column, value, reason
-        super().__init__(reason)
-
-
 def _just(value: str) -> Callable[[str], str]:
     """A cell reader that has only this value, for one part of a list in a cell."""
     return lambda _column: value
@@ -567,22 +551,22 @@ def _take(parse: Callable[[str], Any], cell: Callable[[str], str], column: str) 
     try:
         return parse(value)
     except Bad as error:
-        raise _Refused(column, value, str(error)) from error
+        raise Refused(column, value, str(error)) from error
 
 
 def _text(cell: Callable[[str], str], column: str, *, blank: bool = False) -> str:
     found: str = _take(text, cell, column)
     if not found and not blank:
-        raise _Refused(column, "", "is empty")
+        raise Refused(column, "", "is empty")
     if len(found) > 200:
-        raise _Refused(column, found, "is longer than 200 characters")
+        raise Refused(column, found, "is longer than 200 characters")
     return found
 
 
 def _id(cell: Callable[[str], str], column: str) -> str:
     found = _text(cell, column)
     if len(found) > 100:
-        raise _Refused(column, found, "is longer than 100 characters, which no id may be")
+        raise Refused(column, found, "is longer than 100 characters, which no id may be")
     return found
 
 
@@ -592,7 +576,7 @@ def _status(cell: Callable[[str], str]) -> Status:
         return Status.ACTIVE
     if word in ("tobedeleted", "inactive"):
         return Status.GONE
-    raise _Refused("status", word, "is neither active nor tobedeleted")
+    raise Refused("status", word, "is neither active nor tobedeleted")
 
 
 def _with_kind(refusal: Refusal, kind: str, row: str) -> Refusal:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 __all__ = [
     "Bad",
     "Cache",
+    "Refused",
     "date_order",
     "parse_bool",
     "parse_date",
@@ -31,6 +32,14 @@ _SLASHED = re.compile(r"(\d{1,4})[/.\-](\d{1,2})[/.\-](\d{1,4})$")
 
 class Bad(ValueError):
     """A value that can't be taken; the sentence says why."""
+
+
+class Refused(ValueError):
+    """A row that can't be taken because of one of its columns; readers turn it into a records.Refusal."""
+
+    def __init__(self, column: str, value: str, reason: str) -> None:
+        self.column, self.value, self.reason = column, value, reason
+        super().__init__(reason)
 
 
 class Cache(dict[str, Any], Generic[T]):

@@ -1,0 +1,31 @@
+"""source.toml: what a delivery says of itself beside its files (`sends`, `complete_through`)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from firstbell.intake.readers.archive import Delivery
+from firstbell.intake.readers.records import IntakeError
+
+__all__ = ["settings_of"]
+
+
+def settings_of(delivery: Delivery) -> Mapping[str, Any]:
+    """Its settings, none where there is no such file. Raises IntakeError where it can't be read or a value can't be."""
+    name = next((n for n in delivery.names if n.rsplit("/", 1)[-1].lower() == "source.toml"), None)
+    if name is None:
+        return {}
+    with delivery.open(name) as stream:
+        try:
+            settings = tomllib.loads(stream.read(2**16).decode("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise IntakeError(name, None, None, f"is not TOML ({error}). Nothing was read.") from error
+    through = settings.get("complete_through")
+    if through is not None and (not isinstance(through, date) or hasattr(through, "hour")):
+        raise IntakeError(
+            name, None, "complete_through", "is not a date (complete_through = 2026-09-18). Nothing was read."
+        )
+    return settings
