@@ -16,8 +16,9 @@ from firstbell.access import audit
 from firstbell.access.policy import Deed, allow, get_owned
 from firstbell.intake import report, work
 from firstbell.intake.apply import NotApplied, accept_bounds
-from firstbell.intake.mapping import map_code, mark_of
-from firstbell.intake.models import Import, KeptRow
+from firstbell.intake.mapping import headings, map_code, mark_of, settle_columns
+from firstbell.intake.models import Import, KeptRow, Source
+from firstbell.intake.readers.spreadsheet import FIELDS, REQUIRED, ColumnMapping, propose
 from firstbell.intake.receive import NotReceived, receive
 from firstbell.register.models import Calendar, District
 
@@ -186,5 +187,41 @@ def codes(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "page": "intake", "source": source, "lines": shown,
             "meanings": [(key, words) for key, (_mark, words) in report.MEANINGS.items()],
+        },
+    )  # fmt: skip
+
+
+@allow(Deed.BRING_DATA)
+@require_http_methods(["GET", "POST"])
+def columns(request: HttpRequest, pk: int) -> HttpResponse:
+    """Which column of a source's sheets holds what. Found by name; here a person says otherwise."""
+    source = get_owned(
+        request.user, report.sources_for(request.user).filter(kind=Source.Kind.SPREADSHEET), pk, "source"
+    )
+    header = headings(source)
+    if request.method == "POST":
+        chosen = {field: request.POST.get(field, "") for field in FIELDS}
+        order = request.POST.get("date_order", "")
+        mapping = ColumnMapping(
+            {field: heading for field, heading in chosen.items() if heading in header},
+            order if order in report.DATE_ORDERS else "",
+        )
+        missing = [str(report.COLUMNS[field]) for field in REQUIRED if field not in mapping.columns]
+        if missing:
+            messages.error(
+                request, _("Say which column holds: %(what)s. Nothing was changed.") % {"what": ", ".join(missing)}
+            )
+        else:
+            for again in settle_columns(source, mapping, request.user):
+                work.ask_to_stage(again)
+            messages.success(request, _("Kept. The latest delivery not yet applied is read again with these columns."))
+            return redirect("intake")
+    now = {**propose(header).columns, **ColumnMapping.parse(source.columns).columns}
+    return render(
+        request, "desk/intake/columns.html",
+        {
+            "page": "intake", "source": source, "header": header,
+            "fields": [(field, words, now.get(field, ""), field in REQUIRED) for field, words in report.COLUMNS.items()],
+            "orders": list(report.DATE_ORDERS.items()),
         },
     )  # fmt: skip

@@ -23,4 +23,5 @@ urlpatterns = [
     path("intake/<int:pk>/rows/", intake_views.kept_rows, name="intake_rows"),
     path("intake/<int:pk>/rows.csv", intake_views.kept_rows_csv, name="intake_rows_csv"),
     path("intake/source/<int:pk>/codes/", intake_views.codes, name="intake_codes"),
+    path("intake/source/<int:pk>/columns/", intake_views.columns, name="intake_columns"),
 ]

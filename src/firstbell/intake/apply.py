@@ -202,7 +202,7 @@ def _apply(delivery: Import, stage: Stage, by: User | str, progress: Progress | 
     _steps(walk)
     bounds.passed(walk)  # for its measures, which later deliveries are held against
     named = [walk.pks(School)[s] for s in _schools_named(stage) if s in walk.pks(School)]
-    source.schools.add(*named)
+    source.schools.add(*named, *walk.schools_marked)
     sends = proposed_sends(walk)
     through = squares.complete_through(walk)
     source.sends = sends or source.sends

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -13,7 +14,8 @@ from firstbell.intake.models import CodeMapping, Import, Source
 from firstbell.intake.readers.archive import Delivery, open_delivery
 from firstbell.intake.readers.codes import CodeMap, load_code_map, parse_code_map
 from firstbell.intake.readers.records import IntakeError
-from firstbell.intake.receive import received
+from firstbell.intake.readers.spreadsheet import ColumnMapping, SpreadsheetReader
+from firstbell.intake.receive import folder_of, received
 from firstbell.register.actions import meaning_of
 from firstbell.register.marks import (
     Disciplinary,
@@ -111,3 +113,36 @@ def map_code(source: Source, code: str, mark: Mark, by: User | str) -> CodeMappi
     meaning_of(mark, source.name, code)
     audit.record(by, "mapped_code", f"source:{source.pk}", f"{code!r} means {mark.letter}")
     return mapping
+
+
+@transaction.atomic
+def settle_columns(source: Source, mapping: ColumnMapping, by: User | str) -> list[Import]:
+    """Keep which column of a source's sheets holds what, and have its deliveries not yet applied read anew.
+
+    Returns those deliveries, received again; their stage was made of other columns and is gone.
+    """
+    source.columns, source.date_order = mapping.saved(), mapping.date_order
+    source.save(update_fields=["columns", "date_order"])
+    audit.record(by, "settled_columns", f"source:{source.pk}", f"{source.columns} {source.date_order}".strip())
+    again = list(
+        source.imports.filter(
+            retry=False, state__in=(Import.State.RECEIVED, Import.State.STAGED, Import.State.HELD, Import.State.REFUSED)
+        ).order_by("-pk")[:1]
+    )
+    for delivery in again:
+        (folder_of(delivery) / "stage.sqlite3").unlink(missing_ok=True)
+        delivery.state, delivery.problem = Import.State.RECEIVED, ""
+        delivery.save(update_fields=["state", "problem"])
+    return again
+
+
+def headings(source: Source) -> list[str]:
+    """The headings of the latest sheet a source sent."""
+    latest = source.imports.filter(retry=False).order_by("-pk").first()
+    if latest is None:
+        return []
+    try:
+        delivery = open_delivery(received(latest))
+        return SpreadsheetReader(delivery, lambda _school: ZoneInfo("UTC"), {}, ColumnMapping({})).header()
+    except IntakeError:
+        return []

@@ -184,7 +184,8 @@ def _files_in(folder: Path) -> Iterator[Path]:
             path = Path(parent) / file
             if path.is_symlink():
                 raise NotReceived(
-                    _("%(name)s is a link to a file elsewhere. Nothing was kept; send the file itself.") % {"name": file}
+                    _("%(name)s is a link to a file elsewhere. Nothing was kept; send the file itself.")
+                    % {"name": file}
                 )
             if not path.is_file() or file.startswith("."):
                 continue

@@ -292,6 +292,7 @@ class Marks:
             first = np.cumsum(repeats) - repeats
             within = np.arange(len(row)) - first[row]
             session = np.where(whole[row], within, session[row])
+        self.walk.schools_marked.add(calendar.school_pk)
         words = _Words(self, calendar, marks, who, row, session)
         words.settle_unstamped()
         self._count(marks, words)

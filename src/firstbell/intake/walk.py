@@ -65,6 +65,7 @@ class Walk:
         self.missing: list[tuple[int, int]] = []
         self.remarks: Counter[tuple[str, str]] = Counter()
         self.letters: Counter[int] = Counter()
+        self.schools_marked: set[int] = set()
         self.absent_by_day: Counter[int] = Counter()
         self.absent_by_school_day: Counter[tuple[int, int]] = Counter()
         self._zones: dict[int, ZoneInfo] = {}
