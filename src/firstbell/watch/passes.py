@@ -247,7 +247,10 @@ def _write(
     for key, finding in wanted.items():
         rule = KINDS[finding.kind]
         expires = today if rule.clock is Clock.TODAY else dates[min(upto + rule.life, len(dates)) - 1]
-        alert = open_now.pop(key, None)
+        alert = open_now.get(key)
+        if alert is not None and _acted_on(finding, answered.get(key[1] or 0, []), today):
+            continue  # "nobody has acted" is no longer so: left in open_now, it is withdrawn below
+        open_now.pop(key, None)
         if alert is None:
             if key[1] is not None and _still_answered(finding, answered.get(key[1], []), today):
                 continue
@@ -304,12 +307,8 @@ def _still_answered(finding: Finding, verdicts: list[Verdict], today: date) -> b
     anything about the student, and while a watch runs.
     """
     rule = KINDS[finding.kind]
-    if finding.kind is Kind.HIGH_ABSENCE:
-        for verdict in verdicts:
-            acted = verdict.decision == Verdict.Decision.ACT and today - verdict.given_at.date() <= ACTED_DAYS
-            watched = verdict.decision == Verdict.Decision.WATCH and verdict.watch_until and verdict.watch_until > today
-            if acted or watched:
-                return True
+    if _acted_on(finding, verdicts, today):
+        return True
     latest = next((v for v in verdicts if v.alert.kind == finding.kind), None)
     if latest is None:
         return False
@@ -326,6 +325,18 @@ def _still_answered(finding: Finding, verdicts: list[Verdict], today: date) -> b
             return today - latest.given_at.date() <= NO_CONCERN_DAYS
         case _:
             return today - latest.given_at.date() <= ACTED_DAYS
+
+
+def _acted_on(finding: Finding, verdicts: list[Verdict], today: date) -> bool:
+    """High absence only: somebody acted on anything about this student lately, or is watching."""
+    if finding.kind is not Kind.HIGH_ABSENCE:
+        return False
+    for verdict in verdicts:
+        if verdict.decision == Verdict.Decision.ACT and today - verdict.given_at.date() <= ACTED_DAYS:
+            return True
+        if verdict.decision == Verdict.Decision.WATCH and verdict.watch_until and verdict.watch_until > today:
+            return True
+    return False
 
 
 @job_kind("rescore_calendar", lease=timedelta(minutes=5))
