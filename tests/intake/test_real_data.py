@@ -11,7 +11,7 @@ import pytest
 from firstbell.intake.bounds import DEFAULTS
 from firstbell.intake.command import import_path
 from firstbell.intake.models import Import
-from firstbell.register.models import School, Student
+from firstbell.register.models import Enrolment, MarkEvent, School, Student
 from firstbell.register.rows import check
 
 pytestmark = pytest.mark.django_db
@@ -44,5 +44,22 @@ def test_a_peers_oneroster_zip_with_its_mistakes_comes_in() -> None:
     accounted_for(done.delivery)
     assert School.objects.exists()
     assert Student.objects.system(WHY).exists()
+    assert list(check()) == []
+    assert import_path(path, yes=True).already
+
+
+def test_the_edfi_sample_comes_in_with_every_element_accounted_for() -> None:
+    path = here("edfi")
+    done = import_path(path, yes=True, accept=list(DEFAULTS))
+    accounted_for(done.delivery)
+    attendance = done.delivery.tallies.get(file="StudentSchoolAttendance.xml", kind="mark")
+    assert attendance.read == 1917
+    # Two events of one student and day differ, and neither says when it was recorded: both go back.
+    assert (attendance.new, attendance.refused) == (1915, 2)
+    assert done.delivery.kept_rows.count() == 2
+    assert MarkEvent.objects.system(WHY).values("student").distinct().count() == 227
+    assert MarkEvent.objects.system(WHY).count() == 1915
+    assert {e.inferred for e in Enrolment.objects.system(WHY)} == {True}
+    assert any("3 marks lie on Sundays" in n.text for n in done.delivery.notices.all())
     assert list(check()) == []
     assert import_path(path, yes=True).already
