@@ -121,6 +121,14 @@ def test_an_id_is_sent_once(export: dict[str, list[Row]], file: str) -> None:
     assert max(Counter(row["sourcedId"] for row in export[file]).values()) == 1
 
 
+def test_schools_and_siblings_have_names_of_their_own() -> None:
+    clusters = [s.cluster for s in simulate(students=24_000, seed=1, today=date(2025, 9, 30))]
+    names = [school.name for cluster in clusters for school in cluster.schools]
+    assert len(set(names)) == len(names) == 36
+    called = np.stack([clusters[0].family, clusters[0].given])
+    assert len(np.unique(called, axis=1).T) == clusters[0].n
+
+
 def test_marks_lie_within_enrolments_and_on_school_days(export: dict[str, list[Row]]) -> None:
     taught = {(r["schoolSourcedId"], r["date"]) for r in export["calendar"] if r["sessions"]}
     terms = {r["sourcedId"]: (r["startDate"], r["endDate"]) for r in export["academicSessions"]}

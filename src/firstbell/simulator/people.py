@@ -108,14 +108,19 @@ class Cluster:
         return f"cls-{self.number:03d}-{year}-{s:05d}"
 
 
+def _name_of(k: int) -> tuple[str, str]:
+    """The k-th tree of the district's schools, and the number that follows once the trees have run out."""
+    again = k // len(SCHOOL_NAMES)
+    return SCHOOL_NAMES[k % len(SCHOOL_NAMES)], f" {again + 1}" if again else ""
+
+
 def make_cluster(number: int, students: int, days: tuple[int, int], rng: np.random.Generator) -> Cluster:
     """A cluster with about `students` on roll this year. `days`: school days of last year and this."""
-    tree = SCHOOL_NAMES[number % len(SCHOOL_NAMES)]
-    suffix = "" if number < len(SCHOOL_NAMES) else f" {number // len(SCHOOL_NAMES) + 1}"
-    primary_names = [SCHOOL_NAMES[(number * 4 + k) % len(SCHOOL_NAMES)] for k in range(4)]
+    tree, suffix = _name_of(number)
+    primary_names = [_name_of(number * 4 + k) for k in range(4)]
     schools = (
         *(
-            School(f"sch-{number:03d}-{k}", f"{name} Primary{suffix}", "primary", PRIMARY_SESSIONS, tuple(range(6)))
+            School(f"sch-{number:03d}-{k}", "{} Primary{}".format(*name), "primary", PRIMARY_SESSIONS, tuple(range(6)))
             for k, name in enumerate(primary_names)
         ),
         School(f"sch-{number:03d}-4", f"{tree} Middle School{suffix}", "middle", SECONDARY_SESSIONS, (6, 7, 8)),
@@ -206,9 +211,14 @@ def make_cluster(number: int, students: int, days: tuple[int, int], rng: np.rand
         if last_period:
             visits[i] = last_period[0]
     teachers = 1 + max((t for part in sections for *_, t, _title in part), default=0)
+    # Brothers and sisters have names of their own.
+    child = np.zeros(n, dtype=np.int64)
+    together = np.argsort(family, kind="stable")
+    child[together] = np.arange(n) - np.searchsorted(family[together], family[together])
+    given = (rng.integers(0, len(GIVEN_NAMES), families)[family] + 23 * child) % len(GIVEN_NAMES)
     return Cluster(
         number, schools, grade, school, first, last, moved_to, moved_on, moved_section, visits, family, language,
-        rng.integers(0, len(GIVEN_NAMES), n), rng.integers(0, len(FAMILY_NAMES), families), section, sections, teachers,
+        given, rng.integers(0, len(FAMILY_NAMES), families), section, sections, teachers,
     )  # fmt: skip
 
 
