@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-import tempfile
 
 import pytest
 
-os.environ["FIRSTBELL_HOME"] = tempfile.mkdtemp(prefix="firstbell-test-")
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "firstbell.settings")
-os.environ.pop("SMTP_URL", None)
 # Chromium's synchronous Playwright runs a loop of its own, which Django would take for async code.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
@@ -43,8 +39,3 @@ def _audit_can_be_emptied_between_tests(django_db_setup: None) -> None:
                 cursor.execute(statement)
 
     BaseDatabaseOperations.execute_sql_flush = lifted  # type: ignore[method-assign]
-
-
-@pytest.fixture(autouse=True)
-def _plain_passwords_hash_fast(settings: object) -> None:
-    settings.PASSWORD_HASHERS = ["tests.hashers.CheapArgon2"]  # type: ignore[attr-defined]

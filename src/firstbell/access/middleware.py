@@ -20,8 +20,8 @@ from django.utils import translation
 log = logging.getLogger("firstbell.errors")
 Respond = Callable[[HttpRequest], HttpResponse]
 
-#: Views of other packages that are their own policy (allauth guards its pages itself; static files are public).
-FOREIGN_VIEWS = ("allauth.", "django.views.i18n", "servestatic.")
+#: Views of allauth guard themselves; its pages that moved are plain redirects.
+FOREIGN_VIEWS = ("allauth.", "django.views.generic.base")
 
 
 def sign_in_first(request: HttpRequest) -> HttpResponse:

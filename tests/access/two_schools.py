@@ -1,0 +1,87 @@
+"""Two schools that know nothing of each other, with everybody in the first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from firstbell import clock
+from firstbell.access.models import Role, User
+from firstbell.intake.models import Import, Source
+from firstbell.register.models import School, Section, Student
+from firstbell.watch.models import Alert, Verdict
+from firstbell.watch.passes import run_pass
+from firstbell.watch.verdicts import give_verdict
+from tests.build import FIRST_MONDAY, a_calendar, a_school, a_section, a_student, a_teacher, a_user, draw
+
+TODAY = FIRST_MONDAY + timedelta(days=23)
+MORNING = datetime(TODAY.year, TODAY.month, TODAY.day, 14, 5, tzinfo=UTC)
+
+
+@dataclass
+class Side:
+    """One school's things."""
+
+    school: School
+    student: Student
+    section: Section
+    alert: Alert
+    verdict: Verdict
+
+
+@dataclass
+class TwoSchools:
+    own: Side
+    theirs: Side
+    people: dict[Role, User]
+    no_role: User
+    delivery: Import
+    source: Source
+    extra: dict[str, object] = field(default_factory=dict)
+
+    def value(self, name: str, whose: str) -> object:
+        if name == "day":
+            return TODAY.isoformat()
+        if name == "session":
+            return 0
+        if name in ("delivery", "source"):
+            return getattr(self, name).pk
+        return getattr(getattr(self, whose), name).pk
+
+
+def _side(name: str) -> tuple[School, Student, Student, Section]:
+    school = a_school(name)
+    calendar = a_calendar(school, weeks=8, covered=TODAY - timedelta(days=1))
+    student, second = a_student(school, "Ana"), a_student(school, "Ben")
+    section = a_section(calendar, student, second)
+    for one in (student, second):
+        draw(calendar, one, "PPPPP PPPPP PPPPU UU")
+    return school, student, second, section
+
+
+def two_schools(monkeypatch: pytest.MonkeyPatch) -> TwoSchools:
+    monkeypatch.setattr(clock, "now", lambda: MORNING)
+    parts = [_side("Alder Primary"), _side("Birch Primary")]
+    run_pass()
+    people: dict[Role, User] = {}
+    sides: list[Side] = []
+    for school, student, second, section in parts:
+        officer = a_user(Role.OFFICER, school)
+        people.setdefault(Role.OFFICER, officer)
+        to_answer = Alert.objects.system("test").get(student=second, kind="streak")
+        verdict = give_verdict(people[Role.OFFICER], to_answer, "act", "Called.", version=to_answer.version)
+        alert = Alert.objects.system("test").get(student=student, kind="streak")
+        sides.append(Side(school, student, section, alert, verdict))
+    school = sides[0].school
+    people[Role.SCHOOL_LEAD] = a_user(Role.SCHOOL_LEAD, school)
+    people[Role.TEACHER] = a_teacher(school, sides[0].section)
+    people[Role.DISTRICT_LEAD] = a_user(Role.DISTRICT_LEAD)
+    people[Role.DATA_STEWARD] = a_user(Role.DATA_STEWARD)
+    source = Source.objects.create(name="sheet", kind=Source.Kind.SPREADSHEET)
+    delivery = Import.objects.create(
+        source=source, name="day.csv", digest="0", state=Import.State.CANCELLED, received_at=timezone.now(), received_by="test"
+    )
+    return TwoSchools(sides[0], sides[1], people, a_user(None), delivery, source)
