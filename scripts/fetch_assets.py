@@ -60,7 +60,10 @@ def main() -> int:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": path}, check=False)
     if done.returncode:
-        print("Scripts, fonts and icons could not be brought from npm; nothing was changed. Is there a network?", file=sys.stderr)  # noqa: T201
+        print(
+            "Scripts, fonts and icons could not be brought from npm; nothing was changed. Is there a network?",
+            file=sys.stderr,
+        )
         return 1
     shutil.rmtree(VENDOR, ignore_errors=True)
     VENDOR.mkdir(parents=True)

@@ -72,7 +72,9 @@ def a_calendar(
     return calendar
 
 
-def a_student(school: School | None = None, name: str = "Ana", *, starts: date = FIRST_MONDAY, **more: object) -> Student:
+def a_student(
+    school: School | None = None, name: str = "Ana", *, starts: date = FIRST_MONDAY, **more: object
+) -> Student:
     number = next(_numbers)
     student = Student.objects.system(WHY).create(
         source_id=f"S{number:05d}", number=f"{number:06d}", given_name=name, family_name=more.pop("family", "Reyes")

@@ -94,7 +94,9 @@ def import_(
     path: Annotated[Path, typer.Argument(help="A folder, a zip, or one file.")],
     source: Annotated[str | None, typer.Option(help="Which source this is from; one name a sending system.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and apply nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Apply without asking. A bound that is passed still holds.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Apply without asking. A bound that is passed still holds.")
+    ] = False,
     accept_bound: Annotated[list[str] | None, typer.Option(help="Apply although this bound is passed.")] = None,
     complete_through: Annotated[
         str | None, typer.Option(help="The last day (YYYY-MM-DD) this delivery says everything about.")
@@ -146,7 +148,8 @@ def register_check() -> None:
     for mismatch in check():
         wrong += 1
         typer.echo(
-            f"{mismatch.calendar.school.name}: enrolment {mismatch.enrolment_id} is not the fold of its events", err=True
+            f"{mismatch.calendar.school.name}: enrolment {mismatch.enrolment_id} is not the fold of its events",
+            err=True,
         )
     typer.echo("Every register row is the fold of its events." if not wrong else f"{wrong} rows differ.")
     raise typer.Exit(1 if wrong else 0)

@@ -21,7 +21,9 @@ def serve_desk(host: str, port: int, *, work: bool) -> None:
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise
-            typer.echo(f"Port {port} is taken. Nothing was started; choose another: firstbell serve --port 8001", err=True)
+            typer.echo(
+                f"Port {port} is taken. Nothing was started; choose another: firstbell serve --port 8001", err=True
+            )
             raise typer.Exit(1) from error
     if not (settings.PACKAGE / "desk" / "static" / "vendor").exists():
         typer.echo("Fonts, icons and scripts are missing: run `make setup` first.", err=True)

@@ -82,6 +82,11 @@ def two_schools(monkeypatch: pytest.MonkeyPatch) -> TwoSchools:
     people[Role.DATA_STEWARD] = a_user(Role.DATA_STEWARD)
     source = Source.objects.create(name="sheet", kind=Source.Kind.SPREADSHEET)
     delivery = Import.objects.create(
-        source=source, name="day.csv", digest="0", state=Import.State.CANCELLED, received_at=timezone.now(), received_by="test"
+        source=source,
+        name="day.csv",
+        digest="0",
+        state=Import.State.CANCELLED,
+        received_at=timezone.now(),
+        received_by="test",
     )
     return TwoSchools(sides[0], sides[1], people, a_user(None), delivery, source)

@@ -42,7 +42,9 @@ def live_desk(transactional_db: None) -> Iterator[str]:
     from django.core.asgi import get_asgi_application
 
     server = uvicorn.Server(
-        uvicorn.Config(get_asgi_application(), port=port, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+        uvicorn.Config(
+            get_asgi_application(), port=port, log_level="error", lifespan="off", timeout_graceful_shutdown=1
+        )
     )
     with override_settings(ALLOWED_HOSTS=["localhost", "127.0.0.1"], PUBLIC_URL=f"http://localhost:{port}"):
         thread = threading.Thread(target=server.run, daemon=True)

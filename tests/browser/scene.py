@@ -38,7 +38,13 @@ def set_the_scene(monkeypatch: object) -> Scene:
     draw(calendar, ana, "PPPPP PPPPP PPPPU UU")
     section = a_section(calendar, ana, ben, *others)
     RollState.objects.create(
-        calendar=calendar, section=section, date=TODAY - timedelta(days=1), session=0, taken=True, recorded_at=1, key="yesterday"
+        calendar=calendar,
+        section=section,
+        date=TODAY - timedelta(days=1),
+        session=0,
+        taken=True,
+        recorded_at=1,
+        key="yesterday",
     )
     scene = Scene(
         school, calendar, section, ana, ben, a_user(Role.OFFICER, school, email="officer@example.org"),
@@ -47,5 +53,3 @@ def set_the_scene(monkeypatch: object) -> Scene:
     )  # fmt: skip
     run_pass()
     return scene
-
-

@@ -101,7 +101,13 @@ def test_a_roll_on_bad_radio_is_kept_and_sent_again_and_counts_once(scene: Scene
 
 
 def test_sign_in_with_password_and_second_factor_by_keyboard(scene: Scene, somebody: Arrive) -> None:
-    from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value, yield_hotp_counters_from_time
+    from allauth.mfa.totp.internal.auth import (
+        TOTP,
+        format_hotp_value,
+        generate_totp_secret,
+        hotp_value,
+        yield_hotp_counters_from_time,
+    )
 
     user = User.objects.get(email="officer@example.org")
     secret = generate_totp_secret()

@@ -16,7 +16,9 @@ TUESDAY = FIRST_MONDAY + timedelta(days=1)
 
 
 def squares(student: object) -> str:
-    return "|".join(RegisterRow.objects.system("test").filter(student=student).order_by("id").values_list("codes", flat=True))
+    return "|".join(
+        RegisterRow.objects.system("test").filter(student=student).order_by("id").values_list("codes", flat=True)
+    )
 
 
 def test_no_mark_and_no_roll_is_unknown_not_present() -> None:
@@ -38,9 +40,13 @@ def test_a_roll_taken_makes_its_class_present_and_one_not_taken_makes_it_unknown
     calendar = a_calendar(school, weeks=1, sessions=2, covered=TUESDAY)
     ana, ben = a_student(school), a_student(school, "Ben")
     section = a_section(calendar, ana, sessions="1")
-    RollState.objects.create(calendar=calendar, section=section, date=TUESDAY, taken=False, recorded_at=at(TUESDAY), key="a")
+    RollState.objects.create(
+        calendar=calendar, section=section, date=TUESDAY, taken=False, recorded_at=at(TUESDAY), key="a"
+    )
     wednesday = TUESDAY + timedelta(days=1)
-    RollState.objects.create(calendar=calendar, section=section, date=wednesday, taken=True, recorded_at=at(wednesday), key="b")
+    RollState.objects.create(
+        calendar=calendar, section=section, date=wednesday, taken=True, recorded_at=at(wednesday), key="b"
+    )
     rows.refold(calendar)
     assert squares(ana) == "PPP  P    "
     assert squares(ben) == "PPPP      "

@@ -41,7 +41,11 @@ def calendar(school: School, monkeypatch: pytest.MonkeyPatch) -> Calendar:
 
 def raised(student: Student | None = None) -> set[str]:
     found = Alert.objects.system("test").filter(state="open")
-    return set(found.filter(student=student).values_list("kind", flat=True)) if student else set(found.values_list("kind", flat=True))
+    return (
+        set(found.filter(student=student).values_list("kind", flat=True))
+        if student
+        else set(found.values_list("kind", flat=True))
+    )
 
 
 def crowd(school: School, n: int = 20) -> list[Student]:
@@ -130,7 +134,11 @@ def test_running_the_pass_twice_changes_nothing(calendar: Calendar, school: Scho
 
 
 def test_live_and_nightly_raise_the_same(calendar: Calendar, school: School) -> None:
-    registers = ["PPPPP PPNPP PPPPP PPNNP PPPPP PPUUU", "EPPPP EPPPP EPPPP EPPPP EPPPP EPPPP", "PPPPP PPPPP PPPPP PPPPP PPUEU UPUPE"]
+    registers = [
+        "PPPPP PPNPP PPPPP PPNNP PPPPP PPUUU",
+        "EPPPP EPPPP EPPPP EPPPP EPPPP EPPPP",
+        "PPPPP PPPPP PPPPP PPPPP PPUEU UPUPE",
+    ]
     students = [a_student(school, f"S{i}") for i in range(len(registers))]
     for student, register in zip(students, registers, strict=True):
         draw(calendar, student, register)
@@ -139,7 +147,10 @@ def test_live_and_nightly_raise_the_same(calendar: Calendar, school: School) -> 
     at_once = set(Alert.objects.system("test").filter(state="open").values_list("student", "kind", "count", "days"))
     Alert.objects.system("test").all().delete()
     run_pass()
-    assert set(Alert.objects.system("test").filter(state="open").values_list("student", "kind", "count", "days")) == at_once
+    assert (
+        set(Alert.objects.system("test").filter(state="open").values_list("student", "kind", "count", "days"))
+        == at_once
+    )
 
 
 def answered(calendar: Calendar, school: School, decision: str, **more: object) -> tuple[Student, Verdict]:
@@ -257,7 +268,9 @@ def test_a_roll_is_chased_a_quarter_of_an_hour_into_its_session(
     assert raised() == {"roll_not_taken"}
 
 
-def test_taking_the_roll_settles_the_chase_and_names_who_is_away(calendar: Calendar, school: School, class_today: list[Student]) -> None:
+def test_taking_the_roll_settles_the_chase_and_names_who_is_away(
+    calendar: Calendar, school: School, class_today: list[Student]
+) -> None:
     from firstbell.classroom import roll
 
     evaluate(calendar)
@@ -266,11 +279,15 @@ def test_taking_the_roll_settles_the_chase_and_names_who_is_away(calendar: Calen
     assert roll.take(section, MONDAY, 0, {class_today[1].pk: "N"}, by=teacher, key="k" * 20)
     assert raised() == {"unexplained_today"}
     assert raised(class_today[1]) == {"unexplained_today"}
-    assert not roll.take(section, MONDAY, 0, {class_today[0].pk: "N"}, by=teacher, key="k" * 20), "the same submit again"
+    assert not roll.take(section, MONDAY, 0, {class_today[0].pk: "N"}, by=teacher, key="k" * 20), (
+        "the same submit again"
+    )
     assert raised(class_today[0]) == set()
 
 
-def test_today_is_gone_tomorrow(calendar: Calendar, class_today: list[Student], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_today_is_gone_tomorrow(
+    calendar: Calendar, class_today: list[Student], monkeypatch: pytest.MonkeyPatch
+) -> None:
     evaluate(calendar)
     monkeypatch.setattr(clock, "now", lambda: morning(8) + timedelta(days=1))
     evaluate(calendar)
@@ -298,7 +315,9 @@ def test_the_list_is_as_long_as_the_time_there_is_and_the_rest_stands_below(cale
     officer.daily_minutes = 60
     found = lists.today(officer)
     assert len(found.now) == 6, "three minutes each"
-    assert (len(found.pattern), len(found.below)) == (2, 4), "fifteen minutes each: two fit into the forty-two that are left"
+    assert (len(found.pattern), len(found.below)) == (2, 4), (
+        "fifteen minutes each: two fit into the forty-two that are left"
+    )
 
 
 def test_todays_queries_do_not_grow_with_the_list(

@@ -99,7 +99,9 @@ def meaning_of(mark: Mark, source_name: str, source_code: str) -> Meaning:
 
 
 @transaction.atomic
-def record_marks(calendar: Calendar, words: Iterable[NewMark], *, by: User | str, delivery_id: int | None = None) -> int:
+def record_marks(
+    calendar: Calendar, words: Iterable[NewMark], *, by: User | str, delivery_id: int | None = None
+) -> int:
     """Append marks and rewrite the rows they touch. A word already on record changes nothing. Returns how many are new."""
     meanings = {m.pk: m for m in Meaning.objects.all()}
     words = list(words)
@@ -160,9 +162,7 @@ def change_day(calendar: Calendar, day: date, day_type: DayType, *, by: User | s
     Marks on a closed day stay on record as events; should the day be a school day again, they stand in its squares
     again. Returns how many rows changed.
     """
-    CalendarDay.objects.update_or_create(
-        calendar=calendar, date=day, defaults={"day_type": day_type, "note": note}
-    )
+    CalendarDay.objects.update_or_create(calendar=calendar, date=day, defaults={"day_type": day_type, "note": note})
     changed = rows.refold(calendar)
     audit.record(by, "changed_calendar", f"calendar:{calendar.pk}", f"{day} {day_type}")
     return changed

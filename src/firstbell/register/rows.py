@@ -289,9 +289,7 @@ def grid_as_known(calendar: Calendar, day: date, *, student_ids: Sequence[int] |
     column = columns(calendar)
     wanted = row_spans(column, student_ids)
     codes, minutes = folded(column, wanted, known_through=clock.end_of_day(day, calendar.school.zone))
-    grades = dict(
-        Enrolment.objects.system(WHY).filter(school_id=calendar.school_id).values_list("pk", "grade")
-    )
+    grades = dict(Enrolment.objects.system(WHY).filter(school_id=calendar.school_id).values_list("pk", "grade"))
     return _as_grid(
         column,
         [

@@ -5,102 +5,225 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='CodeMapping',
+            name="CodeMapping",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=120)),
-                ('presence', models.CharField(choices=[('present', 'present'), ('absent', 'absent'), ('unknown', 'unknown')], max_length=10)),
-                ('legal_status', models.CharField(choices=[('n/a', 'n/a'), ('authorised', 'authorised'), ('unauthorised', 'unauthorised'), ('pending', 'pending'), ('exempt', 'exempt')], default='n/a', max_length=20)),
-                ('part', models.CharField(choices=[('none', 'none'), ('late', 'late'), ('left_early', 'left_early'), ('part', 'part')], default='none', max_length=12)),
-                ('expected', models.CharField(choices=[('expected', 'expected'), ('not_expected', 'not_expected'), ('school_closed', 'school_closed'), ('not_enrolled', 'not_enrolled')], default='expected', max_length=20)),
-                ('reason', models.CharField(blank=True, max_length=120)),
-                ('disciplinary', models.CharField(choices=[('none', 'none'), ('iss', 'iss'), ('oss', 'oss'), ('expelled', 'expelled')], default='none', max_length=12)),
-                ('location', models.CharField(choices=[('onsite', 'onsite'), ('offsite_approved', 'offsite_approved'), ('remote_sync', 'remote_sync'), ('remote_async', 'remote_async'), ('homebound', 'homebound'), ('other_school', 'other_school')], default='onsite', max_length=20)),
-                ('decided_by', models.CharField(blank=True, max_length=200)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("code", models.CharField(max_length=120)),
+                (
+                    "presence",
+                    models.CharField(
+                        choices=[("present", "present"), ("absent", "absent"), ("unknown", "unknown")], max_length=10
+                    ),
+                ),
+                (
+                    "legal_status",
+                    models.CharField(
+                        choices=[
+                            ("n/a", "n/a"),
+                            ("authorised", "authorised"),
+                            ("unauthorised", "unauthorised"),
+                            ("pending", "pending"),
+                            ("exempt", "exempt"),
+                        ],
+                        default="n/a",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "part",
+                    models.CharField(
+                        choices=[("none", "none"), ("late", "late"), ("left_early", "left_early"), ("part", "part")],
+                        default="none",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "expected",
+                    models.CharField(
+                        choices=[
+                            ("expected", "expected"),
+                            ("not_expected", "not_expected"),
+                            ("school_closed", "school_closed"),
+                            ("not_enrolled", "not_enrolled"),
+                        ],
+                        default="expected",
+                        max_length=20,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=120)),
+                (
+                    "disciplinary",
+                    models.CharField(
+                        choices=[("none", "none"), ("iss", "iss"), ("oss", "oss"), ("expelled", "expelled")],
+                        default="none",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "location",
+                    models.CharField(
+                        choices=[
+                            ("onsite", "onsite"),
+                            ("offsite_approved", "offsite_approved"),
+                            ("remote_sync", "remote_sync"),
+                            ("remote_async", "remote_async"),
+                            ("homebound", "homebound"),
+                            ("other_school", "other_school"),
+                        ],
+                        default="onsite",
+                        max_length=20,
+                    ),
+                ),
+                ("decided_by", models.CharField(blank=True, max_length=200)),
             ],
         ),
         migrations.CreateModel(
-            name='Import',
+            name="Import",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('path', models.CharField(blank=True, max_length=400)),
-                ('digest', models.CharField(db_index=True, max_length=64)),
-                ('state', models.CharField(choices=[('received', 'received'), ('staged', 'ready to apply'), ('held', 'held: a bound was passed'), ('queued', 'being applied'), ('applied', 'applied'), ('refused', 'refused'), ('cancelled', 'cancelled')], default='received', max_length=10)),
-                ('received_at', models.DateTimeField()),
-                ('received_by', models.CharField(max_length=200)),
-                ('applied_at', models.DateTimeField(null=True)),
-                ('applied_by', models.CharField(blank=True, max_length=200)),
-                ('problem', models.TextField(blank=True)),
-                ('step', models.CharField(blank=True, max_length=120)),
-                ('done', models.BigIntegerField(default=0)),
-                ('total', models.BigIntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=200)),
+                ("path", models.CharField(blank=True, max_length=400)),
+                ("digest", models.CharField(db_index=True, max_length=64)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("received", "received"),
+                            ("staged", "ready to apply"),
+                            ("held", "held: a bound was passed"),
+                            ("queued", "being applied"),
+                            ("applied", "applied"),
+                            ("refused", "refused"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        default="received",
+                        max_length=10,
+                    ),
+                ),
+                ("received_at", models.DateTimeField()),
+                ("received_by", models.CharField(max_length=200)),
+                ("applied_at", models.DateTimeField(null=True)),
+                ("applied_by", models.CharField(blank=True, max_length=200)),
+                ("problem", models.TextField(blank=True)),
+                ("step", models.CharField(blank=True, max_length=120)),
+                ("done", models.BigIntegerField(default=0)),
+                ("total", models.BigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Notice',
+            name="Notice",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('file', models.CharField(max_length=200)),
-                ('text', models.TextField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("file", models.CharField(max_length=200)),
+                ("text", models.TextField()),
             ],
         ),
         migrations.CreateModel(
-            name='Source',
+            name="Source",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.SlugField(max_length=60, unique=True)),
-                ('kind', models.CharField(choices=[('oneroster', 'OneRoster files'), ('edfi', 'Ed-Fi interchange'), ('spreadsheet', 'spreadsheet')], max_length=20)),
-                ('sends', models.CharField(blank=True, choices=[('exceptions', 'only exceptions: no row means present'), ('rolls', 'exceptions, and which rolls were taken: no row means present once the roll was taken'), ('every_mark', 'every mark: no row means not known')], max_length=12)),
-                ('code_set', models.CharField(default='simple', max_length=30)),
-                ('columns', models.TextField(blank=True)),
-                ('date_order', models.CharField(blank=True, max_length=3)),
-                ('bounds', models.TextField(blank=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.SlugField(max_length=60, unique=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("oneroster", "OneRoster files"),
+                            ("edfi", "Ed-Fi interchange"),
+                            ("spreadsheet", "spreadsheet"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "sends",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("exceptions", "only exceptions: no row means present"),
+                            (
+                                "rolls",
+                                "exceptions, and which rolls were taken: no row means present once the roll was taken",
+                            ),
+                            ("every_mark", "every mark: no row means not known"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("code_set", models.CharField(default="simple", max_length=30)),
+                ("columns", models.TextField(blank=True)),
+                ("date_order", models.CharField(blank=True, max_length=3)),
+                ("bounds", models.TextField(blank=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Tally',
+            name="Tally",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('file', models.CharField(max_length=200)),
-                ('kind', models.CharField(max_length=60)),
-                ('read', models.BigIntegerField(default=0)),
-                ('new', models.BigIntegerField(default=0)),
-                ('changed', models.BigIntegerField(default=0)),
-                ('unchanged', models.BigIntegerField(default=0)),
-                ('refused', models.BigIntegerField(default=0)),
-                ('waiting', models.BigIntegerField(default=0)),
-                ('unused', models.BigIntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("file", models.CharField(max_length=200)),
+                ("kind", models.CharField(max_length=60)),
+                ("read", models.BigIntegerField(default=0)),
+                ("new", models.BigIntegerField(default=0)),
+                ("changed", models.BigIntegerField(default=0)),
+                ("unchanged", models.BigIntegerField(default=0)),
+                ("refused", models.BigIntegerField(default=0)),
+                ("waiting", models.BigIntegerField(default=0)),
+                ("unused", models.BigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='KeptRow',
+            name="KeptRow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('why', models.CharField(choices=[('refused', 'refused'), ('unmapped', 'code not mapped'), ('unknown', 'names someone not yet known')], max_length=10)),
-                ('file', models.CharField(max_length=200)),
-                ('line', models.PositiveBigIntegerField()),
-                ('column', models.CharField(blank=True, max_length=120)),
-                ('value', models.CharField(blank=True, max_length=300)),
-                ('reason', models.TextField()),
-                ('row', models.TextField(blank=True)),
-                ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='kept_rows', to='intake.import')),
-                ('settled_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='settled_rows', to='intake.import')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "why",
+                    models.CharField(
+                        choices=[
+                            ("refused", "refused"),
+                            ("unmapped", "code not mapped"),
+                            ("unknown", "names someone not yet known"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("file", models.CharField(max_length=200)),
+                ("line", models.PositiveBigIntegerField()),
+                ("column", models.CharField(blank=True, max_length=120)),
+                ("value", models.CharField(blank=True, max_length=300)),
+                ("reason", models.TextField()),
+                ("row", models.TextField(blank=True)),
+                (
+                    "delivery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="kept_rows", to="intake.import"
+                    ),
+                ),
+                (
+                    "settled_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="settled_rows",
+                        to="intake.import",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='MissingStudent',
+            name="MissingStudent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='missing', to='intake.import')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "delivery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="missing", to="intake.import"
+                    ),
+                ),
             ],
         ),
     ]

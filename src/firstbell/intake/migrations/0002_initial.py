@@ -5,55 +5,66 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('intake', '0001_initial'),
-        ('register', '0001_initial'),
+        ("intake", "0001_initial"),
+        ("register", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='missingstudent',
-            name='school',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='register.school'),
+            model_name="missingstudent",
+            name="school",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="register.school"
+            ),
         ),
         migrations.AddField(
-            model_name='missingstudent',
-            name='student',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='register.student'),
+            model_name="missingstudent",
+            name="student",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="+", to="register.student"
+            ),
         ),
         migrations.AddField(
-            model_name='notice',
-            name='delivery',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notices', to='intake.import'),
+            model_name="notice",
+            name="delivery",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="notices", to="intake.import"
+            ),
         ),
         migrations.AddField(
-            model_name='import',
-            name='source',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='imports', to='intake.source'),
+            model_name="import",
+            name="source",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="imports", to="intake.source"
+            ),
         ),
         migrations.AddField(
-            model_name='codemapping',
-            name='source',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='mappings', to='intake.source'),
+            model_name="codemapping",
+            name="source",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="mappings", to="intake.source"
+            ),
         ),
         migrations.AddField(
-            model_name='tally',
-            name='delivery',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tallies', to='intake.import'),
+            model_name="tally",
+            name="delivery",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="tallies", to="intake.import"
+            ),
         ),
         migrations.AddIndex(
-            model_name='keptrow',
-            index=models.Index(fields=['delivery', 'why'], name='kept_why'),
+            model_name="keptrow",
+            index=models.Index(fields=["delivery", "why"], name="kept_why"),
         ),
         migrations.AddConstraint(
-            model_name='codemapping',
-            constraint=models.UniqueConstraint(fields=('source', 'code'), name='one_mapping_a_code'),
+            model_name="codemapping",
+            constraint=models.UniqueConstraint(fields=("source", "code"), name="one_mapping_a_code"),
         ),
         migrations.AddConstraint(
-            model_name='tally',
-            constraint=models.UniqueConstraint(fields=('delivery', 'file', 'kind'), name='one_tally_a_file'),
+            model_name="tally",
+            constraint=models.UniqueConstraint(fields=("delivery", "file", "kind"), name="one_tally_a_file"),
         ),
     ]

@@ -5,53 +5,62 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('intake', '0002_initial'),
+        ("intake", "0002_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='import',
-            name='complete_through',
+            model_name="import",
+            name="complete_through",
             field=models.DateField(null=True),
         ),
         migrations.AddField(
-            model_name='import',
-            name='retry',
+            model_name="import",
+            name="retry",
             field=models.BooleanField(default=False),
         ),
         migrations.AddField(
-            model_name='keptrow',
-            name='kind',
+            model_name="keptrow",
+            name="kind",
             field=models.CharField(blank=True, max_length=20),
         ),
         migrations.AddField(
-            model_name='keptrow',
-            name='record',
+            model_name="keptrow",
+            name="record",
             field=models.TextField(blank=True),
         ),
         migrations.CreateModel(
-            name='PassedBound',
+            name="PassedBound",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60)),
-                ('words', models.TextField()),
-                ('accepted_by', models.CharField(blank=True, max_length=200)),
-                ('reason', models.TextField(blank=True)),
-                ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='passed_bounds', to='intake.import')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=60)),
+                ("words", models.TextField()),
+                ("accepted_by", models.CharField(blank=True, max_length=200)),
+                ("reason", models.TextField(blank=True)),
+                (
+                    "delivery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="passed_bounds", to="intake.import"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Measure',
+            name="Measure",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('value', models.FloatField()),
-                ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='measures', to='intake.import')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=120)),
+                ("value", models.FloatField()),
+                (
+                    "delivery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="measures", to="intake.import"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('delivery', 'name'), name='one_measure_a_name')],
+                "constraints": [models.UniqueConstraint(fields=("delivery", "name"), name="one_measure_a_name")],
             },
         ),
     ]

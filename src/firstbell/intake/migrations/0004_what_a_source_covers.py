@@ -4,21 +4,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('intake', '0003_what_waits_and_bounds'),
-        ('register', '0002_grades_and_the_days_of_a_section'),
+        ("intake", "0003_what_waits_and_bounds"),
+        ("register", "0002_grades_and_the_days_of_a_section"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='source',
-            name='covered_through',
+            model_name="source",
+            name="covered_through",
             field=models.DateField(null=True),
         ),
         migrations.AddField(
-            model_name='source',
-            name='schools',
-            field=models.ManyToManyField(related_name='sources', to='register.school'),
+            model_name="source",
+            name="schools",
+            field=models.ManyToManyField(related_name="sources", to="register.school"),
         ),
     ]

@@ -4,22 +4,21 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('intake', '0004_what_a_source_covers'),
+        ("intake", "0004_what_a_source_covers"),
     ]
 
     operations = [
         migrations.RemoveField(
-            model_name='import',
-            name='done',
+            model_name="import",
+            name="done",
         ),
         migrations.RemoveField(
-            model_name='import',
-            name='step',
+            model_name="import",
+            name="step",
         ),
         migrations.RemoveField(
-            model_name='import',
-            name='total',
+            model_name="import",
+            name="total",
         ),
     ]

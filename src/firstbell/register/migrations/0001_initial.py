@@ -5,262 +5,482 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('intake', '0001_initial'),
+        ("intake", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Contact',
+            name="Contact",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source_id', models.CharField(max_length=100, unique=True)),
-                ('given_name', models.CharField(max_length=120)),
-                ('family_name', models.CharField(max_length=120)),
-                ('phone', models.CharField(blank=True, max_length=40)),
-                ('email', models.CharField(blank=True, max_length=254)),
-                ('language', models.CharField(blank=True, max_length=20)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source_id", models.CharField(max_length=100, unique=True)),
+                ("given_name", models.CharField(max_length=120)),
+                ("family_name", models.CharField(max_length=120)),
+                ("phone", models.CharField(blank=True, max_length=40)),
+                ("email", models.CharField(blank=True, max_length=254)),
+                ("language", models.CharField(blank=True, max_length=20)),
             ],
         ),
         migrations.CreateModel(
-            name='District',
+            name="District",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source_id', models.CharField(max_length=100, unique=True)),
-                ('name', models.CharField(max_length=200)),
-                ('time_zone', models.CharField(default='UTC', max_length=60)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source_id", models.CharField(max_length=100, unique=True)),
+                ("name", models.CharField(max_length=200)),
+                ("time_zone", models.CharField(default="UTC", max_length=60)),
             ],
         ),
         migrations.CreateModel(
-            name='SchoolYear',
+            name="SchoolYear",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ends_in', models.PositiveSmallIntegerField(unique=True)),
-                ('starts', models.DateField()),
-                ('ends', models.DateField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("ends_in", models.PositiveSmallIntegerField(unique=True)),
+                ("starts", models.DateField()),
+                ("ends", models.DateField()),
             ],
         ),
         migrations.CreateModel(
-            name='Staff',
+            name="Staff",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source_id', models.CharField(max_length=100, unique=True)),
-                ('given_name', models.CharField(max_length=120)),
-                ('family_name', models.CharField(max_length=120)),
-                ('email', models.CharField(blank=True, max_length=254)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source_id", models.CharField(max_length=100, unique=True)),
+                ("given_name", models.CharField(max_length=120)),
+                ("family_name", models.CharField(max_length=120)),
+                ("email", models.CharField(blank=True, max_length=254)),
             ],
         ),
         migrations.CreateModel(
-            name='Student',
+            name="Student",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source_id', models.CharField(max_length=100, unique=True)),
-                ('number', models.CharField(blank=True, db_index=True, max_length=60)),
-                ('given_name', models.CharField(max_length=120)),
-                ('family_name', models.CharField(max_length=120)),
-                ('preferred_name', models.CharField(blank=True, max_length=120)),
-                ('birth_date', models.DateField(null=True)),
-                ('home_language', models.CharField(blank=True, max_length=20)),
-                ('missing_since', models.DateField(null=True)),
-                ('withdrawn_on', models.DateField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source_id", models.CharField(max_length=100, unique=True)),
+                ("number", models.CharField(blank=True, db_index=True, max_length=60)),
+                ("given_name", models.CharField(max_length=120)),
+                ("family_name", models.CharField(max_length=120)),
+                ("preferred_name", models.CharField(blank=True, max_length=120)),
+                ("birth_date", models.DateField(null=True)),
+                ("home_language", models.CharField(blank=True, max_length=20)),
+                ("missing_since", models.DateField(null=True)),
+                ("withdrawn_on", models.DateField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Meaning',
+            name="Meaning",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source_name', models.CharField(max_length=60)),
-                ('source_code', models.CharField(max_length=120)),
-                ('presence', models.CharField(choices=[('present', 'present'), ('absent', 'absent'), ('unknown', 'unknown')], max_length=10)),
-                ('legal_status', models.CharField(choices=[('n/a', 'n/a'), ('authorised', 'authorised'), ('unauthorised', 'unauthorised'), ('pending', 'pending'), ('exempt', 'exempt')], max_length=20)),
-                ('part', models.CharField(choices=[('none', 'none'), ('late', 'late'), ('left_early', 'left_early'), ('part', 'part')], max_length=12)),
-                ('expected', models.CharField(choices=[('expected', 'expected'), ('not_expected', 'not_expected'), ('school_closed', 'school_closed'), ('not_enrolled', 'not_enrolled')], max_length=20)),
-                ('reason', models.CharField(blank=True, max_length=120)),
-                ('disciplinary', models.CharField(choices=[('none', 'none'), ('iss', 'iss'), ('oss', 'oss'), ('expelled', 'expelled')], max_length=12)),
-                ('location', models.CharField(choices=[('onsite', 'onsite'), ('offsite_approved', 'offsite_approved'), ('remote_sync', 'remote_sync'), ('remote_async', 'remote_async'), ('homebound', 'homebound'), ('other_school', 'other_school')], max_length=20)),
-                ('letter', models.CharField(max_length=1)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source_name", models.CharField(max_length=60)),
+                ("source_code", models.CharField(max_length=120)),
+                (
+                    "presence",
+                    models.CharField(
+                        choices=[("present", "present"), ("absent", "absent"), ("unknown", "unknown")], max_length=10
+                    ),
+                ),
+                (
+                    "legal_status",
+                    models.CharField(
+                        choices=[
+                            ("n/a", "n/a"),
+                            ("authorised", "authorised"),
+                            ("unauthorised", "unauthorised"),
+                            ("pending", "pending"),
+                            ("exempt", "exempt"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "part",
+                    models.CharField(
+                        choices=[("none", "none"), ("late", "late"), ("left_early", "left_early"), ("part", "part")],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "expected",
+                    models.CharField(
+                        choices=[
+                            ("expected", "expected"),
+                            ("not_expected", "not_expected"),
+                            ("school_closed", "school_closed"),
+                            ("not_enrolled", "not_enrolled"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=120)),
+                (
+                    "disciplinary",
+                    models.CharField(
+                        choices=[("none", "none"), ("iss", "iss"), ("oss", "oss"), ("expelled", "expelled")],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "location",
+                    models.CharField(
+                        choices=[
+                            ("onsite", "onsite"),
+                            ("offsite_approved", "offsite_approved"),
+                            ("remote_sync", "remote_sync"),
+                            ("remote_async", "remote_async"),
+                            ("homebound", "homebound"),
+                            ("other_school", "other_school"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("letter", models.CharField(max_length=1)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('source_name', 'source_code', 'presence', 'legal_status', 'part', 'expected', 'reason', 'disciplinary', 'location'), name='one_meaning')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=(
+                            "source_name",
+                            "source_code",
+                            "presence",
+                            "legal_status",
+                            "part",
+                            "expected",
+                            "reason",
+                            "disciplinary",
+                            "location",
+                        ),
+                        name="one_meaning",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='School',
+            name="School",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source_id', models.CharField(max_length=100, unique=True)),
-                ('name', models.CharField(max_length=200)),
-                ('identifier', models.CharField(blank=True, max_length=60)),
-                ('time_zone', models.CharField(default='UTC', max_length=60)),
-                ('district', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='schools', to='register.district')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source_id", models.CharField(max_length=100, unique=True)),
+                ("name", models.CharField(max_length=200)),
+                ("identifier", models.CharField(blank=True, max_length=60)),
+                ("time_zone", models.CharField(default="UTC", max_length=60)),
+                (
+                    "district",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="schools", to="register.district"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Enrolment',
+            name="Enrolment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('grade', models.CharField(blank=True, max_length=10)),
-                ('starts', models.DateField()),
-                ('ends', models.DateField(null=True)),
-                ('primary', models.BooleanField(default=True)),
-                ('inferred', models.BooleanField(default=False)),
-                ('school', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='enrolments', to='register.school')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='enrolments', to='register.student')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("grade", models.CharField(blank=True, max_length=10)),
+                ("starts", models.DateField()),
+                ("ends", models.DateField(null=True)),
+                ("primary", models.BooleanField(default=True)),
+                ("inferred", models.BooleanField(default=False)),
+                (
+                    "school",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="enrolments", to="register.school"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="enrolments", to="register.student"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Calendar',
+            name="Calendar",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sessions', models.PositiveSmallIntegerField(default=1)),
-                ('session_starts', models.CharField(blank=True, max_length=200)),
-                ('session_minutes', models.CharField(blank=True, max_length=200)),
-                ('covered_through', models.DateField(null=True)),
-                ('inferred', models.BooleanField(default=False)),
-                ('school', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='calendars', to='register.school')),
-                ('school_year', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='calendars', to='register.schoolyear')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sessions", models.PositiveSmallIntegerField(default=1)),
+                ("session_starts", models.CharField(blank=True, max_length=200)),
+                ("session_minutes", models.CharField(blank=True, max_length=200)),
+                ("covered_through", models.DateField(null=True)),
+                ("inferred", models.BooleanField(default=False)),
+                (
+                    "school",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="calendars", to="register.school"
+                    ),
+                ),
+                (
+                    "school_year",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="calendars", to="register.schoolyear"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Section',
+            name="Section",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source_id', models.CharField(max_length=100, unique=True)),
-                ('title', models.CharField(max_length=200)),
-                ('kind', models.CharField(default='scheduled', max_length=20)),
-                ('sessions', models.CharField(blank=True, max_length=60)),
-                ('withdrawn', models.BooleanField(default=False)),
-                ('calendar', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sections', to='register.calendar')),
-                ('teachers', models.ManyToManyField(related_name='sections', to='register.staff')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source_id", models.CharField(max_length=100, unique=True)),
+                ("title", models.CharField(max_length=200)),
+                ("kind", models.CharField(default="scheduled", max_length=20)),
+                ("sessions", models.CharField(blank=True, max_length=60)),
+                ("withdrawn", models.BooleanField(default=False)),
+                (
+                    "calendar",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="sections", to="register.calendar"
+                    ),
+                ),
+                ("teachers", models.ManyToManyField(related_name="sections", to="register.staff")),
             ],
         ),
         migrations.CreateModel(
-            name='RollState',
+            name="RollState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('date', models.DateField()),
-                ('session', models.PositiveSmallIntegerField(null=True)),
-                ('taken', models.BooleanField()),
-                ('recorded_at', models.BigIntegerField()),
-                ('recorded_by', models.CharField(blank=True, max_length=120)),
-                ('key', models.CharField(max_length=120, unique=True)),
-                ('calendar', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='roll_states', to='register.calendar')),
-                ('section', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='roll_states', to='register.section')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("date", models.DateField()),
+                ("session", models.PositiveSmallIntegerField(null=True)),
+                ("taken", models.BooleanField()),
+                ("recorded_at", models.BigIntegerField()),
+                ("recorded_by", models.CharField(blank=True, max_length=120)),
+                ("key", models.CharField(max_length=120, unique=True)),
+                (
+                    "calendar",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="roll_states", to="register.calendar"
+                    ),
+                ),
+                (
+                    "section",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="roll_states",
+                        to="register.section",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SectionEnrolment',
+            name="SectionEnrolment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('starts', models.DateField()),
-                ('ends', models.DateField(null=True)),
-                ('section', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='register.section')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='section_enrolments', to='register.student')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("starts", models.DateField()),
+                ("ends", models.DateField(null=True)),
+                (
+                    "section",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="members", to="register.section"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="section_enrolments",
+                        to="register.student",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RegisterRow',
+            name="RegisterRow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('codes', models.TextField()),
-                ('minutes', models.TextField(blank=True)),
-                ('version', models.PositiveIntegerField(default=0)),
-                ('calendar', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rows', to='register.calendar')),
-                ('enrolment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rows', to='register.enrolment')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rows', to='register.student')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("codes", models.TextField()),
+                ("minutes", models.TextField(blank=True)),
+                ("version", models.PositiveIntegerField(default=0)),
+                (
+                    "calendar",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="rows", to="register.calendar"
+                    ),
+                ),
+                (
+                    "enrolment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="rows", to="register.enrolment"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="rows", to="register.student"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='MarkEvent',
+            name="MarkEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('date', models.DateField()),
-                ('session', models.PositiveSmallIntegerField()),
-                ('minutes', models.PositiveSmallIntegerField(null=True)),
-                ('reason', models.CharField(blank=True, max_length=200)),
-                ('recorded_at', models.BigIntegerField()),
-                ('recorded_by', models.CharField(blank=True, max_length=120)),
-                ('basis', models.CharField(choices=[('stated', 'the source says when'), ('assumed', "the source doesn't say; taken as the end of that school day"), ('received', "the source doesn't say; taken as when it reached Firstbell")], default='stated', max_length=10)),
-                ('fingerprint', models.BigIntegerField()),
-                ('calendar', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='register.calendar')),
-                ('delivery', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='intake.import')),
-                ('meaning', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='register.meaning')),
-                ('student', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='mark_events', to='register.student')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("date", models.DateField()),
+                ("session", models.PositiveSmallIntegerField()),
+                ("minutes", models.PositiveSmallIntegerField(null=True)),
+                ("reason", models.CharField(blank=True, max_length=200)),
+                ("recorded_at", models.BigIntegerField()),
+                ("recorded_by", models.CharField(blank=True, max_length=120)),
+                (
+                    "basis",
+                    models.CharField(
+                        choices=[
+                            ("stated", "the source says when"),
+                            ("assumed", "the source doesn't say; taken as the end of that school day"),
+                            ("received", "the source doesn't say; taken as when it reached Firstbell"),
+                        ],
+                        default="stated",
+                        max_length=10,
+                    ),
+                ),
+                ("fingerprint", models.BigIntegerField()),
+                (
+                    "calendar",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="register.calendar",
+                    ),
+                ),
+                (
+                    "delivery",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="intake.import",
+                    ),
+                ),
+                (
+                    "meaning",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="register.meaning",
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="mark_events",
+                        to="register.student",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ContactLink',
+            name="ContactLink",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('relation', models.CharField(blank=True, max_length=60)),
-                ('no_contact', models.BooleanField(default=False)),
-                ('contact', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='register.contact')),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='register.student')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("relation", models.CharField(blank=True, max_length=60)),
+                ("no_contact", models.BooleanField(default=False)),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="links", to="register.contact"
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="links", to="register.student"
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='contact',
-            name='students',
-            field=models.ManyToManyField(related_name='contacts', through='register.ContactLink', to='register.student'),
+            model_name="contact",
+            name="students",
+            field=models.ManyToManyField(
+                related_name="contacts", through="register.ContactLink", to="register.student"
+            ),
         ),
         migrations.CreateModel(
-            name='Term',
+            name="Term",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source_id', models.CharField(max_length=100, unique=True)),
-                ('title', models.CharField(max_length=120)),
-                ('kind', models.CharField(max_length=30)),
-                ('starts', models.DateField()),
-                ('ends', models.DateField()),
-                ('school_year', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='terms', to='register.schoolyear')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source_id", models.CharField(max_length=100, unique=True)),
+                ("title", models.CharField(max_length=120)),
+                ("kind", models.CharField(max_length=30)),
+                ("starts", models.DateField()),
+                ("ends", models.DateField()),
+                (
+                    "school_year",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="terms", to="register.schoolyear"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='CalendarDay',
+            name="CalendarDay",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('date', models.DateField()),
-                ('day_type', models.CharField(choices=[('instructional', 'school day'), ('make_up', 'make-up day'), ('late_or_early', 'late arrival or early dismissal'), ('holiday', 'holiday'), ('weather', 'weather day'), ('emergency', 'emergency closure'), ('strike', 'strike'), ('teacher_only', 'teachers only'), ('non_instructional', 'no school'), ('other', 'other')], max_length=20)),
-                ('note', models.CharField(blank=True, max_length=200)),
-                ('calendar', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='days', to='register.calendar')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("date", models.DateField()),
+                (
+                    "day_type",
+                    models.CharField(
+                        choices=[
+                            ("instructional", "school day"),
+                            ("make_up", "make-up day"),
+                            ("late_or_early", "late arrival or early dismissal"),
+                            ("holiday", "holiday"),
+                            ("weather", "weather day"),
+                            ("emergency", "emergency closure"),
+                            ("strike", "strike"),
+                            ("teacher_only", "teachers only"),
+                            ("non_instructional", "no school"),
+                            ("other", "other"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("note", models.CharField(blank=True, max_length=200)),
+                (
+                    "calendar",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="days", to="register.calendar"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('calendar', 'date'), name='one_type_a_day')],
+                "constraints": [models.UniqueConstraint(fields=("calendar", "date"), name="one_type_a_day")],
             },
         ),
         migrations.AddConstraint(
-            model_name='calendar',
-            constraint=models.UniqueConstraint(fields=('school', 'school_year'), name='one_calendar_a_school_year'),
+            model_name="calendar",
+            constraint=models.UniqueConstraint(fields=("school", "school_year"), name="one_calendar_a_school_year"),
         ),
         migrations.AddIndex(
-            model_name='rollstate',
-            index=models.Index(fields=['calendar', 'date'], name='roll_day'),
+            model_name="rollstate",
+            index=models.Index(fields=["calendar", "date"], name="roll_day"),
         ),
         migrations.AddConstraint(
-            model_name='sectionenrolment',
-            constraint=models.UniqueConstraint(fields=('section', 'student', 'starts'), name='one_seat_a_start'),
+            model_name="sectionenrolment",
+            constraint=models.UniqueConstraint(fields=("section", "student", "starts"), name="one_seat_a_start"),
         ),
         migrations.AddConstraint(
-            model_name='registerrow',
-            constraint=models.UniqueConstraint(fields=('calendar', 'enrolment'), name='one_row_an_enrolment_year'),
+            model_name="registerrow",
+            constraint=models.UniqueConstraint(fields=("calendar", "enrolment"), name="one_row_an_enrolment_year"),
         ),
         migrations.AddConstraint(
-            model_name='markevent',
-            constraint=models.UniqueConstraint(fields=('calendar', 'student', 'fingerprint'), name='one_event_a_word'),
+            model_name="markevent",
+            constraint=models.UniqueConstraint(fields=("calendar", "student", "fingerprint"), name="one_event_a_word"),
         ),
         migrations.AddIndex(
-            model_name='enrolment',
-            index=models.Index(fields=['school', 'starts'], name='enrolment_school'),
+            model_name="enrolment",
+            index=models.Index(fields=["school", "starts"], name="enrolment_school"),
         ),
         migrations.AddConstraint(
-            model_name='enrolment',
-            constraint=models.UniqueConstraint(fields=('student', 'school', 'starts'), name='one_enrolment_a_start'),
+            model_name="enrolment",
+            constraint=models.UniqueConstraint(fields=("student", "school", "starts"), name="one_enrolment_a_start"),
         ),
         migrations.AddConstraint(
-            model_name='contactlink',
-            constraint=models.UniqueConstraint(fields=('student', 'contact'), name='one_link_a_pair'),
+            model_name="contactlink",
+            constraint=models.UniqueConstraint(fields=("student", "contact"), name="one_link_a_pair"),
         ),
     ]

@@ -4,30 +4,29 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('register', '0001_initial'),
+        ("register", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='section',
-            name='ends',
+            model_name="section",
+            name="ends",
             field=models.DateField(null=True),
         ),
         migrations.AddField(
-            model_name='section',
-            name='grades',
+            model_name="section",
+            name="grades",
             field=models.CharField(blank=True, max_length=60),
         ),
         migrations.AddField(
-            model_name='section',
-            name='starts',
+            model_name="section",
+            name="starts",
             field=models.DateField(null=True),
         ),
         migrations.AddField(
-            model_name='student',
-            name='grade',
+            model_name="student",
+            name="grade",
             field=models.CharField(blank=True, max_length=10),
         ),
     ]
