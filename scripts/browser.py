@@ -34,7 +34,7 @@ def found() -> str | None:
 
 def main() -> int:
     if path := found():
-        print(f"browser: {path}")  # noqa: T201
+        print(f"browser: {path}")
         return 0
     attempts = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if shutil.which("apt-get") and os.geteuid() == 0:
@@ -42,9 +42,9 @@ def main() -> int:
     for attempt in attempts:
         subprocess.run(attempt, stdout=subprocess.DEVNULL, check=False)
         if path := found():
-            print(f"browser: {path}")  # noqa: T201
+            print(f"browser: {path}")
             return 0
-    print("No Chromium could be found or installed. Install one, or set CHROMIUM to its path.", file=sys.stderr)  # noqa: T201
+    print("No Chromium could be found or installed. Install one, or set CHROMIUM to its path.", file=sys.stderr)
     return 1
 
 

@@ -79,7 +79,7 @@ def collect() -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("wb") as stream:
             write_po(stream, catalog, width=110, omit_header=False, include_lineno=False, sort_output=True)
-        print(f"{language}: {len(missing(language))} strings to translate")  # noqa: T201
+        print(f"{language}: {len(missing(language))} strings to translate")
 
 
 def compile_all() -> None:
