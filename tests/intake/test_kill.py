@@ -39,7 +39,12 @@ def some_files(folder: Path) -> Path:
 
 
 def start(home: Path, folder: Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "FIRSTBELL_HOME": str(home), "PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}"}
+    environment = {
+        **os.environ,
+        "FIRSTBELL_HOME": str(home),
+        "DJANGO_SETTINGS_MODULE": "firstbell.settings",
+        "PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}",
+    }
     environment.pop("DATABASE_URL", None)
     running = subprocess.Popen(
         [sys.executable, str(PROJECT / "tests/intake/bring.py"), str(folder)],
