@@ -74,8 +74,8 @@ def build(students: int) -> None:
         )
         cursor.executemany(
             "INSERT INTO register_calendar (id, sessions, session_starts, session_minutes, covered_through, inferred, school_id, "
-            "school_year_id) VALUES (%s, 1, '', '', %s, 0, %s, 1)",
-            [(s, days[-1], s) for s in range(1, schools + 1)],
+            "school_year_id) VALUES (%s, 1, '', '', %s, %s, %s, 1)",
+            [(s, days[-1], False, s) for s in range(1, schools + 1)],
         )
         cursor.executemany(
             "INSERT INTO register_calendarday (date, day_type, note, calendar_id) VALUES (%s, 'instructional', '', %s)",
@@ -90,9 +90,9 @@ def build(students: int) -> None:
                 [(i, f"st{i}", f"{i % 6:02d}") for i in ids],
             )
             cursor.executemany(
-                "INSERT INTO register_enrolment (id, grade, starts, \"primary\", inferred, school_id, student_id) "
-                "VALUES (%s, %s, %s, 1, 0, %s, %s)",
-                [(i, f"{i % 6:02d}", days[0], s, i) for i in ids],
+                'INSERT INTO register_enrolment (id, grade, starts, "primary", inferred, school_id, student_id) '
+                "VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                [(i, f"{i % 6:02d}", days[0], True, False, s, i) for i in ids],
             )
             text = np.ascontiguousarray(codes[ids[0] - 1 : ids[-1]]).tobytes().decode("ascii")
             cursor.executemany(
@@ -158,9 +158,13 @@ def show(result: Result) -> None:
     print(f"Nightly pass, {r.students:,} students x 180 days, SQLite to stored alerts")
     print(f"  read              {r.read:8.2f} s")
     print(f"  signals           {r.signals:8.2f} s")
-    print(f"  whole, first      {r.first:8.2f} s   ({r.opened:,} alerts opened; alerts {max(r.first - r.read - r.signals, 0):.2f} s)")
+    print(
+        f"  whole, first      {r.first:8.2f} s   ({r.opened:,} alerts opened; alerts {max(r.first - r.read - r.signals, 0):.2f} s)"
+    )
     print(f"  whole, unchanged  {r.again:8.2f} s")
-    print(f"  summing the bytes {r.summing:8.2f} s   whole / sum = {r.first / r.summing:.0f}, unchanged / sum = {r.again / r.summing:.0f}")
+    print(
+        f"  summing the bytes {r.summing:8.2f} s   whole / sum = {r.first / r.summing:.0f}, unchanged / sum = {r.again / r.summing:.0f}"
+    )
     print(f"  peak memory       {r.peak / 2**30:8.2f} GiB")
 
 

@@ -77,7 +77,7 @@ def duckdb_signals(long: dict[str, NDArray[np.generic]]) -> None:
     import duckdb
     import pyarrow as pa
 
-    marks = pa.table(long)  # noqa: F841 - named in the SQL
+    marks = pa.table(long)
     absent = "letter IN (69, 85, 78)"
     columns = [
         f"count(*) FILTER ({what} AND day >= {DAYS - window})"
@@ -88,7 +88,7 @@ def duckdb_signals(long: dict[str, NDArray[np.generic]]) -> None:
     columns.append(f"max(day) FILTER ({absent})")
     database = duckdb.connect()
     database.register("marks", marks)
-    database.execute(f"SELECT student, {', '.join(columns)} FROM marks GROUP BY student").to_arrow_table()
+    database.sql(f"SELECT student, {', '.join(columns)} FROM marks GROUP BY student").to_arrow_table()
 
 
 def polars_signals(long: dict[str, NDArray[np.generic]]) -> None:
@@ -152,9 +152,17 @@ def show(rows: list[Row], students: int) -> None:
     tenth = next((r.seconds for r in rows if r.what.startswith("kernel, every mark")), whole)
     for row in rows:
         against = tenth if "every mark," in row.what else whole
-        table.add_row(row.what, f"{row.rows:,}", f"{row.seconds:.3f}", f"{row.seconds / total:.1f}", f"{row.seconds / against:.1f}")
+        table.add_row(
+            row.what,
+            f"{row.rows:,}",
+            f"{row.seconds:.3f}",
+            f"{row.seconds / total:.1f}",
+            f"{row.seconds / against:.1f}",
+        )
     console.print(table)
-    console.print(f"peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB (the peers' rows included)")
+    console.print(
+        f"peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB (the peers' rows included)"
+    )
 
 
 if __name__ == "__main__":
