@@ -13,6 +13,7 @@ from datetime import date
 from enum import StrEnum
 from functools import wraps
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -24,7 +25,7 @@ from firstbell.access import audit
 from firstbell.access.models import Assignment, Role, User
 
 if TYPE_CHECKING:
-    from firstbell.register.models import School, Section, Student
+    from firstbell.register.models import District, School, Section, Student
 
 
 class Deed(StrEnum):
@@ -61,30 +62,53 @@ class Reason:
     words: str
 
 
-def today() -> date:
-    """The date for assignments and enrolments: the district's own clock."""
+def district(user: User | None = None) -> District | None:
+    """The district; asked of the database once a request, kept on that request's user."""
     from firstbell.register.models import District
 
-    district = District.objects.only("time_zone").first()
-    from zoneinfo import ZoneInfo
+    if user is None:
+        return District.objects.first()
+    if not hasattr(user, "_district"):
+        user._district = District.objects.first()  # type: ignore[attr-defined]
+    return user._district  # type: ignore[no-any-return,attr-defined]
 
-    return clock.today(ZoneInfo(district.time_zone if district else "UTC"))
+
+def today(user: User | None = None) -> date:
+    """The date for assignments and enrolments: by the district's own clock."""
+    found = district(user)
+    return clock.today(ZoneInfo(found.time_zone if found else "UTC"))
 
 
 def assignments(user: User, *, on: date | None = None) -> QuerySet[Assignment]:
-    """The roles a user holds today."""
+    """The roles a user holds on a day, today unless said."""
     if not user.is_authenticated or not user.is_active:
         return Assignment.objects.none()
-    day = on or today()
+    day = on or today(user)
     return Assignment.objects.filter(Q(ends=None) | Q(ends__gte=day), user=user, starts__lte=day)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A role somebody holds: for a school, or (None) the whole district."""
+
+    role: Role
+    school_id: int | None
+    staff_id: int | None
+
+
+def held(user: User) -> tuple[Held, ...]:
+    """What a user holds today; asked of the database once a request, kept on that request's user object."""
+    found: tuple[Held, ...] | None = getattr(user, "_held", None)
+    if found is None:
+        rows = assignments(user).order_by("pk").values_list("role", "school_id", "staff_id")
+        found = tuple(Held(Role(role), school, staff) for role, school, staff in rows)
+        if user.is_authenticated:
+            user._held = found  # type: ignore[attr-defined]
+    return found
+
+
 def roles(user: User) -> frozenset[Role]:
-    cached: frozenset[Role] | None = getattr(user, "_roles_held", None)
-    if cached is None:
-        cached = frozenset(Role(role) for role in assignments(user).values_list("role", flat=True))
-        user._roles_held = cached  # type: ignore[attr-defined]  # for this request: the user object lives no longer
-    return cached
+    return frozenset(h.role for h in held(user))
 
 
 def may(user: User, deed: Deed) -> bool:
@@ -95,13 +119,10 @@ def schools_for(user: User, deed: Deed | None = None) -> QuerySet[School]:
     """The schools a user's roles reach (for `deed`, only through roles that may do it)."""
     from firstbell.register.models import School
 
-    held = assignments(user)
-    if deed is not None:
-        held = held.filter(role__in=DEEDS[deed])
-    held_list = list(held.values_list("school_id", flat=True))
-    if None in held_list:
+    reached = {h.school_id for h in held(user) if deed is None or h.role in DEEDS[deed]}
+    if None in reached:
         return School.objects.all()
-    return School.objects.filter(pk__in=held_list)
+    return School.objects.filter(pk__in=reached)
 
 
 def sections_for(user: User) -> QuerySet[Section]:
@@ -109,30 +130,29 @@ def sections_for(user: User) -> QuerySet[Section]:
     from firstbell.register.models import Section
 
     return Section.objects.filter(
-        teachers__in=assignments(user).filter(role=Role.TEACHER, staff__isnull=False).values("staff"), withdrawn=False
+        teachers__in=[h.staff_id for h in held(user) if h.role is Role.TEACHER and h.staff_id], withdrawn=False
     ).distinct()
 
 
 def _on_roll(day: date, **which: Any) -> Q:
-    """Enrolments open on a day. One not begun yet counts from 30 days before, so that a school can prepare."""
+    """Enrolments not over by a day. One that begins later counts already, so that a school can prepare."""
     return Q(Q(ends=None) | Q(ends__gte=day), **which)
 
 
-def students_for(user: User, *, on: date | None = None) -> QuerySet[Student]:
+def students_for(user: User) -> QuerySet[Student]:
     """The students a user may see: those on the roll of their schools today, or in a class they teach today."""
     from firstbell.register.models import Enrolment, SectionEnrolment, Student
 
     everyone = QuerySet(Student)
-    day = on or today()
-    held = list(assignments(user, on=day).values_list("role", "school_id", "staff_id"))
+    day = today(user)
     ways = Q()
-    of_schools = [school for role, school, _staff in held if role in SCHOOL_ROLES]
+    of_schools = {h.school_id for h in held(user) if h.role in SCHOOL_ROLES}
     if of_schools:
         enrolled = QuerySet(Enrolment).filter(_on_roll(day, student=OuterRef("pk")))
         if None not in of_schools:
             enrolled = enrolled.filter(school__in=of_schools)
         ways |= Q(Exists(enrolled))
-    staff = [person for role, _school, person in held if role == Role.TEACHER and person]
+    staff = {h.staff_id for h in held(user) if h.role is Role.TEACHER and h.staff_id}
     if staff:
         seats = QuerySet(SectionEnrolment).filter(
             _on_roll(day, student=OuterRef("pk")), starts__lte=day, section__teachers__in=staff
@@ -142,27 +162,25 @@ def students_for(user: User, *, on: date | None = None) -> QuerySet[Student]:
 
 
 def why(user: User, student: Student) -> Reason | None:
-    """Why `user` may see `student` today, or None when they may not."""
-    day = today()
-    if not students_for(user, on=day).filter(pk=student.pk).exists():
-        return None
-    for held in assignments(user, on=day).select_related("school"):
-        role = Role(held.role)
-        if role in SCHOOL_ROLES:
+    """Why `user` may see `student` today, or None when they may not. The same rule as `students_for`, with its words."""
+    day = today(user)
+    for holding in held(user):
+        if holding.role in SCHOOL_ROLES:
             enrolled = student.enrolments.filter(_on_roll(day)).select_related("school")
-            if held.school_id is not None:
-                enrolled = enrolled.filter(school_id=held.school_id)
+            if holding.school_id is not None:
+                enrolled = enrolled.filter(school_id=holding.school_id)
             found = enrolled.first()
             if found is not None:
-                return Reason(
-                    role,
-                    _("You are %(role)s for %(school)s, where this student is on the roll.")
-                    % {"role": role.label, "school": found.school.name},
-                )
-        elif role is Role.TEACHER:
-            seat = student.section_enrolments.filter(_on_roll(day), section__teachers=held.staff_id).first()
+                words = _("You are %(role)s for %(school)s, where this student is on the roll.")
+                return Reason(holding.role, words % {"role": holding.role.label, "school": found.school.name})
+        elif holding.role is Role.TEACHER and holding.staff_id:
+            seats = student.section_enrolments.filter(
+                _on_roll(day), starts__lte=day, section__teachers=holding.staff_id
+            )
+            seat = seats.select_related("section").first()
             if seat is not None:
-                return Reason(role, _("You teach this student in %(class)s.") % {"class": seat.section.title})
+                words = _("You teach this student in %(class)s.")
+                return Reason(holding.role, words % {"class": seat.section.title})
     return None
 
 

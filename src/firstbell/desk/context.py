@@ -8,17 +8,18 @@ from zoneinfo import ZoneInfo
 from django.http import HttpRequest
 
 from firstbell import clock
+from firstbell.access import policy
 from firstbell.access.policy import Deed, may
-from firstbell.register.models import District
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
-    district = District.objects.first()
+    signed_in = user is not None and user.is_authenticated
+    district = policy.district(user if signed_in else None)
     zone = ZoneInfo(district.time_zone if district else "UTC")
     # without its zone: templates would turn it back into the server's
     demo_now = clock.now().astimezone(zone).replace(tzinfo=None) if clock.demo_start() else None
-    if user is None or not user.is_authenticated:
+    if not signed_in:
         return {"demo_now": demo_now}
     return {
         "district": district,

@@ -57,7 +57,7 @@ def _list_context(request: HttpRequest) -> dict[str, object]:
         "list": lists.today(request.user, **chosen),
         "chosen": chosen,
         "query": urlencode({k: v for k, v in chosen.items() if v}),
-        "today": policy.today(),
+        "today": policy.today(request.user),
         "page": "today",
     }
 

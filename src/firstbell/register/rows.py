@@ -62,6 +62,19 @@ def columns(calendar: Calendar) -> Column:
     return Column(calendar, dates, {d: i for i, d in enumerate(dates)})
 
 
+def columns_of(calendars: Iterable[Calendar]) -> dict[int, Column]:
+    """`columns` of several calendars by one query."""
+    by_pk = {calendar.pk: calendar for calendar in calendars}
+    dates: dict[int, list[date]] = {pk: [] for pk in by_pk}
+    days = CalendarDay.objects.filter(calendar__in=by_pk, day_type__in=SCHOOL_DAY_TYPES).order_by("date")
+    for pk, day in days.values_list("calendar_id", "date"):
+        dates[pk].append(day)
+    return {
+        pk: Column(calendar, tuple(dates[pk]), {d: i for i, d in enumerate(dates[pk])})
+        for pk, calendar in by_pk.items()
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class RowSpan:
     """What a register row is made for: an enrolment's stay within one calendar."""

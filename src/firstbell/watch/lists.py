@@ -26,7 +26,7 @@ __all__ = ["AlertLine", "Row", "SchoolLine", "TodayList", "change_number", "scho
 WHY = "a list already limited to the reader's schools"
 STRIP_DAYS = 30
 #: rows below the line that a page shows at once
-SHOWN_BELOW = 60
+SHOWN_BELOW = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,14 @@ class TodayList:
     @property
     def below_count(self) -> int:
         return len(self.below)
+
+    @property
+    def now_below_shown(self) -> list[Row]:
+        return self.now_below[:SHOWN_BELOW]
+
+    @property
+    def now_below_more(self) -> int:
+        return max(len(self.now_below) - SHOWN_BELOW, 0)
 
     @property
     def below_shown(self) -> list[Row]:
@@ -174,7 +182,7 @@ def _owners(rows: list[Row]) -> None:
 def _strips(rows: list[Row]) -> None:
     """The last school days of each student, a letter a day."""
     calendars = {row.first.alert.calendar_id for row in rows}
-    columns = {c.pk: register_rows.columns(c) for c in Calendar.objects.filter(pk__in=calendars)}
+    columns = register_rows.columns_of(Calendar.objects.filter(pk__in=calendars))
     enrolments = [row.first.alert.enrolment_id for row in rows if row.student]
     codes = {
         (calendar, enrolment): text
