@@ -110,7 +110,7 @@ class GroupContext:
     """What a student is seen against: the group's usual rate and each day's shock. Small; one a calendar.
 
     rate   (groups,) float64, absent days per possible day before the last 20, or the school's where the group has none
-    shock  (groups, through) float64, the day's absence over the group's own median level; 1 is an ordinary day
+    shock  (groups, through) float64 in 0–0.95, the share of the group away for a cause it shared that day; 0 on an ordinary day
     level  (groups,) float64, the median share of the group absent on a day
     """
 
@@ -394,8 +394,10 @@ def _students(  # type: ignore[no-untyped-def]
                 bits = days[d]
                 if not bits & 1 or bits & 128:
                     continue
-                p0 = min(max(usual * shock[group[i], d], 0.005), 0.9)
-                p1 = min(max(p0 * BREAK_TIMES, p0 + BREAK_PLUS), 0.97)
+                # either the usual, or what took so many others too
+                shared = shock[group[i], d]
+                p0 = min(max(usual + (1.0 - usual) * shared, 0.005), 0.95)
+                p1 = min(max(p0 * BREAK_TIMES, p0 + BREAK_PLUS), 0.98)
                 if bits & 2:
                     if score <= 0.0:
                         score = 0.0
@@ -447,8 +449,9 @@ def context(grid: Grid, through: int, group: NDArray[np.int32]) -> GroupContext:
 
     group: (n,) int32, each student's group (school x grade), counted from 0.
 
-    A day's shock is the group's share absent over the group's own median share, shrunk toward 1 by the worth of three
-    students; groups of fewer than 15 expected that day take the school's, and a school of fewer than 15 takes 1.
+    A day's shock is the share of the group that was away beyond its own median share and what chance alone would add to it (one
+    standard deviation), shrunk by the worth of three students; groups of fewer than 15 expected that day take the school's, and a
+    school of fewer than 15 takes none.
     """
     groups = int(group.max(initial=-1)) + 1
     absent, possible = _group_days(grid.codes, grid.sessions, through, group, groups, _LUT)
@@ -477,8 +480,8 @@ def _shock(absent: NDArray[np.int32], possible: NDArray[np.int32]) -> tuple[NDAr
         level[some] = np.nanmedian(share[some], axis=1)
     level = np.maximum(level, 0.01)
     expected = possible * level[:, None]
-    shock = np.clip((absent + 3.0) / (expected + 3.0), 0.5, 12.0)
-    return level, np.where(enough, shock, 1.0)
+    beyond = absent - expected - np.sqrt(expected)
+    return level, np.where(enough, np.clip(beyond / (possible + 3.0), 0.0, 0.95), 0.0)
 
 
 def student_signals(

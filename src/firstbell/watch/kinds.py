@@ -220,7 +220,7 @@ def _school_day(school: SchoolGrid, through: int, group: NDArray[np.int32]) -> I
     if not expected:
         return
     usual = round(float(whole.level[0]) * expected)
-    if float(whole.shock[0, through - 1]) >= SCHOOL_SHOCK and away - usual >= KINDS[Kind.SCHOOL_DAY].bar:
+    if away >= SCHOOL_SHOCK * usual and away - usual >= KINDS[Kind.SCHOOL_DAY].bar:
         day = str(school.grid.dates[through - 1])
         yield Finding(Kind.SCHOOL_DAY, None, away, expected, away, day, usual_count=usual, usual_of=expected)
 
