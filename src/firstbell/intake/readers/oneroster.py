@@ -8,7 +8,7 @@ with a notice.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -176,14 +176,11 @@ class OneRosterReader:
         if kind not in self.files:
             return
         file = self.files[kind]
-        self._orders = {
-            column: order for column in dates if (order := self._order_of(file, column, required, optional))
-        }
-        for column, order in self._orders.items():
-            yield Notice(
-                file,
-                f"dates in the column {column} were read as {_ORDER_WORDS[order]}: the only order in which all make sense",
-            )
+        order = self._order_of(file, dates, required, optional) if dates else ""
+        self._orders = dict.fromkeys(dates, order)
+        if order:
+            words = _ORDER_WORDS[order]
+            yield Notice(file, f"dates were read as {words}: the only order in which all of the file's make sense")
         with self.delivery.open(file) as stream:
             table = Table(file, stream, required, optional)
             yield from table.notices
@@ -220,17 +217,15 @@ class OneRosterReader:
                     f"{statuses['inactive']} rows have the status inactive, which OneRoster 1.2 does not know; they were read as gone",
                 )
 
-    def _order_of(self, file: str, column: str, required: tuple[str, ...], optional: tuple[str, ...]) -> str:
-        """The date order of a column, from a first reading of it; "" where all is ISO or nothing can be decided."""
+    def _order_of(self, file: str, columns: Sequence[str], required: tuple[str, ...], optional: tuple[str, ...]) -> str:
+        """The date order of a file, from a first reading of its date columns; "" where all is ISO or nothing can be decided."""
         with self.delivery.open(file) as stream:
             table = Table(file, stream, required, optional)
-            if column not in table.columns:
-                return ""
-            index = table.columns[column]
+            indexes = [table.columns[column] for column in columns if column in table.columns]
             values: set[str] = set()
             for row in table.rows():
-                if isinstance(row, Row) and "-" not in row.cells[index]:
-                    values.add(row.cells[index])
+                if isinstance(row, Row):
+                    values.update(row.cells[i] for i in indexes if "-" not in row.cells[i])
             return date_order(values)
 
     def _count_only(self, kind: str) -> Iterator[Item]:
@@ -459,7 +454,7 @@ class OneRosterReader:
                 if isinstance(row, Row)
             ]
         if any(not v[:4].isdigit() for v in sample):
-            order = self._order_of(file, "date", required, optional)
+            order = self._order_of(file, ("date",), required, optional)
             if order:
                 yield Notice(file, f"dates were read as {_ORDER_WORDS[order]}: the only order in which all make sense")
         with self.delivery.open(file) as stream:
