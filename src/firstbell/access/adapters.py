@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
@@ -20,10 +22,9 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        if "password_reset_url" in context:  # from the configured address, never from the request's Host header
-            path = "/" + context["password_reset_url"].split("://", 1)[-1].split("/", 1)[-1]
-            context["password_reset_url"] = settings.PUBLIC_URL + path
-        super().send_mail(template_prefix, email, context)
+        # Names and links come from the configured address: a request's Host header is whatever its sender wrote.
+        site = SimpleNamespace(name="Firstbell", domain=urlsplit(settings.PUBLIC_URL).netloc)
+        super().send_mail(template_prefix, email, {**context, "current_site": site})
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})

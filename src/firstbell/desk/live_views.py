@@ -26,7 +26,6 @@ STREAM_SECONDS = 10 * 60
 
 def _still_welcome(session_key: str) -> int | None:
     """The reader's change number, or None when the session ended or the account may no longer see this."""
-    close_old_connections()
     request = HttpRequest()
     request.session = SessionStore(session_key)
     user = get_user(request)
@@ -37,8 +36,13 @@ def _still_welcome(session_key: str) -> int | None:
     return change_number(user)
 
 
+def _look(session_key: str) -> int | None:
+    close_old_connections()  # a stream lives longer than a request, at whose end Django would do this
+    return _still_welcome(session_key)
+
+
 async def _events(session_key: str) -> AsyncIterator[str]:
-    look = sync_to_async(_still_welcome)
+    look = sync_to_async(_look)
     began = beat = time.monotonic()
     seen = await look(session_key)
     yield "retry: 3000\n\n"
