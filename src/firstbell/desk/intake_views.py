@@ -16,10 +16,12 @@ from firstbell.access import audit
 from firstbell.access.policy import Deed, allow, get_owned
 from firstbell.intake import report, work
 from firstbell.intake.apply import NotApplied, accept_bounds
+from firstbell.intake.fields import in_words
 from firstbell.intake.mapping import headings, map_code, mark_of, settle_columns
 from firstbell.intake.models import Import, KeptRow, Source
-from firstbell.intake.readers.spreadsheet import FIELDS, REQUIRED, ColumnMapping, propose
+from firstbell.intake.readers.spreadsheet import FIELDS, REQUIRED, WORDS, ColumnMapping, propose
 from firstbell.intake.receive import NotReceived, receive
+from firstbell.intake.walk import WAITED
 from firstbell.register.models import Calendar, District
 
 _OPEN = (Import.State.STAGED, Import.State.HELD)
@@ -47,7 +49,7 @@ def intake(request: HttpRequest) -> HttpResponse:
                 complete_through=date.fromisoformat(through) if through else None,
             )  # fmt: skip
         except NotReceived as error:
-            problem = str(error)
+            problem = in_words(str(error))
         except ValueError:
             problem = _("“%(value)s” is not a date. Nothing was sent.") % {"value": through}
         else:
@@ -74,6 +76,8 @@ def _context(request: HttpRequest, delivery: Import) -> dict[str, object]:
     tallies = list(delivery.tallies.order_by("file", "kind"))
     for tally in tallies:
         tally.words = report.KINDS.get(tally.kind, tally.kind)  # type: ignore[attr-defined]
+        if tally.file == WAITED:
+            tally.file = _("rows that waited")
     progress = work.progress_of(delivery) if delivery.state in _WORKING else None
     return {
         "page": "intake",
@@ -116,7 +120,7 @@ def delivery(request: HttpRequest, pk: int) -> HttpResponse:
                 work.ask_to_apply(found, request.user)
             return redirect("intake_delivery", pk=pk)
         except NotApplied as error:
-            problem = str(error)
+            problem = in_words(str(error))
     return render(
         request, "desk/intake/delivery.html", {**_context(request, found), "problem": problem},
         status=422 if problem else 200,
@@ -206,7 +210,7 @@ def columns(request: HttpRequest, pk: int) -> HttpResponse:
             {field: heading for field, heading in chosen.items() if heading in header},
             order if order in report.DATE_ORDERS else "",
         )
-        missing = [str(report.COLUMNS[field]) for field in REQUIRED if field not in mapping.columns]
+        missing = [in_words(WORDS[field]) for field in REQUIRED if field not in mapping.columns]
         if missing:
             messages.error(
                 request, _("Say which column holds: %(what)s. Nothing was changed.") % {"what": ", ".join(missing)}
@@ -221,7 +225,7 @@ def columns(request: HttpRequest, pk: int) -> HttpResponse:
         request, "desk/intake/columns.html",
         {
             "page": "intake", "source": source, "header": header,
-            "fields": [(field, words, now.get(field, ""), field in REQUIRED) for field, words in report.COLUMNS.items()],
+            "fields": [(field, in_words(words), now.get(field, ""), field in REQUIRED) for field, words in WORDS.items()],
             "orders": list(report.DATE_ORDERS.items()),
         },
     )  # fmt: skip

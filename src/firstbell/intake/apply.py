@@ -19,6 +19,7 @@ from firstbell.jobs.queue import enqueue
 from firstbell.register import rows
 from firstbell.register.marks import PRESENT_LETTERS
 from firstbell.register.models import Calendar, School
+from firstbell.said import said
 
 _PRESENT = frozenset(map(ord, PRESENT_LETTERS))
 
@@ -64,6 +65,20 @@ def proposed_sends(walk: Walk) -> str:
 # --- looking ---------------------------------------------------------------------------------------------------------
 
 
+_LOOKS_AS_IF = {
+    Calendar.Sends.EXCEPTIONS: said(
+        "It looks as if this source sends only exceptions: no mark means present. Applying settles that."
+    ),
+    Calendar.Sends.ROLLS: said(
+        "It looks as if this source sends exceptions and which rolls were taken: no mark means present once the roll was taken. "
+        "Applying settles that."
+    ),
+    Calendar.Sends.EVERY_MARK: said(
+        "It looks as if this source sends every mark: no mark means not known. Applying settles that."
+    ),
+}
+
+
 def look(delivery: Import, *, progress: Progress | None = None) -> list[PassedBound]:
     """Compare a delivery with the register and write down what would change, and which bounds it passes.
 
@@ -87,12 +102,13 @@ def look(delivery: Import, *, progress: Progress | None = None) -> list[PassedBo
                 if sends and not delivery.source.sends:
                     Notice.objects.create(
                         delivery=delivery, file="",
-                        text=_("It looks as if this source sends %(what)s. Applying settles that; it can be changed.")
-                        % {"what": Calendar.Sends(sends).label},
+                        text=_LOOKS_AS_IF[Calendar.Sends(sends)],
                     )  # fmt: skip
                 if found:
                     delivery.state = Import.State.HELD
-                    delivery.problem = "\n".join(f"{b.name}: {b.words}" for b in found)
+                    delivery.problem = said(
+                        "%(bounds)s", bounds=[said("%(name)s: %(words)s", name=b.name, words=b.words) for b in found]
+                    )
                 else:
                     delivery.state, delivery.problem = Import.State.STAGED, ""
                 delivery.save(update_fields=["state", "problem"])
@@ -119,7 +135,7 @@ def _report(walk: Walk) -> None:
     delivery, stage = walk.delivery, walk.stage
     tally = {key: Counter(counts) for key, counts in walk.tally.items()}
     for file, kind, n in stage.refused_kinds():
-        tally.setdefault((file, kind or _("row")), Counter())[REFUSED] += n
+        tally.setdefault((file, kind or "row"), Counter())[REFUSED] += n
     for file, kind, n in stage.unused():
         tally.setdefault((file, kind), Counter())["unused"] += n
     Tally.objects.bulk_create(
@@ -183,8 +199,10 @@ def apply(delivery: Import, by: User | str, *, progress: Progress | None = None)
         held = list(locked.passed_bounds.filter(accepted_by=""))
         if held:
             raise NotApplied(
-                _("It is held: %(why)s Somebody has to say that it may be applied all the same.")
-                % {"why": " ".join(b.words for b in held)}
+                said(
+                    "It is held by these bounds: %(names)s. Somebody has to say that it may be applied all the same.",
+                    names=[b.name for b in held],
+                )
             )
         if connection.vendor == "postgresql":  # one delivery at a time writes; SQLite sees to it by itself
             with connection.cursor() as cursor:

@@ -14,11 +14,11 @@ from datetime import date
 from statistics import median
 
 from django.db.models import Count, Q
-from django.utils.translation import gettext as _
 
 from firstbell.intake.models import Import, Measure, Source
 from firstbell.intake.walk import CHANGED, NEW, REFUSED, UNCHANGED, WAITED, WAITING, WHY, Walk
 from firstbell.register.models import Enrolment, School
+from firstbell.said import Said, said
 
 #: Each bound's limit, by name. Shares are of 1; factors are of the source's last applied delivery.
 DEFAULTS: dict[str, float] = {
@@ -32,7 +32,12 @@ DEFAULTS: dict[str, float] = {
     "absent_more": 4.0,  # times the source's own usual absence
     "refused_rows": 0.1,  # of all rows of a file
 }
-_ROSTER = ("org", "student", "class", "enrolment")
+_ROSTER = {
+    "org": said("schools and districts"),
+    "student": said("students"),
+    "class": said("classes"),
+    "enrolment": said("enrolments"),
+}
 #: below these numbers a share says nothing
 _FEW_ROWS, _FEW_STUDENTS = 20, 20
 
@@ -42,7 +47,7 @@ class Passed:
     """A bound that was passed, by name, in words."""
 
     name: str
-    words: str
+    words: Said
 
 
 def limits(source: Source) -> dict[str, float]:
@@ -78,11 +83,13 @@ def _rows(walk: Walk, limit: dict[str, float], past: dict[str, float]) -> Iterat
             continue  # a list of changes may be of any length
         before = past.get(f"rows:{kind}") or _last(walk.source, f"rows:{kind}")
         if before and max(before, n) >= _FEW_ROWS:
-            words = {"kind": kind, "n": n, "before": int(before)}
+            words = {"kind": _ROSTER[kind], "n": n, "before": int(before)}
             if n < before * limit["rows_fewer"]:
-                yield Passed("rows_fewer", _("Only %(n)s rows of %(kind)s; the last delivery had %(before)s.") % words)
+                yield Passed(
+                    "rows_fewer", said("Only %(n)s rows of %(kind)s; the last delivery had %(before)s.", **words)
+                )
             elif n > before * limit["rows_more"]:
-                yield Passed("rows_more", _("%(n)s rows of %(kind)s; the last delivery had %(before)s.") % words)
+                yield Passed("rows_more", said("%(n)s rows of %(kind)s; the last delivery had %(before)s.", **words))
 
 
 def _last(source: Source, name: str) -> float | None:
@@ -103,8 +110,11 @@ def _people(walk: Walk, limit: dict[str, float]) -> Iterator[Passed]:
     if known and everybody >= _FEW_STUDENTS and students[NEW] / everybody > limit["new_students"]:
         yield Passed(
             "new_students",
-            _("%(share)s of the students (%(n)s) have never been sent before. Did the ids change?")
-            % {"share": percent(students[NEW] / everybody), "n": students[NEW]},
+            said(
+                "%(share)s of the students (%(n)s) have never been sent before. Did the ids change?",
+                share=percent(students[NEW] / everybody),
+                n=students[NEW],
+            ),
         )
     files = walk.stage.files_of("org")
     if files and files <= walk.bulk:
@@ -113,7 +123,7 @@ def _people(walk: Walk, limit: dict[str, float]) -> Iterator[Passed]:
         if gone and len(gone) > limit["schools_vanished"]:
             yield Passed(
                 "schools_vanished",
-                _("These schools are gone from the list: %(names)s.") % {"names": ", ".join(s.name for s in gone[:10])},
+                said("These schools are gone from the list: %(names)s.", names=", ".join(s.name for s in gone[:10])),
             )
     schools = dict(School.objects.values_list("source_id", "name"))
     for name, share in sorted(walk.measures.items()):
@@ -123,8 +133,12 @@ def _people(walk: Walk, limit: dict[str, float]) -> Iterator[Passed]:
             if n >= 2 or share > 0.5:
                 yield Passed(
                     "vanished_students",
-                    _("%(n)s students of %(school)s, %(share)s of its roll, are not in this full delivery.")
-                    % {"n": n, "school": schools.get(school, school), "share": percent(share)},
+                    said(
+                        "%(n)s students of %(school)s, %(share)s of its roll, are not in this full delivery.",
+                        n=n,
+                        school=schools.get(school, school),
+                        share=percent(share),
+                    ),
                 )
 
 
@@ -155,14 +169,17 @@ def _absences(walk: Walk, limit: dict[str, float]) -> Iterator[Passed]:
     if usual > limit["absent_whole"]:
         yield Passed(
             "absent_whole",
-            _("On a usual day of this delivery %(share)s of the students are absent.") % {"share": percent(usual)},
+            said("On a usual day of this delivery %(share)s of the students are absent.", share=percent(usual)),
         )
     before = _past_absence(walk.source)
     if before is not None and usual > 0.1 and usual > before * limit["absent_more"]:
         yield Passed(
             "absent_more",
-            _("On a usual day of this delivery %(now)s of the students are absent; so far %(before)s were.")
-            % {"now": percent(usual), "before": percent(before)},
+            said(
+                "On a usual day of this delivery %(now)s of the students are absent; so far %(before)s were.",
+                now=percent(usual),
+                before=percent(before),
+            ),
         )
     names = dict(School.objects.values_list("pk", "name"))
     told: set[int] = set()
@@ -172,11 +189,7 @@ def _absences(walk: Walk, limit: dict[str, float]) -> Iterator[Passed]:
             told.add(school)
             yield Passed(
                 "absent_day",
-                _("On %(day)s %(share)s of the students of %(school)s are absent. Was the school closed that day?")
-                % {
-                    "day": date.fromordinal(day).isoformat(), "share": percent(n / size),
-                    "school": names.get(school, _("a new school")),
-                },
+                said("On %(day)s %(share)s of the students of %(school)s are absent. Was the school closed that day?", day=date.fromordinal(day).isoformat(), share=percent(n / size), school=names.get(school, said("a new school"))),
             )  # fmt: skip
 
 
@@ -198,8 +211,12 @@ def _refused(walk: Walk, limit: dict[str, float]) -> Iterator[Passed]:
         if n >= 5 and n / rows[file] > limit["refused_rows"]:
             yield Passed(
                 "refused_rows",
-                _("%(n)s rows of %(file)s, %(share)s of it, can't be taken.")
-                % {"n": n, "file": file, "share": percent(n / rows[file])},
+                said(
+                    "%(n)s rows of %(file)s, %(share)s of it, can't be taken.",
+                    n=n,
+                    file=file,
+                    share=percent(n / rows[file]),
+                ),
             )
 
 

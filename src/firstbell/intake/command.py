@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from firstbell.intake.apply import Applied, NotApplied, accept_bounds, apply, look
+from firstbell.intake.fields import in_words
 from firstbell.intake.models import Import
 from firstbell.intake.receive import NotReceived, receive
 
@@ -117,11 +118,11 @@ def import_command(
             )  # fmt: skip
         except NotReceived as error:
             running.stop()
-            console.print(str(error), style="red", markup=False)
+            console.print(in_words(str(error)), style="red", markup=False)
             return 2
         except (NotApplied, ValueError) as error:
             running.stop()
-            console.print(str(error), style="red", markup=False)
+            console.print(in_words(str(error)), style="red", markup=False)
             return 1
     if done.already:
         console.print(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from firstbell.intake.fields import SaidField
 from firstbell.register import marks
 from firstbell.register.models import Calendar, School, Student, _choices
 
@@ -81,7 +82,11 @@ class Import(models.Model):
     #: empty but for a retry of rows that waited, which brings no files of its own
     retry = models.BooleanField(default=False)
     #: what stands in the way, in words, naming the bound or the file, line and column
-    problem = models.TextField(blank=True)
+    problem = SaidField(blank=True)
+
+    @property
+    def title(self) -> str:
+        return str(_("rows that waited")) if self.retry else self.name
 
 
 class Tally(models.Model):
@@ -108,7 +113,7 @@ class Notice(models.Model):
 
     delivery = models.ForeignKey(Import, models.CASCADE, related_name="notices")
     file = models.CharField(max_length=200)
-    text = models.TextField()
+    text = SaidField()
 
 
 class KeptRow(models.Model):
@@ -126,7 +131,7 @@ class KeptRow(models.Model):
     line = models.PositiveBigIntegerField()
     column = models.CharField(max_length=120, blank=True)
     value = models.CharField(max_length=300, blank=True)
-    reason = models.TextField()
+    reason = SaidField()
     #: the row as it came, CSV
     row = models.TextField(blank=True)
     #: what was read, for a row that waits: the kind of record (staging.KINDS) and its fields as one CSV line
@@ -155,7 +160,7 @@ class PassedBound(models.Model):
 
     delivery = models.ForeignKey(Import, models.CASCADE, related_name="passed_bounds")
     name = models.CharField(max_length=60)
-    words = models.TextField()
+    words = SaidField()
     accepted_by = models.CharField(max_length=200, blank=True)
     reason = models.TextField(blank=True)
 

@@ -11,6 +11,7 @@ from firstbell.intake.readers.oneroster import OneRosterReader
 from firstbell.intake.readers.records import IntakeError, Reader
 from firstbell.intake.readers.spreadsheet import ColumnMapping, SpreadsheetReader
 from firstbell.register.models import Student
+from firstbell.said import said
 
 
 def kind_of(delivery: Delivery) -> str:
@@ -24,7 +25,7 @@ def kind_of(delivery: Delivery) -> str:
         return Source.Kind.SPREADSHEET
     raise IntakeError(
         delivery.path.name, None, None,
-        "holds no file Firstbell can read: OneRoster CSV files, an Ed-Fi interchange, or one sheet. Nothing was kept.",
+        said("holds no file Firstbell can read: OneRoster CSV files, an Ed-Fi interchange, or one sheet. Nothing was kept."),
     )  # fmt: skip
 
 

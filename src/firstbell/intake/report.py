@@ -39,18 +39,6 @@ KINDS = {
 }
 STEPS = {"read": _("Reading the files"), "register": _("Drawing the register"), **KINDS}
 
-COLUMNS = {
-    "student": _("the student's number"),
-    "date": _("the date"),
-    "code": _("the code"),
-    "excuse": _("excused or not, where that has a column of its own"),
-    "school": _("the school"),
-    "session": _("the session or period"),
-    "minutes": _("minutes missed"),
-    "reason": _("the reason"),
-    "recorded_at": _("when it was recorded"),
-    "recorded_by": _("who recorded it"),
-}
 DATE_ORDERS = {"dmy": _("day, month, year"), "mdy": _("month, day, year"), "ymd": _("year, month, day")}
 
 #: What a page offers a code to mean, in the order it is mostly looked for.

@@ -10,7 +10,6 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import connection
-from django.utils.translation import gettext as _
 
 from firstbell.intake.models import MissingStudent
 from firstbell.intake.readers.records import (
@@ -41,6 +40,7 @@ from firstbell.register.models import (
     Student,
     Term,
 )
+from firstbell.said import said
 
 #: A student out of every class of a school for longer than this was not on its roll in between (issue 2).
 GAP = timedelta(days=14)
@@ -87,12 +87,12 @@ def schools(walk: Walk) -> None:
             return None
         found = zone(org, zones.get(org.id))
         if found is None:
-            walk.refuse(staged, "org", "time_zone", org.time_zone, _("is no IANA time zone (like America/Chicago)"))
+            walk.refuse(staged, "org", "time_zone", org.time_zone, said("is no IANA time zone (like America/Chicago)"))
             return None
         if found == "UTC" and not any(o.time_zone for o in (org, *above(org))) and org.id not in zones:
             walk.notice(
                 staged.file,
-                _(
+                said(
                     "No time zone is stated for some schools; their clocks are taken as UTC. Set metadata.timeZone in orgs."
                 ),
             )
@@ -167,7 +167,7 @@ def calendars(walk: Walk) -> None:
             record: CalendarDayRecord = staged.record
             school = pks.get(record.school_id)
             if school is None:
-                walk.wait(staged, "calendar_day", "school_id", record.school_id, _("This school is not known yet."))
+                walk.wait(staged, "calendar_day", "school_id", record.school_id, said("This school is not known yet."))
                 continue
             ends_in = walk.year_of(record.date)
             low, high = spans.get(ends_in, (record.date, record.date))
@@ -281,11 +281,19 @@ def _links(walk: Walk) -> None:
             student, contact = students.get(staged.record.student_id), contacts.get(staged.record.contact_id)
             if student is None:
                 walk.wait(
-                    staged, "contact_link", "student_id", staged.record.student_id, _("This student is not known yet.")
+                    staged,
+                    "contact_link",
+                    "student_id",
+                    staged.record.student_id,
+                    said("This student is not known yet."),
                 )
             elif contact is None:
                 walk.wait(
-                    staged, "contact_link", "contact_id", staged.record.contact_id, _("This contact is not known yet.")
+                    staged,
+                    "contact_link",
+                    "contact_id",
+                    staged.record.contact_id,
+                    said("This contact is not known yet."),
                 )
             else:
                 wanted[student, contact] = (staged, relation, no_contact)
@@ -329,12 +337,12 @@ def sections(walk: Walk) -> None:
         record: ClassRecord = staged.record
         school = schools.get(record.school_id)
         if school is None:
-            walk.wait(staged, "class", "school_id", record.school_id, _("This school is not known yet."))
+            walk.wait(staged, "class", "school_id", record.school_id, said("This school is not known yet."))
             return None
         spans = [known_terms.get(t) for t in record.term_ids]
         if None in spans:
             absent = record.term_ids[spans.index(None)]
-            walk.wait(staged, "class", "term_ids", absent, _("This term is not known yet."))
+            walk.wait(staged, "class", "term_ids", absent, said("This term is not known yet."))
             return None
         found = [s for s in spans if s is not None]
         if found:
@@ -344,7 +352,7 @@ def sections(walk: Walk) -> None:
             ends_in = walk.year_of(walk.now.date())
             year = walk.years().get(ends_in)
             if year is None:
-                walk.wait(staged, "class", "term_ids", "", _("It names no term, and no school year is known yet."))
+                walk.wait(staged, "class", "term_ids", "", said("It names no term, and no school year is known yet."))
                 return None
             starts, ends = year.starts, year.ends
         calendar = walk.calendar(school, ends_in)
@@ -352,7 +360,7 @@ def sections(walk: Walk) -> None:
         if None in numbers:
             walk.notice(
                 staged.file,
-                _("Some classes name a period that isn't a number; they are taken to meet all day."),
+                said("Some classes name a period that isn't a number; they are taken to meet all day."),
             )
             numbers = []
         return {
@@ -419,16 +427,16 @@ def seats(walk: Walk) -> None:
             person = (students if record.role == "student" else staff).get(record.person_id)
             problem = None
             if school is None and record.school_id:
-                problem = ("school_id", record.school_id, _("This school is not known yet."))
+                problem = ("school_id", record.school_id, said("This school is not known yet."))
             elif record.class_id and section is None:
-                problem = ("class_id", record.class_id, _("This class is not known yet."))
+                problem = ("class_id", record.class_id, said("This class is not known yet."))
             elif person is None:
-                problem = ("person_id", record.person_id, _("This person is not known yet."))
+                problem = ("person_id", record.person_id, said("This person is not known yet."))
             elif section is not None and school is not None and section.school_pk != school:
                 for staged in group:
                     walk.refuse(
                         staged, "enrolment", "school_id", record.school_id,
-                        _("The class is at another school (%(school)s).") % {"school": section.school},
+                        said("The class is at another school (%(school)s).", school=section.school),
                     )  # fmt: skip
                 continue
             if problem:
@@ -710,7 +718,7 @@ def _direct(walk: Walk, rows: list[tuple[Staged, int, int]], touched: dict[int, 
     for staged, student, school in rows:
         record: EnrolmentRecord = staged.record
         if record.starts is None:
-            walk.refuse(staged, "enrolment", "starts", "", _("It names no class and no first day."))
+            walk.refuse(staged, "enrolment", "starts", "", said("It names no class and no first day."))
             continue
         ends = record.ends
         if record.status is Status.GONE:

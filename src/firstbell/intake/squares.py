@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 from django.db import connection
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from numpy.typing import NDArray
 
 from firstbell import clock
@@ -32,7 +30,7 @@ from firstbell.intake.walk import (
     chunks,
     session_number,
 )
-from firstbell.register.actions import fingerprints, meaning_of, said, said_code
+from firstbell.register.actions import code_print, fingerprints, meaning_of, text_print
 from firstbell.register.marks import ABSENT_LETTERS, Mark
 from firstbell.register.models import (
     SCHOOL_DAY_TYPES,
@@ -47,9 +45,11 @@ from firstbell.register.models import (
     SectionEnrolment,
     Student,
 )
+from firstbell.said import said, said_n
 
 _EPOCH = date(1970, 1, 1).toordinal()
-_WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
+_WEEKEND = {5: said("Saturdays"), 6: said("Sundays")}
+_WEEKDAYS = said("weekdays without school")
 
 
 def school_days(walk: Walk, calendar: CalendarFacts) -> frozenset[date]:
@@ -86,21 +86,23 @@ def rolls(walk: Walk) -> None:
             record: RollRecord = staged.record
             school = schools.get(record.school_id)
             if school is None:
-                walk.wait(staged, "roll", "school_id", record.school_id, _("This school is not known yet."))
+                walk.wait(staged, "roll", "school_id", record.school_id, said("This school is not known yet."))
                 continue
             section = sections.get(record.class_id)
             if record.class_id and section is None and record.class_id not in staged_sections:
-                walk.wait(staged, "roll", "class_id", record.class_id, _("This class is not known yet."))
+                walk.wait(staged, "roll", "class_id", record.class_id, said("This class is not known yet."))
                 continue
             calendar = _calendar_on(walk, school, record.date)
             if calendar is None:
-                walk.wait(staged, "roll", "date", str(record.date), _("No calendar of this school has this day yet."))
+                walk.wait(
+                    staged, "roll", "date", str(record.date), said("No calendar of this school has this day yet.")
+                )
                 continue
             session = session_number(record.session, calendar.sessions) if record.session else None
             if record.session and (session is None or session >= calendar.sessions):
                 walk.wait(
                     staged, "roll", "session", record.session,
-                    _("The calendar has %(n)s sessions a day.") % {"n": calendar.sessions},
+                    said("The calendar has %(n)s sessions a day.", n=calendar.sessions),
                 )  # fmt: skip
                 continue
             at = record.recorded_at
@@ -178,8 +180,8 @@ class Marks:
         if walk.source.kind == Source.Kind.SPREADSHEET:  # which names students by number, also those that waited
             known = {**{number: known[s] for number, s in known_students().items() if s in known}, **known}
         self.student_pk = np.array([known.get(s, 0) for s in self.students], dtype=np.int64)
-        self.said_reason = np.array([said(t) for t in self.reasons], dtype=np.uint64)
-        self.said_by = np.array([said(t) for t in self.people], dtype=np.uint64)
+        self.said_reason = np.array([text_print(t) for t in self.reasons], dtype=np.uint64)
+        self.said_by = np.array([text_print(t) for t in self.people], dtype=np.uint64)
         self._school_by_name = _schools_by_name()
         self.marks: list[Mark | None] = [walk.codes.mark(code) for code in self.codes]
         self.mapped = np.array([m is not None for m in self.marks], dtype=np.bool_)
@@ -201,7 +203,7 @@ class Marks:
                 continue
             school = pks.get(name) or self._school_by_name.get(name.casefold())
             if school is None:
-                self._wait(marks, number, "school", _("This school is not known yet."), [name] * len(marks))
+                self._wait(marks, number, "school", said("This school is not known yet."), [name] * len(marks))
                 continue
             self._of_school(number, school, marks)
         walk.progress("mark", done, total)
@@ -228,7 +230,7 @@ class Marks:
         lost = of == 0
         if lost.any():
             self._wait(
-                marks[lost], number, "student", _("This student is on no school's roll on that day, as far as is known."),
+                marks[lost], number, "student", said("This student is on no school's roll on that day, as far as is known."),
                 [self.students[s] for s in marks["student"][lost]],
             )  # fmt: skip
         for school in np.unique(of[~lost]).tolist():
@@ -239,7 +241,7 @@ class Marks:
         unknown = who == 0
         if unknown.any():
             self._wait(
-                marks[unknown], number, "student", _("This student is not known yet."),
+                marks[unknown], number, "student", said("This student is not known yet."),
                 [self.students[s] for s in marks["student"][unknown]],
             )  # fmt: skip
         unmapped = ~unknown & ~self.mapped[marks["code"]]
@@ -247,7 +249,7 @@ class Marks:
             codes = [self.codes[c] for c in marks["code"][unmapped]]
             self.walk.unmapped.update(codes)
             self._wait(
-                marks[unmapped], number, "code", _("Nobody has said yet what this code means."), codes,
+                marks[unmapped], number, "code", said("Nobody has said yet what this code means."), codes,
                 KeptRow.Why.UNMAPPED,
             )  # fmt: skip
         good = ~unknown & ~unmapped
@@ -264,7 +266,7 @@ class Marks:
         if not placed.all():
             left = marks[~placed]
             self._wait(
-                left, number, "date", _("No calendar of this school has this day yet."),
+                left, number, "date", said("No calendar of this school has this day yet."),
                 [str(date.fromordinal(d)) for d in left["date"].tolist()],
             )  # fmt: skip
 
@@ -277,7 +279,7 @@ class Marks:
         if beyond.any():
             self._wait(
                 marks[beyond], number, "session",
-                _("The calendar has %(n)s sessions a day.") % {"n": calendar.sessions},
+                said("The calendar has %(n)s sessions a day.", n=calendar.sessions),
                 [self._session_text(s) for s in marks["session"][beyond].tolist()],
             )  # fmt: skip
             marks, who, session = marks[~beyond], who[~beyond], session[~beyond]
@@ -342,7 +344,7 @@ class Marks:
                     KeptRow(
                         why=KeptRow.Why.REFUSED, file=self.files[mark["file"]], line=int(mark["line"]), column="code",
                         value=self.codes[mark["code"]],
-                        reason=_(
+                        reason=said(
                             "Two rows of this delivery say different things of the same square, and neither says when "
                             "it was recorded."
                         ),
@@ -429,8 +431,8 @@ class _Words:
         pairs = self.code * 2 + part
         meaning_of_pair = {int(p): of.meaning(int(p) // 2, bool(p & 1)) for p in np.unique(pairs)}
         self.meaning = _look_up(pairs, meaning_of_pair)
-        codes = {int(p): said_code(*of._meaning_codes[m][:2]) ^ (int(p) & 1) for p, m in meaning_of_pair.items()}
-        self.said_code = _look_up(pairs, codes, np.uint64)
+        codes = {int(p): code_print(*of._meaning_codes[m][:2]) ^ (int(p) & 1) for p, m in meaning_of_pair.items()}
+        self.code_print = _look_up(pairs, codes, np.uint64)
         letters = {m: ord(of._meaning_codes[m][2]) for m in meaning_of_pair.values()}
         self.letter = _look_up(self.meaning, letters, np.uint8)
         self.basis = np.zeros(len(row), dtype=np.int8)
@@ -441,7 +443,7 @@ class _Words:
 
     def _prints(self) -> NDArray[np.int64]:
         return fingerprints(
-            self.date, self.session, self.said_code, self.minutes, self.of.said_reason[self.reason], self.at,
+            self.date, self.session, self.code_print, self.minutes, self.of.said_reason[self.reason], self.at,
             self.of.said_by[self.by],
         )  # fmt: skip
 
@@ -545,9 +547,8 @@ class _Words:
         for day, n in zip(*np.unique(self.date[self.new], return_counts=True), strict=True):
             found = date.fromordinal(int(day))
             if found not in days:
-                closed[_WEEKDAYS[found.weekday()] if found.weekday() >= 5 else ""] += int(n)
-        for weekday, n in closed.items():
-            where = _(weekday) if weekday else _("weekdays without school")
+                closed[_WEEKEND.get(found.weekday(), _WEEKDAYS)] += int(n)
+        for where, n in closed.items():
             walk.remarks["closed", where] += n
         if not walk.write or not self.new.any():
             return
@@ -679,18 +680,19 @@ def remark(walk: Walk) -> None:
     """What `look_at_days` counted, in words."""
     for (what, where), n in sorted(walk.remarks.items()):
         if what == "closed":
-            text = ngettext(
+            text = said_n(
                 "%(n)s mark lies on %(where)s; it is kept on record, and no square shows it.",
                 "%(n)s marks lie on %(where)s; they are kept on record, and no square shows them.",
                 n,
-            ) % {"n": n, "where": where}
+                where=where,
+            )
         else:
-            text = ngettext(
+            text = said_n(
                 "%(n)s mark lies outside its student's stay on the roll; it is kept on record, and no square shows it.",
                 "%(n)s marks lie outside their students' stay on the roll; they are kept on record, and no square "
                 "shows them.",
                 n,
-            ) % {"n": n}
+            )
         walk.notice("", text)
 
 

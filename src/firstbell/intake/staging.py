@@ -30,7 +30,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from django.db.models import Count, Max, QuerySet
-from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from firstbell.intake.models import Import, KeptRow, Source
@@ -39,6 +38,7 @@ from firstbell.intake.readers.archive import open_delivery
 from firstbell.intake.reading import reader_for
 from firstbell.intake.receive import folder_of, received
 from firstbell.register.models import District, School
+from firstbell.said import packed, said
 
 _LIST = "\x1f"
 _NOTHING = "\N{SYMBOL FOR NULL}"
@@ -306,7 +306,7 @@ class Writing:
     def refuse(self, refusal: records.Refusal) -> None:
         self._refusals.append(
             (
-                refusal.file, refusal.line, str(refusal.column or ""), str(refusal.value or "")[:300], refusal.reason,
+                refusal.file, refusal.line, str(refusal.column or ""), str(refusal.value or "")[:300], packed(refusal.reason),
                 row_text(refusal.row), FILE_KINDS.get(refusal.kind, refusal.kind),
             )
         )  # fmt: skip
@@ -319,7 +319,7 @@ class Writing:
         self._refusals.clear()
 
     def notice(self, file: str, text: str) -> None:
-        self.db.execute("INSERT INTO notice VALUES (?, ?)", (file, text))
+        self.db.execute("INSERT INTO notice VALUES (?, ?)", (file, packed(text)))
 
     def unused(self, unused: records.Unused) -> None:
         self.db.execute("INSERT INTO unused VALUES (?, ?, ?)", (unused.file, unused.kind, unused.count))
@@ -346,8 +346,8 @@ class Writing:
 
 def unsafe_reason(character: str) -> str:
     if character >= "\u202a":
-        return _("It holds a mark that reverses the reading order, with which a name can pose as another.")
-    return _("It holds a control character, which no name or code has.")
+        return said("It holds a mark that reverses the reading order, with which a name can pose as another.")
+    return said("It holds a control character, which no name or code has.")
 
 
 def row_text(row: object) -> str:
@@ -549,6 +549,7 @@ class Stage:
             yield school, np.frombuffer(data, dtype=MARK)
 
     def refusals(self) -> Iterator[tuple[str, int, str, str, str, str]]:
+        """File, line, column, value, reason as it is kept (`said.packed`), the row."""
         yield from self.db.execute("SELECT file, line, col, value, reason, row FROM refusal ORDER BY rowid")
 
     def refused_kinds(self) -> list[tuple[str, str, int]]:

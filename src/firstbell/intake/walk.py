@@ -14,13 +14,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection, models
-from django.utils.translation import gettext as _
 
 from firstbell import clock
 from firstbell.intake.mapping import CodeBook
 from firstbell.intake.models import Import, KeptRow, Source
 from firstbell.intake.staging import CODECS, UNSAFE, Kind, Stage, Staged, csv_line, waiting_line
 from firstbell.register.models import Calendar, Enrolment, School, SchoolYear
+from firstbell.said import said
 
 WHY = "a delivery is compared with the register"
 #: rows that waited are tallied under this heading instead of a file
@@ -163,8 +163,7 @@ class Walk:
             else:
                 self.refuse(
                     other, kind, "", "",
-                    _("Line %(line)s of %(file)s says otherwise of the same one; that line stands.")
-                    % {"line": stands.line, "file": stands.file},
+                    said("Line %(line)s of %(file)s says otherwise of the same one; that line stands.", line=stands.line, file=stands.file),
                 )  # fmt: skip
         return stands
 
@@ -190,7 +189,7 @@ class Walk:
         for name, value in values.items():
             limit = _limits(model).get(name)
             if limit is not None and isinstance(value, str) and len(value) > limit:
-                return name, _("%(n)s characters; there is room for %(limit)s.") % {"n": len(value), "limit": limit}
+                return name, said("%(n)s characters; there is room for %(limit)s.", n=len(value), limit=limit)
         return None
 
     def compare(

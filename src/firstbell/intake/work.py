@@ -8,7 +8,6 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from firstbell import clock
 from firstbell.access import audit
@@ -117,7 +116,7 @@ def retry(source: Source, by: User | str) -> Import | None:
         return None
     with transaction.atomic():
         delivery = Import.objects.create(
-            source=source, name=_("rows that waited"), digest="", received_at=clock.now(), retry=True,
+            source=source, name="rows that waited", digest="", received_at=clock.now(), retry=True,
             received_by=audit.actor_name(by),
         )  # fmt: skip
         delivery.path = str(delivery.pk)

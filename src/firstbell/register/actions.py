@@ -44,14 +44,14 @@ class NewMark:
     basis: str = MarkEvent.Basis.STATED
 
 
-def said(text: str) -> int:
+def text_print(text: str) -> int:
     """64 bits of a text, the same on every machine: how texts enter a fingerprint."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def said_code(source_name: str, source_code: str) -> int:
+def code_print(source_name: str, source_code: str) -> int:
     """A source's code as it enters a fingerprint. What the code was taken to mean is not part of the word."""
-    return said(f"{source_name}\x1f{source_code}")
+    return text_print(f"{source_name}\x1f{source_code}")
 
 
 def fingerprints(
@@ -60,8 +60,8 @@ def fingerprints(
 ) -> NDArray[np.int64]:  # fmt: skip
     """63 bits a word over all a source says of a square, so that the same word twice is one event.
 
-    All of shape (n,): `day` proleptic ordinals, `session` from 0, `code` by `said_code`, `minutes` (-1: none sent),
-    `reason` and `recorded_by` by `said`, `recorded_at` seconds since 1970 UTC. Each is folded in by the finaliser of
+    All of shape (n,): `day` proleptic ordinals, `session` from 0, `code` by `code_print`, `minutes` (-1: none sent),
+    `reason` and `recorded_by` by `text_print`, `recorded_at` seconds since 1970 UTC. Each is folded in by the finaliser of
     splitmix64 (Steele, Lea, Flood 2014), in arithmetic modulo 2**64.
     """
     found = np.full(len(day), 0x9E3779B97F4A7C15, dtype=np.uint64)
@@ -75,15 +75,15 @@ def fingerprints(
 
 def fingerprints_of(words: Sequence[NewMark], meanings: Mapping[int, Meaning]) -> list[int]:
     """`fingerprints` of a few words."""
-    codes = {pk: said_code(m.source_name, m.source_code) for pk, m in meanings.items()}
+    codes = {pk: code_print(m.source_name, m.source_code) for pk, m in meanings.items()}
     found = fingerprints(
         np.array([w.date.toordinal() for w in words], dtype=np.int64),
         np.array([w.session for w in words], dtype=np.int64),
         np.array([codes[w.meaning_id] for w in words], dtype=np.uint64),
         np.array([-1 if w.minutes is None else w.minutes for w in words], dtype=np.int64),
-        np.array([said(w.reason) for w in words], dtype=np.uint64),
+        np.array([text_print(w.reason) for w in words], dtype=np.uint64),
         np.array([w.recorded_at for w in words], dtype=np.int64),
-        np.array([said(w.recorded_by) for w in words], dtype=np.uint64),
+        np.array([text_print(w.recorded_by) for w in words], dtype=np.uint64),
     )
     return [int(f) for f in found]
 

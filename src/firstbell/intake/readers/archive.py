@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from firstbell.intake.readers.records import IntakeError
+from firstbell.said import said
 
 __all__ = ["Delivery", "open_delivery"]
 
@@ -75,7 +76,7 @@ class _Bounded:
         self._left -= len(chunk)
         if self._left < 0:
             raise IntakeError(
-                self._name, None, None, "the archive holds more than it declares. Nothing was read from it."
+                self._name, None, None, said("the archive holds more than it declares. Nothing was read from it.")
             )
         return chunk
 
@@ -107,7 +108,7 @@ class _Bounded:
 def open_delivery(path: Path) -> Delivery:
     """Look at a path and list its files, refusing what could harm. Raises IntakeError."""
     if not path.exists():
-        raise IntakeError(path.name, None, None, "there is no such file or folder. Nothing was read.")
+        raise IntakeError(path.name, None, None, said("there is no such file or folder. Nothing was read."))
     if path.is_dir():
         return Delivery(path, _folder_names(path))
     with path.open("rb") as stream:
@@ -123,12 +124,17 @@ def _folder_names(path: Path) -> tuple[str, ...]:
         relative = file.relative_to(path)
         if file.is_symlink():
             raise IntakeError(
-                str(relative), None, None, "is a link to another place, which is not followed. Send the file."
+                str(relative), None, None, said("is a link to another place, which is not followed. Send the file.")
             )
         if file.is_file() and not any(part.startswith((".", "__MACOSX")) for part in relative.parts):
             names.append(str(relative))
         if len(names) > MAX_ENTRIES:
-            raise IntakeError(path.name, None, None, f"holds more than {MAX_ENTRIES:,} files. Nothing was read.")
+            raise IntakeError(
+                path.name,
+                None,
+                None,
+                said("holds more than %(max_entries)s files. Nothing was read.", max_entries=f"{MAX_ENTRIES:,}"),
+            )
     return tuple(names)
 
 
@@ -140,7 +146,7 @@ def _entries_declared(path: Path) -> int:
         tail = stream.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) - at < _END_OF_DIRECTORY:
-        raise IntakeError(path.name, None, None, "is not a whole zip archive. Send it again; nothing was read.")
+        raise IntakeError(path.name, None, None, said("is not a whole zip archive. Send it again; nothing was read."))
     entries = int.from_bytes(tail[at + 10 : at + 12], "little")
     directory = int.from_bytes(tail[at + 12 : at + 16], "little")
     return max(entries, directory // 46 if entries == 0xFFFF or directory == 0xFFFFFFFF else entries)
@@ -153,12 +159,18 @@ def _zip_delivery(path: Path) -> Delivery:
             path.name,
             None,
             None,
-            f"the archive lists {declared:,} entries; {MAX_ENTRIES:,} is the most. Nothing was read.",
+            said(
+                "the archive lists %(declared)s entries; %(max_entries)s is the most. Nothing was read.",
+                declared=f"{declared:,}",
+                max_entries=f"{MAX_ENTRIES:,}",
+            ),
         )
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
-        raise IntakeError(path.name, None, None, f"the archive can't be read ({error}). Nothing was read.") from error
+        raise IntakeError(
+            path.name, None, None, said("the archive can't be read (%(error)s). Nothing was read.", error=str(error))
+        ) from error
     members: dict[str, str] = {}
     total = 0
     with archive:
@@ -167,39 +179,59 @@ def _zip_delivery(path: Path) -> Delivery:
             parts = name.replace("\\", "/").split("/")
             if name.startswith(("/", "\\")) or ".." in parts or (len(name) > 1 and name[1] == ":") or "\0" in name:
                 raise IntakeError(
-                    path.name, None, None, f"the archive names a file outside itself ({name!r}). Nothing was read."
+                    path.name,
+                    None,
+                    None,
+                    said("the archive names a file outside itself (%(name)s). Nothing was read.", name=repr(name)),
                 )
             if stat.S_ISLNK(entry.external_attr >> 16):
                 raise IntakeError(
                     path.name,
                     None,
                     None,
-                    f"the archive holds a link ({name!r}), which is not followed. Nothing was read.",
+                    said(
+                        "the archive holds a link (%(name)s), which is not followed. Nothing was read.", name=repr(name)
+                    ),
                 )
             if entry.is_dir() or "__MACOSX" in parts or parts[-1].startswith("."):
                 continue
             if any(c in parts[-1] for c in "\r\n"):
                 raise IntakeError(
-                    path.name, None, None, "a file's name in the archive holds a line break. Nothing was read."
+                    path.name, None, None, said("a file's name in the archive holds a line break. Nothing was read.")
                 )
             if entry.flag_bits & 1:
                 raise IntakeError(
-                    path.name, None, None, f"{parts[-1]} is encrypted. Send it without a password, over a safe channel."
+                    path.name,
+                    None,
+                    None,
+                    said("%(value)s is encrypted. Send it without a password, over a safe channel.", value=parts[-1]),
                 )
             total += entry.file_size
             swollen = entry.file_size > _RATIO_FROM and entry.file_size > MAX_RATIO * max(entry.compress_size, 1)
             if swollen or entry.file_size > MAX_MEMBER or total > MAX_TOTAL:
                 raise IntakeError(
-                    path.name, None, None, f"{parts[-1]} would unpack to {entry.file_size:,} bytes. Nothing was read."
+                    path.name,
+                    None,
+                    None,
+                    said(
+                        "%(value)s would unpack to %(file_size)s bytes. Nothing was read.",
+                        value=parts[-1],
+                        file_size=f"{entry.file_size:,}",
+                    ),
                 )
             if parts[-1].lower().endswith(".zip"):
                 raise IntakeError(
-                    path.name, None, None, f"holds another archive ({parts[-1]}). Send the files in one zip."
+                    path.name,
+                    None,
+                    None,
+                    said("holds another archive (%(value)s). Send the files in one zip.", value=parts[-1]),
                 )
             short = parts[-1]
             if short in members:
-                raise IntakeError(path.name, None, None, f"holds two files named {short}. Send one of them.")
+                raise IntakeError(
+                    path.name, None, None, said("holds two files named %(short)s. Send one of them.", short=short)
+                )
             members[short] = name
     if not members:
-        raise IntakeError(path.name, None, None, "the archive holds no files.")
+        raise IntakeError(path.name, None, None, said("the archive holds no files."))
     return Delivery(path, tuple(members), members)

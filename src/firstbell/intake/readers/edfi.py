@@ -49,6 +49,7 @@ from firstbell.intake.readers.records import (
 from firstbell.intake.readers.settings import settings_of
 from firstbell.intake.readers.table import csv_line
 from firstbell.intake.readers.values import Bad, Cache, parse_bool, parse_date, parse_minutes, text
+from firstbell.said import said
 
 __all__ = ["EdFiReader"]
 
@@ -183,7 +184,7 @@ class EdFiReader:
         settings = settings_of(self.delivery)
         for name in self._other:
             if name.rsplit("/", 1)[-1].lower() not in ("source.toml", "mapping.toml"):
-                yield Notice(name, "is not a file Firstbell knows how to read, and was left alone")
+                yield Notice(name, said("is not a file Firstbell knows how to read, and was left alone"))
         for kind in _ORDER:
             for name in self.files[kind]:
                 yield Coverage(
@@ -211,7 +212,10 @@ class EdFiReader:
         if self._restricted:
             yield Notice(
                 self.files["Contact"][0] if self.files["Contact"] else self.files["Parent"][0],
-                f"{self._restricted} contacts carry a restriction (ContactRestrictions); nothing is sent to them about that student",
+                said(
+                    "%(restricted)s contacts carry a restriction (ContactRestrictions); nothing is sent to them about that student",
+                    restricted=self._restricted,
+                ),
             )
         yield from self._interchange(
             "StudentEnrollment",
@@ -245,21 +249,25 @@ class EdFiReader:
                 if len(waiting) < MAX_WAITING:
                     waiting.append((at, name, deepcopy(element)))
                 else:
-                    yield _refusal(at, name, element, _Refused("ref", unresolved.ref, "is the id of nothing before it"))
+                    yield _refusal(
+                        at, name, element, _Refused("ref", unresolved.ref, said("is the id of nothing before it"))
+                    )
             except _Refused as refused:
                 yield _refusal(at, name, element, refused)
         for at, name, element in waiting:
             try:
                 yield from list(handlers[name](at, element))
             except _Unresolved as unresolved:
-                yield _refusal(at, name, element, _Refused("ref", unresolved.ref, "is the id of nothing in this file"))
+                yield _refusal(
+                    at, name, element, _Refused("ref", unresolved.ref, said("is the id of nothing in this file"))
+                )
             except _Refused as refused:
                 yield _refusal(at, name, element, refused)
         for name in sorted(unused):
             yield Unused(file, name, unused[name])
         if unused:
             counted = ", ".join(f"{n:,} {name}" for name, n in sorted(unused.items()))
-            yield Notice(file, f"read, and nothing Firstbell keeps: {counted}")
+            yield Notice(file, said("read, and nothing Firstbell keeps: %(counted)s", counted=counted))
 
     def _elements(self, file: str) -> Iterator[tuple[Where, str, Element]]:
         """The elements under a file's root, one after another, each gone when the next is asked for."""
@@ -281,7 +289,7 @@ class EdFiReader:
                         parser.close()
                 except etree.XMLSyntaxError as error:
                     raise IntakeError(
-                        file, error.lineno or None, None, f"is not XML here ({error.msg}). Nothing was applied; send it again."
+                        file, error.lineno or None, None, said("is not XML here (%(msg)s). Nothing was applied; send it again.", msg=error.msg)
                     ) from error  # fmt: skip
                 if root is None:
                     root = next((found for _event, found in parser.read_events() if isinstance(found, Element)), None)
@@ -294,7 +302,12 @@ class EdFiReader:
                 since = 0 if whole > 0 else since + len(chunk)
                 if since > MAX_ELEMENT:
                     raise IntakeError(
-                        file, None, None, f"one element is larger than {MAX_ELEMENT // 2**20} MB. Nothing was applied."
+                        file,
+                        None,
+                        None,
+                        said(
+                            "one element is larger than %(value)s MB. Nothing was applied.", value=MAX_ELEMENT // 2**20
+                        ),
                     )
                 for _ in range(whole):
                     element = root[0]
@@ -320,12 +333,12 @@ class EdFiReader:
         """The natural key a reference states, whether by identity or by the id of an element of this file."""
         reference = element.find("{*}" + name + "Reference")
         if reference is None:
-            raise _Refused(f"{name}Reference", "", "is missing")
+            raise _Refused(f"{name}Reference", "", said("is missing"))
         identity = reference.find("{*}" + name + "Identity")
         if identity is not None:
             return key(identity)
         if (ref := reference.get("ref")) is None:
-            raise _Refused(f"{name}Reference", "", "names nothing: it has neither an identity nor a ref")
+            raise _Refused(f"{name}Reference", "", said("names nothing: it has neither an identity nor a ref"))
         if ref not in self._ids:
             raise _Unresolved(ref)
         return self._ids[ref]
@@ -375,7 +388,7 @@ class EdFiReader:
         school, year, name = key = self._named(element, self._session_key(element))
         starts, ends = _date(element, "BeginDate"), _date(element, "EndDate")
         if ends < starts:
-            raise _Refused("EndDate", _leaf(element, "EndDate"), "lies before the start")
+            raise _Refused("EndDate", _leaf(element, "EndDate"), said("lies before the start"))
         days = _leaf(element, "TotalInstructionalDays")
         self._sessions[school].append(
             _Session(starts, ends, int(year), at, int(days) if days.isascii() and days.isdigit() else None)
@@ -400,10 +413,12 @@ class EdFiReader:
         words = [w for w in words if w]
         kinds = {kind for w in words if (kind := day_type_of(w))}
         if not kinds:
-            raise _Refused("CalendarEvent", ", ".join(words), "is not a kind of day Firstbell knows")
+            raise _Refused("CalendarEvent", ", ".join(words), said("is not a kind of day Firstbell knows"))
         kind = _day_kind(kinds)
         if kind is None:
-            raise _Refused("CalendarEvent", ", ".join(words), "says both that there was school and that there was none")
+            raise _Refused(
+                "CalendarEvent", ", ".join(words), said("says both that there was school and that there was none")
+            )
         day = _date(element, "Date")
         self._days.append(_Day(at, calendar[0], day, kind, calendar, _row("CalendarDate", element)))
         return ()
@@ -423,14 +438,18 @@ class EdFiReader:
             if before != d.kind:
                 yield Refusal(
                     d.at.file, d.at.line, "CalendarEvent", d.kind,
-                    f"another calendar of this school says {before} of the same day", d.row, "calendar_day",
+                    said("another calendar of this school says %(before)s of the same day", before=before), d.row, "calendar_day",
                 )  # fmt: skip
                 continue
             yield self._day(d.at, d.school, d.day, d.kind, "", sessions[d.school])
         for file, n in own.items():
             yield Unused(file, "CalendarDate of a student's own calendar", n)
             yield Notice(
-                file, f"{n:,} days belong to calendars of single students, which say nothing of their school's days"
+                file,
+                said(
+                    "%(n)s days belong to calendars of single students, which say nothing of their school's days",
+                    n=f"{n:,}",
+                ),
             )
         for school, found in sorted(self._sessions.items()):
             weekdays = {
@@ -448,11 +467,18 @@ class EdFiReader:
                         s.at, school, day, "instructional", "not in the calendar: a weekday of its session", sessions[school],
                     )  # fmt: skip
             stated = sum(s.instructional_days or 0 for s in found)
-            against = f", though its sessions say {stated:,} instructional days in all" if stated else ""
+            against = (
+                said(", though its sessions say %(n)s instructional days in all", n=f"{stated:,}") if stated else ""
+            )
             yield Notice(
                 found[0].at.file,
-                f"the calendar of school {school} lists {len(here):,} days; the {len(weekdays):,} weekdays of its sessions were taken "
-                f"as school days{against}. Holidays among them are not known: send the school's calendar",
+                said(
+                    "the calendar of school %(school)s lists %(n)s days; the %(n2)s weekdays of its sessions were taken as school days%(against)s. Holidays among them are not known: send the school's calendar",
+                    school=school,
+                    n=f"{len(here):,}",
+                    n2=f"{len(weekdays):,}",
+                    against=against,
+                ),
             )
 
     def _day(
@@ -556,7 +582,7 @@ class EdFiReader:
         student, school = self._person(element, "Student"), self._school(element)
         starts, ends = _span(element, "EntryDate", "ExitWithdrawDate")
         if starts is None:
-            raise _Refused("EntryDate", "", "is missing")
+            raise _Refused("EntryDate", "", said("is missing"))
         primary = _leaf(element, "PrimarySchool")
         yield EnrolmentRecord(
             at, f"{student} at {school} from {starts}", student, school, "", "student", starts, ends,
@@ -611,8 +637,10 @@ class EdFiReader:
         if self._seen_in:
             yield Notice(
                 self.files["StudentAttendance"][0],
-                f"no StudentEnrollment file is here: {len(self._seen_in):,} students were taken to be on the roll of the school that sent "
-                "an event of theirs, for the sessions it fell in. Students without an event are on no roll yet",
+                said(
+                    "no StudentEnrollment file is here: %(n)s students were taken to be on the roll of the school that sent an event of theirs, for the sessions it fell in. Students without an event are on no roll yet",
+                    n=f"{len(self._seen_in):,}",
+                ),
             )
 
     # -- marks ---------------------------------------------------------------------------------------------------
@@ -640,7 +668,9 @@ class EdFiReader:
                 except _Refused as refused:
                     yield _refusal(at, name, element, refused)
                 except _Unresolved as unresolved:
-                    yield _refusal(at, name, element, _Refused("ref", unresolved.ref, "is the id of nothing before it"))
+                    yield _refusal(
+                        at, name, element, _Refused("ref", unresolved.ref, said("is the id of nothing before it"))
+                    )
                 if len(batch) >= BATCH:
                     yield batch
                     batch = MarkBatch(file)
@@ -651,16 +681,21 @@ class EdFiReader:
             if n := why.pop("by_day", 0):
                 yield Notice(
                     file,
-                    f"{n:,} events of sections were counted and not kept: their schools send the whole day's attendance too",
+                    said(
+                        "%(n)s events of sections were counted and not kept: their schools send the whole day's attendance too",
+                        n=f"{n:,}",
+                    ),
                 )
             if n := why.pop("no_period", 0):
                 yield Notice(
                     file,
-                    f"{n:,} events of sections were counted and not kept: the one period each section meets in is not known. "
-                    "Send MasterSchedule and EducationOrganization with them",
+                    said(
+                        "%(n)s events of sections were counted and not kept: the one period each section meets in is not known. Send MasterSchedule and EducationOrganization with them",
+                        n=f"{n:,}",
+                    ),
                 )
             for name, n in sorted(why.items()):
-                yield Notice(file, f"read, and nothing Firstbell keeps: {n:,} {name}")
+                yield Notice(file, said("read, and nothing Firstbell keeps: %(n)s %(name)s", n=f"{n:,}", name=name))
 
     def _mark(
         self, batch: MarkBatch, at: Where, element: Element, dates: Cache[date], school: str, session: str, duration: str
@@ -695,8 +730,8 @@ class EdFiReader:
 
 def _doctype(file: str) -> IntakeError:
     return IntakeError(
-        file, 1, None, "has a document type declaration, which no interchange needs and which can hide other files' text or a flood. "
-        "Nothing was read.",
+        file, 1, None, said("has a document type declaration, which no interchange needs and which can hide other files' text or a flood. "
+        "Nothing was read."),
     )  # fmt: skip
 
 
@@ -723,7 +758,9 @@ def _peek(file: str, stream: IO[bytes]) -> str:
         while chunk := stream.read(4096):
             seen += len(chunk)
             if seen > MAX_PROLOG:
-                raise IntakeError(file, None, None, "has no root element in its first megabyte. Nothing was read.")
+                raise IntakeError(
+                    file, None, None, said("has no root element in its first megabyte. Nothing was read.")
+                )
             parser.Parse(chunk, False)
         parser.Parse(b"", True)
     except _Found as found:
@@ -732,8 +769,10 @@ def _peek(file: str, stream: IO[bytes]) -> str:
         if isinstance(error, IntakeError):
             raise
         line = getattr(error, "lineno", None)
-        raise IntakeError(file, line, None, f"is not XML ({error}). Nothing was read.") from error
-    raise IntakeError(file, None, None, "is not XML: it has no root element. Nothing was read.")
+        raise IntakeError(
+            file, line, None, said("is not XML (%(error)s). Nothing was read.", error=str(error))
+        ) from error
+    raise IntakeError(file, None, None, said("is not XML: it has no root element. Nothing was read."))
 
 
 def _root_name(delivery: Delivery, name: str) -> str:
@@ -758,23 +797,23 @@ def _take(parse: Callable[[str], T], path: str, value: str) -> T:
 def _text(element: Element, path: str, *, blank: bool = False) -> str:
     found = _take(text, path, _leaf(element, path))
     if not found and not blank:
-        raise _Refused(path, "", "is missing")
+        raise _Refused(path, "", said("is missing"))
     if len(found) > 200:
-        raise _Refused(path, found, "is longer than 200 characters")
+        raise _Refused(path, found, said("is longer than 200 characters"))
     return found
 
 
 def _id(element: Element, path: str) -> str:
     found = _text(element, path)
     if len(found) > 100:
-        raise _Refused(path, found, "is longer than 100 characters, which no id may be")
+        raise _Refused(path, found, said("is longer than 100 characters, which no id may be"))
     return found
 
 
 def _date(element: Element, path: str, *, earliest: int | None = None) -> date:
     value = _leaf(element, path)
     if not value:
-        raise _Refused(path, "", "is missing")
+        raise _Refused(path, "", said("is missing"))
     return _take(parse_date if earliest is None else lambda v: parse_date(v, earliest=earliest), path, value)
 
 
@@ -782,7 +821,7 @@ def _span(element: Element, first: str, last: str) -> tuple[date | None, date | 
     starts = _date(element, first) if _leaf(element, first) else None
     ends = _date(element, last) if _leaf(element, last) else None
     if starts and ends and ends < starts:
-        raise _Refused(last, _leaf(element, last), "lies before the beginning")
+        raise _Refused(last, _leaf(element, last), said("lies before the beginning"))
     return starts, ends
 
 
@@ -795,7 +834,7 @@ def _school_year(element: Element) -> int:
     value = _leaf(element, "SchoolYear")
     last = value[-4:]
     if not (last.isascii() and last.isdigit() and 1990 <= int(last) <= 2046):
-        raise _Refused("SchoolYear", value, "is not a school year (2021-2022)")
+        raise _Refused("SchoolYear", value, said("is not a school year (2021-2022)"))
     return int(last)
 
 
@@ -808,7 +847,7 @@ def _share(value: str) -> Fraction | None:
     except ValueError:
         share = None
     if share is None or not 0 < share <= 1:
-        raise _Refused("EventDuration", value, "is not a share of a day (above 0, at most 1)")
+        raise _Refused("EventDuration", value, said("is not a share of a day (above 0, at most 1)"))
     return share
 
 

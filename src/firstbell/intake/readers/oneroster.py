@@ -49,6 +49,7 @@ from firstbell.intake.readers.values import (
     split_list,
     text,
 )
+from firstbell.said import said
 
 __all__ = ["FILES", "OneRosterReader"]
 
@@ -103,7 +104,7 @@ class OneRosterReader:
         unread = set(self.delivery.names) - set(self.files.values())
         for name in sorted(unread):
             if name.rsplit("/", 1)[-1].lower() not in ("source.toml", "mapping.toml"):
-                yield Notice(name, "is not a file Firstbell knows how to read, and was left alone")
+                yield Notice(name, said("is not a file Firstbell knows how to read, and was left alone"))
         yield from self._rows(
             "orgs",
             self._org,
@@ -157,9 +158,12 @@ class OneRosterReader:
             word = declared.get(name.lower(), "")
             present = name in self.files
             if present and word == "absent":
-                yield Notice(self.files[name], "is here although the manifest says it is absent; it was read")
+                yield Notice(self.files[name], said("is here although the manifest says it is absent; it was read"))
             if not present and word in ("bulk", "delta"):
-                yield Notice("manifest.csv", f"says that {name}.csv is sent ({word}), but it is not here")
+                yield Notice(
+                    "manifest.csv",
+                    said("says that %(name)s.csv is sent (%(word)s), but it is not here", name=name, word=word),
+                )
             if present and name not in IGNORED and name != "manifest":
                 yield Coverage(
                     self.files[name], name, bulk=word != "delta", sends=str(settings.get("sends", "")),
@@ -180,7 +184,10 @@ class OneRosterReader:
         self._orders = dict.fromkeys(dates, order)
         if order:
             words = _ORDER_WORDS[order]
-            yield Notice(file, f"dates were read as {words}: the only order in which all of the file's make sense")
+            yield Notice(
+                file,
+                said("dates were read as %(words)s: the only order in which all of the file's make sense", words=words),
+            )
         with self.delivery.open(file) as stream:
             table = Table(file, stream, required, optional)
             yield from table.notices
@@ -214,7 +221,10 @@ class OneRosterReader:
             if statuses["inactive"]:
                 yield Notice(
                     file,
-                    f"{statuses['inactive']} rows have the status inactive, which OneRoster 1.2 does not know; they were read as gone",
+                    said(
+                        "%(value)s rows have the status inactive, which OneRoster 1.2 does not know; they were read as gone",
+                        value=statuses["inactive"],
+                    ),
                 )
 
     def _order_of(self, file: str, columns: Sequence[str], required: tuple[str, ...], optional: tuple[str, ...]) -> str:
@@ -253,7 +263,9 @@ class OneRosterReader:
             try:
                 self._zones[identifier] = ZoneInfo(zone)
             except (KeyError, ValueError, OSError) as error:
-                raise Refused("metadata.timeZone", zone, "is not a time zone (such as America/Chicago)") from error
+                raise Refused(
+                    "metadata.timeZone", zone, said("is not a time zone (such as America/Chicago)")
+                ) from error
         return OrgRecord(
             at, identifier, _text(cell, "name"), kind, cell("parentSourcedId").strip(), cell("identifier").strip(), zone,
             _status(cell),
@@ -276,10 +288,10 @@ class OneRosterReader:
     def _session(self, at: Where, cell: Callable[[str], str], _file: str) -> Item:
         starts, ends = self._date(cell, "startDate"), self._date(cell, "endDate")
         if ends < starts:
-            raise Refused("endDate", cell("endDate"), "lies before the start")
+            raise Refused("endDate", cell("endDate"), said("lies before the start"))
         year = cell("schoolYear").strip()
         if year and not (year.isdigit() and 1990 <= int(year) <= 2046):
-            raise Refused("schoolYear", year, "is not the year a school year ends in")
+            raise Refused("schoolYear", year, said("is not the year a school year ends in"))
         return SessionRecord(
             at, _id(cell, "sourcedId"), _text(cell, "title"), cell("type").strip(), starts, ends,
             int(year) if year else ends.year + (ends.month > 7), cell("parentSourcedId").strip(), _status(cell),
@@ -291,11 +303,11 @@ class OneRosterReader:
             raise Refused(
                 "type",
                 cell("type"),
-                "is not a kind of day Firstbell knows (instructional, holiday, weather day, make-up day …)",
+                said("is not a kind of day Firstbell knows (instructional, holiday, weather day, make-up day …)"),
             )
         sessions = cell("sessions").strip()
         if sessions and not (sessions.isdigit() and 1 <= int(sessions) <= 20):
-            raise Refused("sessions", sessions, "is not a number of sessions a day can have (1 to 20)")
+            raise Refused("sessions", sessions, said("is not a number of sessions a day can have (1 to 20)"))
         minutes = [_take(parse_minutes, _just(part), "minutes") for part in cell("minutes").split(";") if part.strip()]
         return CalendarDayRecord(
             at, _id(cell, "schoolSourcedId"), self._date(cell, "date"), kind, int(sessions) if sessions else None,
@@ -316,7 +328,7 @@ class OneRosterReader:
         starts = self._date(cell, "beginDate") if cell("beginDate").strip() else None
         ends = self._date(cell, "endDate") if cell("endDate").strip() else None
         if starts and ends and ends < starts:
-            raise Refused("endDate", cell("endDate"), "lies before the beginning")
+            raise Refused("endDate", cell("endDate"), said("lies before the beginning"))
         return EnrolmentRecord(
             at, _id(cell, "sourcedId"), _id(cell, "userSourcedId"), _id(cell, "schoolSourcedId"),
             cell("classSourcedId").strip(), "student" if role == "student" else "teacher", starts, ends,
@@ -407,7 +419,9 @@ class OneRosterReader:
         user = _id(cell, "sourcedId")
         held = set(roles.get(user, ())) | {r.lower() for r in split_list(cell("role"))}
         if not held:
-            raise Refused("role", "", "no role says what this person is: neither users.csv nor roles.csv names one")
+            raise Refused(
+                "role", "", said("no role says what this person is: neither users.csv nor roles.csv names one")
+            )
         given, family, status = _text(cell, "givenName"), _text(cell, "familyName"), _status(cell)
         known = False
         if "student" in held:
@@ -434,7 +448,7 @@ class OneRosterReader:
                 yield ContactLink(at, student, user, no_contact=True)
         if not known:
             raise Refused(
-                "role", ", ".join(sorted(held)), "is not a role Firstbell knows (student, teacher, guardian, …)"
+                "role", ", ".join(sorted(held)), said("is not a role Firstbell knows (student, teacher, guardian, …)")
             )
 
     # -- marks -------------------------------------------------------------------------------------------------
@@ -456,7 +470,13 @@ class OneRosterReader:
         if any(not v[:4].isdigit() for v in sample):
             order = self._order_of(file, ("date",), required, optional)
             if order:
-                yield Notice(file, f"dates were read as {_ORDER_WORDS[order]}: the only order in which all make sense")
+                yield Notice(
+                    file,
+                    said(
+                        "dates were read as %(value)s: the only order in which all make sense",
+                        value=_ORDER_WORDS[order],
+                    ),
+                )
         with self.delivery.open(file) as stream:
             table = Table(file, stream, required, optional)
             yield from table.notices
@@ -533,7 +553,7 @@ class OneRosterReader:
             )
 
 
-_ORDER_WORDS = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}
+_ORDER_WORDS = {"dmy": said("day/month/year"), "mdy": said("month/day/year"), "ymd": said("year/month/day")}
 
 
 def _just(value: str) -> Callable[[str], str]:
@@ -552,16 +572,16 @@ def _take(parse: Callable[[str], Any], cell: Callable[[str], str], column: str) 
 def _text(cell: Callable[[str], str], column: str, *, blank: bool = False) -> str:
     found: str = _take(text, cell, column)
     if not found and not blank:
-        raise Refused(column, "", "is empty")
+        raise Refused(column, "", said("is empty"))
     if len(found) > 200:
-        raise Refused(column, found, "is longer than 200 characters")
+        raise Refused(column, found, said("is longer than 200 characters"))
     return found
 
 
 def _id(cell: Callable[[str], str], column: str) -> str:
     found = _text(cell, column)
     if len(found) > 100:
-        raise Refused(column, found, "is longer than 100 characters, which no id may be")
+        raise Refused(column, found, said("is longer than 100 characters, which no id may be"))
     return found
 
 
@@ -571,7 +591,7 @@ def _status(cell: Callable[[str], str]) -> Status:
         return Status.ACTIVE
     if word in ("tobedeleted", "inactive"):
         return Status.GONE
-    raise Refused("status", word, "is neither active nor tobedeleted")
+    raise Refused("status", word, said("is neither active nor tobedeleted"))
 
 
 def _with_kind(refusal: Refusal, kind: str, row: str) -> Refusal:

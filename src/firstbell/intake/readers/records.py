@@ -9,6 +9,8 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Protocol
 
+from firstbell.said import said
+
 __all__ = [
     "CalendarDayRecord",
     "ClassRecord",
@@ -38,8 +40,16 @@ class IntakeError(ValueError):
 
     def __init__(self, file: str, line: int | None, column: str | None, reason: str) -> None:
         self.file, self.line, self.column, self.reason = file, line, column, reason
-        place = file + (f", line {line}" if line else "") + (f", column {column}" if column else "")
-        super().__init__(f"{place}: {reason}")
+        where = {"file": file, "line": line, "column": column, "reason": reason}
+        if line and column:
+            words = said("%(file)s, line %(line)s, column %(column)s: %(reason)s", **where)
+        elif line:
+            words = said("%(file)s, line %(line)s: %(reason)s", **where)
+        elif column:
+            words = said("%(file)s, column %(column)s: %(reason)s", **where)
+        else:
+            words = said("%(file)s: %(reason)s", **where)
+        super().__init__(words)
 
 
 @dataclass(frozen=True, slots=True)

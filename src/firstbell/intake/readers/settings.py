@@ -9,6 +9,7 @@ from typing import Any
 
 from firstbell.intake.readers.archive import Delivery
 from firstbell.intake.readers.records import IntakeError
+from firstbell.said import said
 
 __all__ = ["settings_of"]
 
@@ -22,10 +23,12 @@ def settings_of(delivery: Delivery) -> Mapping[str, Any]:
         try:
             settings = tomllib.loads(stream.read(2**16).decode("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise IntakeError(name, None, None, f"is not TOML ({error}). Nothing was read.") from error
+            raise IntakeError(
+                name, None, None, said("is not TOML (%(error)s). Nothing was read.", error=str(error))
+            ) from error
     through = settings.get("complete_through")
     if through is not None and (not isinstance(through, date) or hasattr(through, "hour")):
         raise IntakeError(
-            name, None, "complete_through", "is not a date (complete_through = 2026-09-18). Nothing was read."
+            name, None, "complete_through", said("is not a date (complete_through = 2026-09-18). Nothing was read.")
         )
     return settings

@@ -22,8 +22,9 @@ from firstbell.intake.readers.values import (
     parse_moment,
     text,
 )
+from firstbell.said import said
 
-__all__ = ["FIELDS", "REQUIRED", "ColumnMapping", "SpreadsheetReader", "propose"]
+__all__ = ["FIELDS", "REQUIRED", "WORDS", "ColumnMapping", "SpreadsheetReader", "propose"]
 
 #: What a sheet may say, with the headings vendors give it, folded to letters and digits.
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -44,6 +45,18 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "recorded_at": ("recordedat", "entered", "enteredat", "timestamp", "modified", "lastmodified"),
     "recorded_by": ("recordedby", "enteredby", "takenby", "teacher", "user"),
 }  # fmt: skip
+WORDS = {
+    "student": said("the student's number"),
+    "date": said("the date"),
+    "code": said("the code"),
+    "excuse": said("excused or not, where that has a column of its own"),
+    "school": said("the school"),
+    "session": said("the session or period"),
+    "minutes": said("minutes missed"),
+    "reason": said("the reason"),
+    "recorded_at": said("when it was recorded"),
+    "recorded_by": said("who recorded it"),
+}
 REQUIRED = ("student", "date", "code")
 BATCH = 50_000
 _SHEETS = (".xlsx", ".xls", ".ods", ".xlsb")
@@ -106,18 +119,20 @@ class SpreadsheetReader:
             if field not in columns or columns[field] not in header:
                 raise IntakeError(
                     self.file, 1, None,
-                    f"no column was found for the {field}. The sheet has: {', '.join(header[:30])}. Say which it is on the Intake page; "
-                    "nothing was read.",
+                    said("no column was found for %(field)s. The sheet has: %(value)s. Say which it is on the Intake page; nothing was read.", field=WORDS[field], value=', '.join(header[:30])),
                 )  # fmt: skip
         at = {field: header.index(heading) for field, heading in columns.items() if heading in header}
-        named = ", ".join(f"{field} from {heading!r}" for field, heading in columns.items() if field in at)
-        yield Notice(self.file, f"columns were read so: {named}")
+        named = [
+            said("%(field)s from %(heading)s", field=WORDS[field], heading=repr(heading))
+            for field, heading in columns.items() if field in at
+        ]  # fmt: skip
+        yield Notice(self.file, said("columns were read so: %(named)s", named=named))
         order = self._mapping.date_order or date_order(
             row.cells[at["date"]] for row in self._rows(len(header)) if isinstance(row, Row)
         )
         if order:
-            words = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}[order]
-            yield Notice(self.file, f"dates were read as {words}")
+            words = {"dmy": said("day/month/year"), "mdy": said("month/day/year"), "ymd": said("year/month/day")}[order]
+            yield Notice(self.file, said("dates were read as %(words)s", words=words))
         self._ask_if_ambiguous(at["date"], order, len(header))
         batch = MarkBatch(self.file)
         restored = 0
@@ -136,7 +151,11 @@ class SpreadsheetReader:
             yield batch
         if restored:
             yield Notice(
-                self.file, f"{restored} student numbers had lost their leading zeros and were matched by their length"
+                self.file,
+                said(
+                    "%(restored)s student numbers had lost their leading zeros and were matched by their length",
+                    restored=restored,
+                ),
             )
 
     def _ask_if_ambiguous(self, column: int, order: str, width: int) -> None:
@@ -146,8 +165,7 @@ class SpreadsheetReader:
             if isinstance(row, Row) and "/" in row.cells[column]:
                 raise IntakeError(
                     self.file, row.line, self.header()[column],
-                    f"{row.cells[column]!r} and all other dates of the sheet could be day/month or month/day. Say which it is on the "
-                    "Intake page; nothing was read.",
+                    said("%(value)s and all other dates of the sheet could be day/month or month/day. Say which it is on the Intake page; nothing was read.", value=repr(row.cells[column])),
                 )  # fmt: skip
 
     def _mark(self, row: Row, at: Mapping[str, int], order: str, batch: MarkBatch) -> tuple[Refusal | None, bool]:
@@ -162,10 +180,10 @@ class SpreadsheetReader:
 
         for field in REQUIRED:
             if not cell(field):
-                return refused(field, "is empty")
+                return refused(field, said("is empty"))
         student, restored = self._student(cell("student"))
         if student is None:
-            return refused("student", "could be more than one student once its leading zeros are put back")
+            return refused("student", said("could be more than one student once its leading zeros are put back"))
         field = "date"
         try:
             day = _day(cell("date"), order)
@@ -230,14 +248,21 @@ class SpreadsheetReader:
                 for line, cells in enumerate(workbook.get_sheet_by_index(0).iter_rows(), 1):
                     if len(cells) > MAX_COLUMNS:
                         raise IntakeError(
-                            self.file, line, None, f"has {len(cells):,} columns; {MAX_COLUMNS:,} is the most."
+                            self.file,
+                            line,
+                            None,
+                            said(
+                                "has %(n)s columns; %(max_columns)s is the most.",
+                                n=f"{len(cells):,}",
+                                max_columns=f"{MAX_COLUMNS:,}",
+                            ),
                         )
                     yield Row(line, [_as_text(c) for c in cells])
         except (CalamineError, OSError, ValueError, IndexError) as error:
             if isinstance(error, IntakeError):
                 raise
             raise IntakeError(
-                self.file, None, None, "is not a spreadsheet that can be read. Save it anew and send it again."
+                self.file, None, None, said("is not a spreadsheet that can be read. Save it anew and send it again.")
             ) from error
 
     def _check_size(self) -> None:
@@ -248,10 +273,12 @@ class SpreadsheetReader:
             try:
                 entries = zipfile.ZipFile(stream).infolist()
             except zipfile.BadZipFile as error:
-                raise IntakeError(self.file, None, None, "is not a whole spreadsheet. Send it again.") from error
+                raise IntakeError(self.file, None, None, said("is not a whole spreadsheet. Send it again.")) from error
         size, packed = sum(e.file_size for e in entries), sum(e.compress_size for e in entries)
         if len(entries) > 2_000 or size > _MAX_SHEET_BYTES or (size > 10 * 2**20 and size > MAX_RATIO * max(packed, 1)):
-            raise IntakeError(self.file, None, None, f"would unpack to {size:,} bytes. Nothing was read.")
+            raise IntakeError(
+                self.file, None, None, said("would unpack to %(size)s bytes. Nothing was read.", size=f"{size:,}")
+            )
 
 
 def _as_text(cell: object) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from firstbell.intake.readers.records import IntakeError, Notice, Refusal
+from firstbell.said import said
 
 __all__ = ["Row", "Table", "csv_line"]
 
@@ -52,13 +53,20 @@ class Table:
         self._lines = _Lines(file, stream, self.notices)
         header = self._lines.first()
         if header is None:
-            raise IntakeError(file, 1, None, "is empty: not even a header. Nothing was read.")
+            raise IntakeError(file, 1, None, said("is empty: not even a header. Nothing was read."))
         self.delimiter = _delimiter(header)
         self._reader = csv.reader(self._lines, delimiter=self.delimiter, strict=True)
         cells = next(self._raw())
         if len(cells.cells) > MAX_COLUMNS:
             raise IntakeError(
-                file, 1, None, f"has {len(cells.cells):,} columns; {MAX_COLUMNS:,} is the most. Nothing was read."
+                file,
+                1,
+                None,
+                said(
+                    "has %(n)s columns; %(max_columns)s is the most. Nothing was read.",
+                    n=f"{len(cells.cells):,}",
+                    max_columns=f"{MAX_COLUMNS:,}",
+                ),
             )
         self.header = [c.strip() for c in cells.cells]
         while self.header and not self.header[-1]:
@@ -76,7 +84,7 @@ class Table:
                 self.file,
                 1,
                 doubles[0],
-                "stands twice in the header; which one counts can't be known. Nothing was read.",
+                said("stands twice in the header; which one counts can't be known. Nothing was read."),
             )
         wanted = [*dict.fromkeys([*required, *known])]
         for name in wanted:
@@ -93,12 +101,21 @@ class Table:
             if close:
                 found[name] = free[close[0]]
                 taken.add(found[name])
-                self.notices.append(Notice(self.file, f"the column {self.header[found[name]]!r} was read as {name!r}"))
+                self.notices.append(
+                    Notice(
+                        self.file,
+                        said(
+                            "the column %(value)s was read as %(name)s",
+                            value=repr(self.header[found[name]]),
+                            name=repr(name),
+                        ),
+                    )
+                )
         for name in required:
             if name not in found:
                 raise IntakeError(
                     self.file, 1, name,
-                    f"is missing from the header, which has: {', '.join(self.header[:20]) or 'nothing'}. Nothing was read.",
+                    said("is missing from the header, which has: %(value)s. Nothing was read.", value=', '.join(self.header[:20]) or 'nothing'),
                 )  # fmt: skip
         return found
 
@@ -118,7 +135,7 @@ class Table:
                         row.line,
                         "",
                         "",
-                        f"has {len(cells)} cells where the header has {width}",
+                        said("has %(value)s cells where the header has %(width)s", value=len(cells), width=width),
                         csv_line(cells),
                     )
                     continue
@@ -137,16 +154,18 @@ class Table:
                         self.file,
                         line,
                         None,
-                        "a quote that opens here is never closed. Nothing was applied; close it and send again.",
+                        said("a quote that opens here is never closed. Nothing was applied; close it and send again."),
                     ) from error
                 if "field larger than field limit" in str(error):
                     raise IntakeError(
                         self.file, line, None,
-                        f"a cell that begins here is longer than {MAX_FIELD // 1024} KB: most likely a quote that is never closed. "
-                        "Nothing was applied.",
+                        said("a cell that begins here is longer than %(value)s KB: most likely a quote that is never closed. Nothing was applied.", value=MAX_FIELD // 1024),
                     ) from error  # fmt: skip
                 raise IntakeError(
-                    self.file, self._lines.number, None, f"this row is not CSV ({error}). Nothing was applied."
+                    self.file,
+                    self._lines.number,
+                    None,
+                    said("this row is not CSV (%(error)s). Nothing was applied.", error=str(error)),
                 ) from error
             yield Row(line, cells)
 
@@ -171,7 +190,7 @@ class _Lines:
         head = stream.read(_CHUNK)
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             encoding = "utf-16"
-            notices.append(Notice(file, "is written in UTF-16, and was read so"))
+            notices.append(Notice(file, said("is written in UTF-16, and was read so")))
         elif head.startswith(codecs.BOM_UTF8):
             encoding = "utf-8-sig"
         else:
@@ -205,8 +224,7 @@ class _Lines:
             at = len(before) - (before.rfind(b"\n") + 1) + 1
             raise IntakeError(
                 self.file, line, f"{at} (character)",
-                f"the byte 0x{bad.hex()} is not UTF-8. The file may be Latin-1 or Windows-1252: save it as UTF-8 and send it again. "
-                "Nothing was applied.",
+                said("the byte 0x%(value)s is not UTF-8. The file may be Latin-1 or Windows-1252: save it as UTF-8 and send it again. Nothing was applied.", value=bad.hex()),
             ) from error  # fmt: skip
         if "\0" in text:
             line = self._complete + text[: text.index("\0")].count("\n") + 1
@@ -214,7 +232,7 @@ class _Lines:
                 self.file,
                 line,
                 None,
-                "holds a NUL character, which no text has: the file is damaged. Nothing was applied.",
+                said("holds a NUL character, which no text has: the file is damaged. Nothing was applied."),
             )
         self._complete += text.count("\n")
         return text
@@ -239,7 +257,7 @@ class _Lines:
                         self.file,
                         self.number + 1,
                         None,
-                        f"a line is longer than {MAX_ROW // 2**20} MB. Nothing was read.",
+                        said("a line is longer than %(value)s MB. Nothing was read.", value=MAX_ROW // 2**20),
                     )
             yield from lines
             if not chunk:

@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
+from firstbell.said import said
+
 __all__ = [
     "Bad",
     "Cache",
@@ -69,13 +71,13 @@ def text(value: str) -> str:
     if value.isascii() and value.isprintable():
         return value
     if _CONTROL.search(value):
-        raise Bad("holds a control character")
+        raise Bad(said("holds a control character"))
     return _BIDI.sub("", value)
 
 
 def _year_in_reach(found: date, earliest: int) -> date:
     if not earliest <= found.year <= LATEST:
-        raise Bad(f"the year {found.year:04d} can't be right")
+        raise Bad(said("the year %(year)s can't be right", year=f"{found.year:04d}"))
     return found
 
 
@@ -86,7 +88,7 @@ def parse_date(value: str, order: str = "", *, earliest: int = EARLIEST) -> date
         try:
             return _year_in_reach(date(int(match[1]), int(match[2]), int(match[3])), earliest)
         except ValueError as error:
-            raise error if isinstance(error, Bad) else Bad("is no day of any month") from error
+            raise error if isinstance(error, Bad) else Bad(said("is no day of any month")) from error
     match = _SLASHED.match(value)
     if match and order:
         parts = dict(zip(order, (int(p) for p in match.groups()), strict=True))
@@ -94,10 +96,10 @@ def parse_date(value: str, order: str = "", *, earliest: int = EARLIEST) -> date
         try:
             return _year_in_reach(date(year, parts["m"], parts["d"]), earliest)
         except ValueError as error:
-            raise error if isinstance(error, Bad) else Bad("is no day of any month") from error
+            raise error if isinstance(error, Bad) else Bad(said("is no day of any month")) from error
     if match:
-        raise Bad("could be read as more than one date; write it as YYYY-MM-DD")
-    raise Bad("is not a date (YYYY-MM-DD)")
+        raise Bad(said("could be read as more than one date; write it as YYYY-MM-DD"))
+    raise Bad(said("is not a date (YYYY-MM-DD)"))
 
 
 def date_order(values: Iterable[str]) -> str:
@@ -128,7 +130,7 @@ def parse_moment(value: str, zone: ZoneInfo) -> int:
     try:
         found = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
     except ValueError as error:
-        raise Bad("is not a moment (YYYY-MM-DDTHH:MM:SS with an offset)") from error
+        raise Bad(said("is not a moment (YYYY-MM-DDTHH:MM:SS with an offset)")) from error
     _year_in_reach(found.date(), EARLIEST)
     if found.tzinfo is None:
         found = found.replace(tzinfo=zone)
@@ -141,7 +143,7 @@ def parse_bool(value: str) -> bool:
         return True
     if folded in ("false", "0", "no", "n", "f", ""):
         return False
-    raise Bad("is neither true nor false")
+    raise Bad(said("is neither true nor false"))
 
 
 def parse_minutes(value: str) -> int | None:
@@ -151,9 +153,9 @@ def parse_minutes(value: str) -> int | None:
     try:
         minutes = int(value)
     except ValueError as error:
-        raise Bad("is not a whole number of minutes") from error
+        raise Bad(said("is not a whole number of minutes")) from error
     if not 0 <= minutes <= 999:
-        raise Bad("is not a number of minutes a session can have")
+        raise Bad(said("is not a number of minutes a session can have"))
     return minutes
 
 
@@ -165,5 +167,5 @@ def split_list(value: str) -> tuple[str, ...]:
 def excel_date(serial: float) -> date:
     """A spreadsheet's day number (1900 system, whose 29 February 1900 never was)."""
     if not 20_000 <= serial <= 60_000:
-        raise Bad("is not a spreadsheet's day number")
+        raise Bad(said("is not a spreadsheet's day number"))
     return (datetime.combine(date(1899, 12, 30), time()) + timedelta(days=int(serial))).date()
