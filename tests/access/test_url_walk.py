@@ -32,6 +32,8 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
     "who": ({OFFICER, LEAD, TEACHER}, {"pk": "student"}),
     "student_day": ({OFFICER, LEAD, TEACHER}, {"pk": "student", "day": "day"}),
     "me": (EVERYBODY, None),
+    "toured": (EVERYBODY, None),
+    "keep_view": ({OFFICER, LEAD}, None),
     "alive": (EVERYBODY, None),
     "live": ({OFFICER, LEAD}, None),
     "live_number": ({OFFICER, LEAD}, None),
@@ -47,7 +49,7 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
 }
 #: Deliveries and sources are the district's: no steward's are somebody else's.
 OF_THE_DISTRICT = {"delivery", "source"}
-POST_ONLY = {"undo_verdict"}
+POST_ONLY = {"undo_verdict", "toured", "keep_view"}
 
 
 def is_foreign(view: object) -> bool:

@@ -24,6 +24,10 @@ class User(AbstractUser):
     language = models.CharField(max_length=10, default="en")
     #: minutes this person has for the morning list; what falls below that line is shown below it
     daily_minutes = models.PositiveSmallIntegerField(default=60)
+    #: what this person keeps at hand of the Today list: [{"name": …, "school": a number or null, "kind": a kind or null}]
+    saved_views = models.JSONField(default=list, blank=True)
+    #: when the short tour of the first visit was put away
+    toured_at = models.DateTimeField(null=True, blank=True)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

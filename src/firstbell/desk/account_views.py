@@ -6,9 +6,9 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from firstbell.access import policy
 from firstbell.access.policy import signed_in
@@ -34,6 +34,15 @@ def me(request: HttpRequest) -> HttpResponse:
         "assignments": policy.assignments(user).select_related("school"), "languages": settings.LANGUAGES, "error": error, "page": "me",
     }  # fmt: skip
     return render(request, "desk/me.html", context, status=422 if error else 200)
+
+
+@signed_in
+@require_POST
+def toured(request: HttpRequest) -> HttpResponse:
+    """The tour was read; it is not shown again."""
+    request.user.toured_at = timezone.now()
+    request.user.save(update_fields=["toured_at"])
+    return redirect("home")
 
 
 @signed_in

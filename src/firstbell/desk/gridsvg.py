@@ -6,7 +6,7 @@ letters in the squares carry the meaning; colour only helps.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, timedelta
 
 from django.utils.formats import date_format
@@ -15,9 +15,13 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from firstbell.watch.course import Course
+
 __all__ = ["LETTER_WORDS", "strip_svg", "year_svg", "year_table"]
 
 CELL, GAP, TOP, SIDE = 16, 3, 20, 4
+#: the band above a year's squares: bars of the weeks, the usual, the change, the decisions
+BAND, STEPS = 40, 12
 
 LETTER_WORDS = {
     "P": gettext_lazy("present"),
@@ -50,30 +54,31 @@ def _square(x: float, y: float, w: float, h: float, letter: str, *, text: bool =
 
 def year_svg(
     codes: str, letters: str, dates: Sequence[date], sessions: int, through: int, highlights: Collection[date] = (),
-    *, rtl: bool = False, name: str = "",
+    *, course: Course | None = None, rtl: bool = False,
 ) -> SafeString:  # fmt: skip
     """A year's register. `letters`: one a day, as `day_letters` gives them; `codes`: the squares, to split a day by session.
 
-    `highlights`: days ringed because an alert speaks of them.
+    `highlights`: days ringed because an alert speaks of them. `course`: what is drawn above the squares, on the same weeks.
     """
     if not dates:
         return SafeString("")
     first = dates[0] - timedelta(days=dates[0].weekday())
     weeks = (dates[-1] - first).days // 7 + 1
-    width, height = SIDE * 2 + weeks * (CELL + GAP), TOP + 5 * (CELL + GAP)
+    top = TOP + (BAND + STEPS if course else 0)
+    width, height = SIDE * 2 + weeks * (CELL + GAP), top + 5 * (CELL + GAP)
 
     def left(week: int) -> int:
         return SIDE + (weeks - 1 - week if rtl else week) * (CELL + GAP)
 
-    parts: list[str] = []
+    parts: list[str] = [] if course is None else _course_band(course, first, left, width, height)
     month = 0
     for i, day in enumerate(dates):
         week, row = (day - first).days // 7, min(day.weekday(), 4)
-        x, y = left(week), TOP + row * (CELL + GAP)
+        x, y = left(week), top + row * (CELL + GAP)
         if day.month != month:
             month = day.month
             edge = x + CELL if rtl else x
-            parts.append(f'<text class="month" x="{edge}" y="12">{escape(date_format(day, "M"))}</text>')
+            parts.append(f'<text class="month" x="{edge}" y="{top - 8}">{escape(date_format(day, "M"))}</text>')
         squares = codes[i * sessions : (i + 1) * sessions]
         if i >= through:
             parts.append(f'<rect class="sq-out" x="{x}" y="{y}" width="{CELL}" height="{CELL}" rx="2"/>')
@@ -90,11 +95,37 @@ def year_svg(
             parts.append(
                 f'<rect class="mark-ring" x="{x - 1}" y="{y - 1}" width="{CELL + 2}" height="{CELL + 2}" rx="3"/>'
             )
-    title = escape(name or _("The year in squares; the table beneath says the same in words."))
+    title = escape(_("The year in squares; the table beneath says the same in words."))
     return mark_safe(  # noqa: S308 - built here from letters and numbers; the words are escaped
         f'<svg class="register" role="img" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         f'aria-label="{title}">{"".join(parts)}</svg>'
     )
+
+
+def _course_band(course: Course, first: date, left: Callable[[int], int], width: int, height: int) -> list[str]:
+    """Above the squares: a bar a week for its share of days missed, the usual as a dashed line, the change, the decisions."""
+
+    def column(day: date) -> int:
+        return left((day - first).days // 7)
+
+    parts = [f'<line class="base" x1="{SIDE}" x2="{width - SIDE}" y1="{BAND}" y2="{BAND}"/>']
+    for week in course.weeks:
+        tall = float(week.missed.rate or 0) * (BAND - 6)
+        if tall:
+            parts.append(
+                f'<rect class="bar" x="{column(week.monday)}" y="{BAND - tall:.1f}" width="{CELL}" height="{tall:.1f}" rx="1.5"/>'
+            )
+    if course.usual is not None and course.weeks:
+        y = BAND - course.usual * (BAND - 6)
+        ends = sorted((column(course.weeks[0].monday), column(course.weeks[-1].monday)))
+        parts.append(f'<line class="usual" x1="{ends[0]}" x2="{ends[1] + CELL}" y1="{y:.1f}" y2="{y:.1f}"/>')
+    if course.changed is not None and course.changed >= first:
+        x = column(course.changed) - 1.5
+        parts.append(f'<line class="changed" x1="{x}" x2="{x}" y1="2" y2="{height}"/>')
+    for on in dict.fromkeys(step.on for step in course.steps):
+        x = column(on) + CELL / 2
+        parts.append(f'<path class="step" d="M{x:g} {BAND + 3}l4.5 8h-9z"/>')
+    return parts
 
 
 def strip_svg(letters: str, dates: Sequence[date], *, rtl: bool = False) -> SafeString:

@@ -17,6 +17,7 @@ from firstbell.access import audit, policy
 from firstbell.access.models import AuditEntry, User
 from firstbell.access.policy import Deed, allow
 from firstbell.register import rows
+from firstbell.watch.course import course
 from firstbell.watch.models import Kind
 from firstbell.watch.record import StudentRecord, student_record
 from firstbell.watch.words import alert_days
@@ -53,7 +54,8 @@ def student_page(request: HttpRequest, pk: int) -> HttpResponse:
         raise Http404
     audit.record(request.user, "saw", f"student:{pk}", f"as known on {as_of}" if as_of else "")
     context = {
-        "record": record, "why": policy.why(request.user, student), "highlights": _highlights(record),
+        "record": record, "years": [(year, course(record, year)) for year in record.years],
+        "why": policy.why(request.user, student), "highlights": _highlights(record),
         "language": _language(student.home_language),
     }  # fmt: skip
     return render(request, "desk/student.html", context)
@@ -65,7 +67,8 @@ def print_page(request: HttpRequest, pk: int) -> HttpResponse:
     student = policy.get_student(request.user, pk)
     record = student_record(student)
     audit.record(request.user, "saw", f"student:{pk}", "to print")
-    return render(request, "desk/print.html", {"record": record, "highlights": _highlights(record)})
+    years = [(year, course(record, year)) for year in record.years]
+    return render(request, "desk/print.html", {"record": record, "years": years, "highlights": _highlights(record)})
 
 
 @allow(Deed.SEE_STUDENT)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -14,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from firstbell.access import policy
 from firstbell.access.policy import Deed, allow, signed_in
 from firstbell.watch import lists
-from firstbell.watch.models import Alert, Verdict
+from firstbell.watch.models import Alert, Kind, Verdict
 from firstbell.watch.verdicts import Conflict, NotGiven, give_verdict, undo_verdict
 from firstbell.watch.words import alert_days, sentence, worse_means
 
@@ -34,6 +35,11 @@ KEYS = {
 }
 
 
+MAX_VIEWS, MAX_VIEW_NAME = 12, 40
+#: how far ahead "watch until" looks unless somebody says otherwise
+LOOK_AGAIN_AFTER = timedelta(days=14)
+
+
 @signed_in
 def home(request: HttpRequest) -> HttpResponse:
     for deed, name in HOMES:
@@ -42,21 +48,26 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, "desk/no_role.html", {"words": policy.NO_ROLE})
 
 
-def _chosen(request: HttpRequest) -> dict[str, object]:
-    school = request.GET.get("school", "")
-    return {
-        "school": int(school) if school.isdigit() else None,
-        "kind": request.GET.get("kind") or None,
-        "grade": request.GET.get("grade") or None,
-    }
+def _chosen(asked: QueryDict) -> tuple[int | None, str | None]:
+    """The school and the kind a list is narrowed to."""
+    school, kind = asked.get("school", ""), asked.get("kind", "")
+    return int(school) if school.isdigit() and len(school) < 10 else None, kind if kind in Kind.values else None
+
+
+def _query(school: int | None, kind: str | None) -> str:
+    return urlencode({k: v for k, v in (("school", school), ("kind", kind)) if v})
 
 
 def _list_context(request: HttpRequest) -> dict[str, object]:
-    chosen = _chosen(request)
+    school, kind = _chosen(request.GET)
+    query = _query(school, kind)
+    kept = [{"name": view["name"], "query": _query(view["school"], view["kind"])} for view in request.user.saved_views]
     return {
-        "list": lists.today(request.user, **chosen),
-        "chosen": chosen,
-        "query": urlencode({k: v for k, v in chosen.items() if v}),
+        "list": lists.today(request.user, school=school, kind=kind),
+        "chosen": {"school": school, "kind": kind},
+        "query": query,
+        "views": kept,
+        "view": next((view["name"] for view in kept if view["query"] == query), None),
         "today": policy.today(request.user),
         "page": "today",
     }
@@ -71,6 +82,30 @@ def today_page(request: HttpRequest) -> HttpResponse:
     if undo_pk.isdigit() and mine.filter(pk=int(undo_pk)).exists():
         context["undo"] = int(undo_pk)
     return render(request, "desk/today.html", context)
+
+
+@allow(Deed.SEE_TODAY)
+@require_POST
+def keep_view(request: HttpRequest) -> HttpResponse:
+    """Keep what the list shows under a name, or forget one. A name used again means the new view."""
+    user, name = request.user, " ".join(request.POST.get("name", "").split())[:MAX_VIEW_NAME]
+    others = [view for view in user.saved_views if view["name"] != name]
+    if "forget" in request.POST:
+        user.saved_views = others
+        user.save(update_fields=["saved_views"])
+        return redirect("today")
+    school, kind = _chosen(request.POST)
+    if not name or (school is None and kind is None):
+        messages.warning(
+            request, _("Choose a school or a kind, and give the view a name. Nothing was kept."), extra_tags="warn"
+        )
+    elif len(others) >= MAX_VIEWS:
+        words = _("There are %(n)s views already. Forget one first; nothing was kept.") % {"n": MAX_VIEWS}
+        messages.warning(request, words, extra_tags="warn")
+    else:
+        user.saved_views = [*others, {"name": name, "school": school, "kind": kind}]
+        user.save(update_fields=["saved_views"])
+    return redirect(f"{reverse('today')}?{_query(school, kind)}")
 
 
 @allow(Deed.SEE_TODAY)
@@ -92,7 +127,7 @@ def _alert_for(request: HttpRequest, pk: int) -> Alert:
 @allow(Deed.GIVE_VERDICT)
 def alert_page(request: HttpRequest, pk: int) -> HttpResponse:
     alert = _alert_for(request, pk)
-    form = {"decision": "", "reason": "", "until": ""}
+    form = {"decision": "", "reason": "", "until": (alert.as_of + LOOK_AGAIN_AFTER).isoformat()}
     error, conflict, theirs, status = "", False, None, 200
     if request.method == "POST":
         form = {name: request.POST.get(name, "") for name in form}
@@ -149,8 +184,6 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         alert = undo_verdict(request.user, verdict)
     except NotGiven as error:
-        from django.contrib import messages
-
         messages.warning(request, str(error), extra_tags="warn")
         return redirect("today")
     return redirect("alert", alert.pk)

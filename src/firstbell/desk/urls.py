@@ -5,6 +5,7 @@ from firstbell.desk import account_views, intake_views, live_views, student_view
 urlpatterns = [
     path("", today_views.home, name="home"),
     path("today/", today_views.today_page, name="today"),
+    path("today/views/", today_views.keep_view, name="keep_view"),
     path("today/lists/", today_views.today_lists, name="today_lists"),
     path("alert/<int:pk>/", today_views.alert_page, name="alert"),
     path("verdict/<int:pk>/undo/", today_views.undo, name="undo_verdict"),
@@ -14,6 +15,7 @@ urlpatterns = [
     path("student/<int:pk>/who/", student_views.who_page, name="who"),
     path("student/<int:pk>/day/<str:day>/", student_views.day_page, name="student_day"),
     path("me/", account_views.me, name="me"),
+    path("me/toured/", account_views.toured, name="toured"),
     path("alive/", account_views.alive, name="alive"),
     path("live/", live_views.stream, name="live"),
     path("live/number/", live_views.number, name="live_number"),

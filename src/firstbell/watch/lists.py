@@ -95,7 +95,7 @@ class TodayList:
         return max(len(self.below) - SHOWN_BELOW, 0)
 
 
-def today(user: User, *, school: int | None = None, kind: str | None = None, grade: str | None = None) -> TodayList:
+def today(user: User, *, school: int | None = None, kind: str | None = None) -> TodayList:
     """The reader's morning.
 
     Order: within a list by what kind of trouble it is (`KindRule.rank`), then by how far the measure stands past the kind's own
@@ -112,8 +112,6 @@ def today(user: User, *, school: int | None = None, kind: str | None = None, gra
     kinds = sorted({Kind(a.kind) for a in found}, key=lambda k: (KINDS[k].clock, KINDS[k].rank))
     if kind:
         found = [a for a in found if a.kind == kind]
-    if grade:
-        found = [a for a in found if a.enrolment and a.enrolment.grade == grade]
     now_rows = _grouped([a for a in found if a.clock == Clock.TODAY])
     pattern_rows = _grouped([a for a in found if a.clock == Clock.PATTERN])
     in_pattern = {row.key for row in pattern_rows}

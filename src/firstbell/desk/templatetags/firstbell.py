@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language_bidi
 
 from firstbell.desk import gridsvg
+from firstbell.watch.course import Course
 from firstbell.watch.lists import Row
 from firstbell.watch.record import Year
 
@@ -32,10 +33,11 @@ def strip(row: Row) -> SafeString:
 
 
 @register.simple_tag
-def year_picture(year: Year, highlights: Any = ()) -> SafeString:
+def year_picture(year: Year, highlights: Any = (), course: Course | None = None) -> SafeString:
     return gridsvg.year_svg(
-        year.codes, year.letters, year.dates, year.sessions, year.through, highlights or (), rtl=get_language_bidi()
-    )
+        year.codes, year.letters, year.dates, year.sessions, year.through, highlights or (), course=course,
+        rtl=get_language_bidi(),
+    )  # fmt: skip
 
 
 @register.simple_tag
