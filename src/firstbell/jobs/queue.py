@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from firstbell.jobs.models import Job
 
+log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 #: like a post office: every 5 minutes for 4 hours, then a failure somebody sees
 RETRY_AFTER = timedelta(minutes=5)
 MAX_ATTEMPTS = 48
+#: a done job's row, and with it the memory of its key, is kept so long; a failed one's for ever
+KEEP_DONE = timedelta(days=14)
 
 
 class Unrecoverable(Exception):
@@ -27,16 +31,23 @@ class Unrecoverable(Exception):
 class Kind:
     run: Callable[[str], None]
     lease: timedelta
+    when_failed: Callable[[str, str], None] | None
 
 
 _kinds: dict[str, Kind] = {}
 
 
-def job_kind(name: str, *, lease: timedelta = LEASE) -> Callable[[Callable[[str], None]], Callable[[str], None]]:
-    """Register what a kind of job does. It is called with the job's argument and must be safe to run again."""
+def job_kind(
+    name: str, *, lease: timedelta = LEASE, when_failed: Callable[[str, str], None] | None = None
+) -> Callable[[Callable[[str], None]], Callable[[str], None]]:
+    """Register what a kind of job does. It is called with the job's argument and must be safe to run again.
+
+    `when_failed` is called with the argument and the sentence of the failure when the job is given up, in the
+    transaction that says so. The module must be imported by its app's `ready`, or `firstbell worker` won't know it.
+    """
 
     def register(run: Callable[[str], None]) -> Callable[[str], None]:
-        _kinds[name] = Kind(run, lease)
+        _kinds[name] = Kind(run, lease, when_failed)
         return run
 
     return register
@@ -51,45 +62,86 @@ def enqueue(kind: str, argument: str = "", *, key: str, delay: timedelta = timed
     return new
 
 
+def lease_of(job: Job) -> timedelta:
+    return _kinds[job.kind].lease
+
+
 def lease_next() -> Job | None:
     """Take the next job that is due and not leased, or whose lease ran out with its worker."""
+    while _due().exists():  # the common case, nothing due, asks no write lock of SQLite
+        with transaction.atomic():
+            due = _due()
+            if connection.features.has_select_for_update_skip_locked:
+                due = due.select_for_update(skip_locked=True)
+            job = due.order_by("run_after", "id").first()
+            if job is None:  # another worker was quicker
+                return None
+            if job.attempts >= MAX_ATTEMPTS:  # only a crash leaves a job waiting after its last attempt
+                _give_up(job, "the worker ended in the middle of it.")
+                continue
+            job.lease = secrets.token_hex(16)
+            job.leased_until = timezone.now() + lease_of(job)
+            job.attempts += 1
+            job.save(update_fields=["lease", "leased_until", "attempts"])
+            return job
+    return None
+
+
+def _due() -> QuerySet[Job]:
     now = timezone.now()
-    due = Job.objects.filter(state=Job.State.WAITING, run_after__lte=now, kind__in=_kinds).filter(
-        Q(leased_until=None) | Q(leased_until__lt=now)
+    return Job.objects.filter(
+        Q(leased_until=None) | Q(leased_until__lt=now), state=Job.State.WAITING, run_after__lte=now, kind__in=_kinds
     )
-    if not due.exists():  # the common case asks no write lock of SQLite
-        return None
-    with transaction.atomic():
-        if connection.features.has_select_for_update_skip_locked:
-            due = due.select_for_update(skip_locked=True)
-        job = due.order_by("run_after", "id").first()
-        if job is None:
-            return None
-        job.lease = secrets.token_hex(16)
-        job.leased_until = now + _kinds[job.kind].lease
-        job.attempts += 1
-        job.save(update_fields=["lease", "leased_until", "attempts"])
-    return job
 
 
 def renew(job: Job) -> bool:
     """Hold on to a job for another lease; False when the lease was already lost to somebody else."""
-    until = timezone.now() + _kinds[job.kind].lease
-    return bool(Job.objects.filter(pk=job.pk, lease=job.lease, state=Job.State.WAITING).update(leased_until=until))
+    return bool(_held(job).update(leased_until=timezone.now() + lease_of(job)))
 
 
-def run_leased(job: Job) -> Job.State:
-    """Do a leased job and write down how it ended, unless the lease was lost meanwhile."""
-    mine = Job.objects.filter(pk=job.pk, lease=job.lease, state=Job.State.WAITING)
-    now = timezone.now
+def run_leased(job: Job) -> Job.State | None:
+    """Do a leased job and write down how it ended. None: the lease was lost meanwhile, and nothing was written."""
     try:
         _kinds[job.kind].run(job.argument)
+    except Unrecoverable as error:
+        return _fail(job, str(error))
     except Exception as error:  # a job's failure must never end the worker
-        problem = f"{type(error).__name__}: {error}"[:2000]
-        if isinstance(error, Unrecoverable) or job.attempts >= MAX_ATTEMPTS:
-            mine.update(state=Job.State.FAILED, problem=problem, finished_at=now(), leased_until=None)
-            return Job.State.FAILED
-        mine.update(problem=problem, run_after=now() + RETRY_AFTER, leased_until=None, lease="")
-        return Job.State.WAITING
-    mine.update(state=Job.State.DONE, problem="", finished_at=now(), leased_until=None, attempts=F("attempts"))
-    return Job.State.DONE
+        problem = f"{type(error).__name__}: {error}"
+        if job.attempts >= MAX_ATTEMPTS:
+            return _give_up(job, problem)
+        again = timezone.now() + RETRY_AFTER
+        kept = _held(job).update(problem=problem[:2000], run_after=again, leased_until=None, lease="")
+        return Job.State.WAITING if kept else None
+    done = _held(job).update(state=Job.State.DONE, problem="", finished_at=timezone.now(), leased_until=None)
+    return Job.State.DONE if done else None
+
+
+def sweep() -> int:
+    """Forget the jobs done long ago; how many."""
+    old = Job.objects.filter(state=Job.State.DONE, finished_at__lt=timezone.now() - KEEP_DONE)
+    return old.delete()[0]
+
+
+def _held(job: Job) -> QuerySet[Job]:
+    """The job's row, for as long as it is leased to whoever has this `job` in hand."""
+    return Job.objects.filter(pk=job.pk, lease=job.lease, state=Job.State.WAITING)
+
+
+def _give_up(job: Job, last: str) -> Job.State | None:
+    return _fail(job, f"Tried {job.attempts} times and given up. The last time: {last}")
+
+
+def _fail(job: Job, problem: str) -> Job.State | None:
+    problem = problem[:2000]
+    with transaction.atomic():
+        failed = _held(job).update(
+            state=Job.State.FAILED, problem=problem, finished_at=timezone.now(), leased_until=None
+        )
+        tell = _kinds[job.kind].when_failed
+        if failed and tell is not None:
+            try:
+                with transaction.atomic():
+                    tell(job.argument, problem)
+            except Exception:  # else the job would be failed, and told, again and again before all others
+                log.exception("the failure of job %s (%s) could not be told", job.pk, job.kind)
+    return Job.State.FAILED if failed else None

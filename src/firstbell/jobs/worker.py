@@ -14,7 +14,7 @@ from firstbell.jobs.models import Job
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
-KEEP_DONE = timedelta(days=14)
+SWEEP_EVERY = timedelta(hours=1)
 
 
 class Worker:
@@ -29,6 +29,7 @@ class Worker:
         return thread
 
     def stop(self) -> None:
+        """Take no further job; the one in hand is finished."""
         self._stop.set()
 
     def run(self) -> None:
@@ -36,10 +37,9 @@ class Worker:
         while not self._stop.is_set():
             close_old_connections()
             try:
-                now = timezone.now()
-                if swept is None or now - swept > timedelta(hours=1):
-                    Job.objects.filter(state=Job.State.DONE, finished_at__lt=now - KEEP_DONE).delete()
-                    swept = now
+                if swept is None or timezone.now() - swept > SWEEP_EVERY:
+                    queue.sweep()
+                    swept = timezone.now()
                 worked = self.run_one()
             except Exception:
                 log.exception("the worker could not reach its jobs; it tries again")
@@ -62,14 +62,16 @@ class Worker:
             done.set()
             renewing.join()
         if state is not Job.State.DONE:
-            log.warning("job %s (%s) attempt %s ended %s", job.pk, job.kind, job.attempts, state)
+            ended = state or "after its lease was lost; whoever took it decides"
+            log.warning("job %s (%s) attempt %s ended %s", job.pk, job.kind, job.attempts, ended)
         return True
 
     @staticmethod
     def _renew_until(job: Job, done: threading.Event) -> None:
-        while not done.wait(queue.LEASE.total_seconds() / 3):
+        while not done.wait(queue.lease_of(job).total_seconds() / 3):
             try:
-                queue.renew(job)
+                if not queue.renew(job):
+                    break
             except Exception:
                 log.exception("could not renew the lease of job %s", job.pk)
         connections.close_all()

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class OutreachConfig(AppConfig):
+    name = "firstbell.outreach"
+
+    def ready(self) -> None:
+        from firstbell.outreach import mail  # noqa: F401  # registers its kind of job
