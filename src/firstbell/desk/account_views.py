@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
@@ -48,5 +49,8 @@ def toured(request: HttpRequest) -> HttpResponse:
 @signed_in
 @require_safe
 def alive(request: HttpRequest) -> HttpResponse:
-    """Whether the session still stands: a form asks before it sends what somebody wrote."""
-    return HttpResponse(status=204)
+    """Whether the session still stands: a form asks before it sends what somebody wrote.
+
+    Somebody who signed in anew in another tab has a new form token; the page they wrote on gets it here.
+    """
+    return HttpResponse(status=204, headers={"X-Form-Token": get_token(request)})

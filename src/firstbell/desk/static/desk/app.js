@@ -79,6 +79,13 @@ document.body.addEventListener("htmx:afterSwap", () => {
 // Back after signing out shows nothing: a page out of the browser's own memory asks the server again.
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
+// Whether the session still stands; a form written on before signing in anew gets the new session's token.
+async function stillSignedIn(form) {
+  const answer = await fetch(form.dataset.alive, { headers: { "X-Live": "1" }, redirect: "manual" });
+  if (answer.ok) form.elements.csrfmiddlewaretoken.value = answer.headers.get("X-Form-Token");
+  return answer.ok;
+}
+
 // A draft survives the session's end: it is in the form, and signing in again happens in another tab.
 const draft = document.querySelector("[data-draft]");
 if (draft) {
@@ -88,7 +95,7 @@ if (draft) {
     event.preventDefault();
     const submitter = event.submitter;
     let there = true;
-    try { there = (await fetch(form.dataset.alive, { headers: { "X-Live": "1" }, redirect: "manual" })).ok; } catch { there = false; }
+    try { there = await stillSignedIn(form); } catch { there = false; }
     if (there) { form.dataset.checked = "1"; form.requestSubmit(submitter); return; }
     document.getElementById("draft-kept").hidden = false;
     document.getElementById("draft-kept").querySelector("a").focus();
@@ -117,6 +124,7 @@ if (roll) {
     const send = async () => {
       status.textContent = status.dataset.sending;
       try {
+        if (!await stillSignedIn(roll)) { status.textContent = status.dataset.signedOut; return; }
         // HX-Request: a session that ended answers 401 instead of leading away from the page and what was tapped on it.
         const answer = await fetch(roll.action, { method: "POST", body: new FormData(roll), headers: { "HX-Request": "true" }, redirect: "manual" });
         if (answer.type === "opaqueredirect") { location.assign(roll.dataset.done); return; }
