@@ -7,8 +7,8 @@ from datetime import date, timedelta
 
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
+from firstbell import clock
 from firstbell.access import audit
 from firstbell.access.models import User
 from firstbell.watch.models import Alert, Verdict
@@ -49,7 +49,7 @@ def give_verdict(
     if decision == Verdict.Decision.WATCH and (until is None or until <= alert.as_of):
         raise NotGiven(_("Choose a day after today to look again."))
     mine = Alert.objects.system(WHY).filter(pk=alert.pk, version=version, state=Alert.State.OPEN)
-    if not mine.update(state=Alert.State.ANSWERED, closed_at=timezone.now(), version=F("version") + 1):
+    if not mine.update(state=Alert.State.ANSWERED, closed_at=clock.now(), version=F("version") + 1):
         fresh = Alert.objects.system(WHY).select_related("student", "school", "section").get(pk=alert.pk)
         raise Conflict(
             fresh, fresh.verdicts.filter(undone_at=None).select_related("given_by").order_by("-given_at").first()
@@ -57,7 +57,7 @@ def give_verdict(
     verdict = Verdict.objects.system(WHY).create(
         alert=alert, student_id=alert.student_id, decision=decision, reason=reason[:4000],
         watch_until=until if decision == Verdict.Decision.WATCH else None, measure=alert.measure, given_by=user,
-        given_at=timezone.now(),
+        given_at=clock.now(),
     )  # fmt: skip
     subject = f"student:{alert.student_id}" if alert.student_id else f"school:{alert.school_id}"
     audit.record(user, "verdict", subject, f"alert:{alert.pk} {alert.kind} {decision}")
@@ -70,9 +70,9 @@ def undo_verdict(user: User, verdict: Verdict) -> Alert:
     """Take back one's own verdict soon after: the alert is open again, the verdict stays on record as taken back."""
     from django.utils.translation import gettext as _
 
-    if verdict.given_by_id != user.pk or timezone.now() - verdict.given_at > UNDO_FOR:
+    if verdict.given_by_id != user.pk or clock.now() - verdict.given_at > UNDO_FOR:
         raise NotGiven(_("Only your own verdict can be taken back, and only soon after. Give a new one instead."))
-    if not Verdict.objects.system(WHY).filter(pk=verdict.pk, undone_at=None).update(undone_at=timezone.now()):
+    if not Verdict.objects.system(WHY).filter(pk=verdict.pk, undone_at=None).update(undone_at=clock.now()):
         raise NotGiven(_("This verdict was already taken back."))
     alert = verdict.alert
     taken = Alert.objects.system(WHY).filter(
