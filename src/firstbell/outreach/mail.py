@@ -3,39 +3,62 @@
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from collections.abc import Sequence
-from smtplib import SMTPRecipientsRefused
-from urllib.parse import unquote, urlsplit
+from smtplib import SMTPDataError, SMTPRecipientsRefused
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.smtp import EmailBackend
+from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 
 from firstbell.jobs.queue import Unrecoverable, enqueue, job_kind
 from firstbell.outreach.models import Message
 
+#: the ports of RFC 6409 (submission) and RFC 8314 (submission over TLS from the first byte)
+_PORTS = {"smtp": 587, "smtp+tls": 587, "smtps": 465}
+#: Control characters, line and paragraph separators, half characters: Python folds a header at many of them, not at \n only.
+_NOT_IN_A_HEADER = {"Cc", "Zl", "Zp", "Cs"}
 
-class HeaderInjection(ValueError):
+
+class NotCarried(ValueError):
+    """The outbox did not accept a message; nothing was sent."""
+
+
+class HeaderInjection(NotCarried):
     """A line break in a subject or an address would let its writer add headers of their own."""
 
 
 class OutboxBackend(BaseEmailBackend):
-    """Every message Firstbell sends becomes a row and a job in the caller's transaction."""
+    """Every message Firstbell sends becomes a row and a job in the caller's transaction.
+
+    Each recipient gets a message of their own. Only the text is carried: an HTML twin stays behind, an attachment is an
+    error.
+    """
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        for mail in email_messages:
-            for to in mail.to:
-                put(to, mail.subject, mail.body)
+        with transaction.atomic():
+            for mail in email_messages:
+                if mail.attachments:
+                    names = ", ".join(str(attachment[0]) for attachment in mail.attachments)
+                    raise NotCarried(f"The outbox carries no attachments ({names}): nothing was sent.")
+                for to in mail.recipients():
+                    put(to, mail.subject, mail.body)
         return len(email_messages)
 
 
 def put(to: str, subject: str, body: str) -> Message:
-    for what, value in (("subject", subject), ("address", to)):
-        if any(c in value for c in "\r\n\0"):
+    """A message to one address, sent when the caller's transaction is committed. Raises NotCarried."""
+    for what, value in (("subject", str(subject)), ("address", to)):
+        if any(unicodedata.category(c) in _NOT_IN_A_HEADER and c != "\t" for c in value):
             raise HeaderInjection(f"A line break in the {what}: the message was not accepted and nothing was sent.")
+    if any(c == "\0" or unicodedata.category(c) == "Cs" for c in body):
+        raise NotCarried("A character in the text that no mail can hold: nothing was sent.")
     with transaction.atomic():
         key = secrets.token_hex(16)
         message = Message.objects.create(key=key, to=to, subject=subject, body=body, created_at=timezone.now())
@@ -43,18 +66,34 @@ def put(to: str, subject: str, body: str) -> Message:
     return message
 
 
-@job_kind("send_message")
+def _give_up(argument: str, _problem: str) -> None:
+    """The sentence stays with the job `send:<key>`."""
+    Message.objects.filter(pk=int(argument), state=Message.State.WAITING).update(state=Message.State.FAILED)
+
+
+@job_kind("send_message", when_failed=_give_up)
 def send_message(argument: str) -> None:
-    """Send one message. A crash between sending and writing it down sends it again under the same Message-ID."""
-    message = Message.objects.get(pk=int(argument))
+    """Send one message. A crash between sending and writing it down sends it again under the same Message-ID.
+
+    A "no" for good (5xx to the recipient or the message, RFC 5321 § 4.2.1) fails at once. Every other trouble, also
+    one of our own account with the mail server, which somebody may mend in these four hours, is tried again.
+    """
+    message = Message.objects.filter(pk=int(argument)).first()
+    if message is None:
+        raise Unrecoverable("The message is no longer in the outbox. Nothing was sent.")
+    waiting = Message.objects.filter(pk=message.pk, state=Message.State.WAITING)
     if message.state != Message.State.WAITING:
         return
     if not settings.SMTP_URL:
-        _settle(message, Message.State.KEPT)
+        waiting.update(state=Message.State.KEPT)
         return
-    server = urlsplit(settings.SMTP_URL)  # smtp://user:password@host:port or smtps://…
+    try:
+        validate_email(message.to)
+    except ValidationError as error:
+        raise Unrecoverable("The recipient is no mail address. Nothing was sent.") from error
+    server, port = _server(settings.SMTP_URL)
     backend = EmailBackend(
-        host=server.hostname, port=server.port or (465 if server.scheme == "smtps" else 587),
+        host=server.hostname, port=port,
         username=unquote(server.username or ""), password=unquote(server.password or ""),
         use_ssl=server.scheme == "smtps", use_tls=server.scheme == "smtp+tls", timeout=20,
     )  # fmt: skip
@@ -66,10 +105,32 @@ def send_message(argument: str) -> None:
     try:
         mail.send()
     except SMTPRecipientsRefused as error:
-        _settle(message, Message.State.FAILED)
-        raise Unrecoverable("the mail server refused the recipient") from error
-    _settle(message, Message.State.SENT)
+        ((code, reply),) = error.recipients.values()
+        if code >= 500:
+            raise _refused("recipient", code, reply) from error
+        raise
+    except SMTPDataError as error:
+        if error.smtp_code >= 500:
+            raise _refused("message", error.smtp_code, error.smtp_error) from error
+        raise
+    waiting.update(state=Message.State.SENT, sent_at=timezone.now())
 
 
-def _settle(message: Message, state: Message.State) -> None:
-    Message.objects.filter(pk=message.pk, state=Message.State.WAITING).update(state=state, sent_at=timezone.now())
+def _server(url: str) -> tuple[SplitResult, int]:
+    """The mail server and its port. Raises ValueError with the shape that was expected."""
+    server = urlsplit(url)
+    try:
+        port = server.port or _PORTS[server.scheme]
+    except (KeyError, ValueError):
+        port = 0
+    if not port or not server.hostname:  # the address itself may hold a password, so the sentence doesn't repeat it
+        raise ValueError(
+            "SMTP_URL names no mail server: it reads smtp://user:password@host:port, or smtps:// or smtp+tls://. "
+            "The message waits."
+        )
+    return server, port
+
+
+def _refused(what: str, code: int, reply: bytes | str) -> Unrecoverable:
+    words = reply.decode(errors="replace") if isinstance(reply, bytes) else reply
+    return Unrecoverable(f"The mail server refused the {what} for good ({code} {words}). Nothing was sent.")
