@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -49,9 +50,13 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _chosen(asked: QueryDict) -> tuple[int | None, str | None]:
-    """The school and the kind a list is narrowed to."""
+    """The school and the kind a list is narrowed to. What is neither a number nor a kind is a bad request."""
     school, kind = asked.get("school", ""), asked.get("kind", "")
-    return int(school) if school.isdigit() and len(school) < 10 else None, kind if kind in Kind.values else None
+    if (school and not (school.isascii() and school.isdigit() and len(school) < 10)) or (
+        kind and kind not in Kind.values
+    ):
+        raise BadRequest
+    return int(school) if school else None, kind or None
 
 
 def _query(school: int | None, kind: str | None) -> str:
@@ -59,6 +64,8 @@ def _query(school: int | None, kind: str | None) -> str:
 
 
 def _list_context(request: HttpRequest) -> dict[str, object]:
+    if not request.GET.keys() <= {"school", "kind", "undo"}:
+        raise BadRequest  # the page makes no such address
     school, kind = _chosen(request.GET)
     query = _query(school, kind)
     kept = [{"name": view["name"], "query": _query(view["school"], view["kind"])} for view in request.user.saved_views]
