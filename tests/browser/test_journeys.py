@@ -100,6 +100,24 @@ def test_a_roll_on_bad_radio_is_kept_and_sent_again_and_counts_once(scene: Scene
     assert MarkEvent.objects.system("test").filter(student=scene.ben).count() == 1
 
 
+def test_a_teacher_says_in_two_taps_that_something_is_off(scene: Scene, somebody: Arrive) -> None:
+    office = somebody().sign_in("officer@example.org")
+    phone = somebody(width=375, height=740)
+    page = phone.sign_in("teacher@example.org")
+    page.get_by_role("link", name="Take the roll of 3B").click()
+    row = page.locator("li", has_text="Ben Okoro")
+    row.locator("label.late").click()
+    row.locator("summary").click()
+    row.get_by_role("button", name="Tired or hungry").click()
+    expect(row.get_by_text("The attendance officer knows.")).to_be_visible()
+    expect(row.locator("label.late input")).to_be_checked()
+    expect(office.get_by_text("A teacher says that something is off with Ben")).to_be_visible()
+    assert phone.axe() == []
+    row.get_by_role("button", name="Take it back").click()
+    expect(row.get_by_role("button", name="Tired or hungry")).to_be_visible()
+    expect(office.locator("[data-row]", has_text="something is off with Ben")).to_have_count(0)
+
+
 def test_sign_in_with_password_and_second_factor_by_keyboard(scene: Scene, somebody: Arrive) -> None:
     from allauth.mfa.totp.internal.auth import (
         TOTP,

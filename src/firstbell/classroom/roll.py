@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+
+from django.db.models import Q
 
 from firstbell import clock
 from firstbell.access.models import User
@@ -13,6 +16,7 @@ from firstbell.register.actions import DESK, NewMark, meaning_of
 from firstbell.register.marks import LegalStatus, Mark, PartSession, Presence
 from firstbell.register.models import RegisterRow, RollState, Section, SectionEnrolment, Student
 from firstbell.watch import live
+from firstbell.watch.models import Concern
 from firstbell.watch.passes import current_year, session_times
 
 WHY = "the teacher's own class"
@@ -111,3 +115,21 @@ def take(section: Section, day: date, session: int, choices: dict[int, str], *, 
         word = NewMark(seat.student.pk, day, session, meaning.pk, now, f"user:{by.pk}")
         (present if choice == "P" else exceptions).append(word)
     return live.roll(section, day, session, exceptions=exceptions, present=present, by=by, key=key)
+
+
+def member(section: Section, student: int) -> Student | None:
+    """A student of this class today."""
+    day = clock.today(section.calendar.school.zone)
+    found = SectionEnrolment.objects.system(WHY).filter(section=section, student=student, starts__lte=day)
+    seat = found.filter(Q(ends=None) | Q(ends__gte=day)).select_related("student").first()
+    return seat.student if seat else None
+
+
+def concerns_today(section: Section, user: User) -> dict[int, list[Concern]]:
+    """What this teacher has said of the class today, by student."""
+    day = clock.today(section.calendar.school.zone)
+    said: dict[int, list[Concern]] = defaultdict(list)
+    mine = Concern.objects.system(WHY).filter(section=section, said_by=user, said_on=day, taken_back_at=None)
+    for concern in mine.select_related("section__calendar__school").order_by("-said_at"):
+        said[concern.student_id].append(concern)
+    return said

@@ -10,12 +10,14 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from firstbell import clock
 from firstbell.access.policy import Deed, allow, get_owned, sections_for
 from firstbell.classroom import roll
 from firstbell.register.rows import columns
+from firstbell.watch.concerns import NotSaid, say, take_back
+from firstbell.watch.models import Concern
 
 KEY = re.compile(r"[A-Za-z0-9_-]{16,60}")
 
@@ -59,8 +61,32 @@ def roll_page(request: HttpRequest, pk: int, day: str, session: int) -> HttpResp
         )
         messages.success(request, words, extra_tags="good")
         return redirect("rolls")
-    seats = roll.seats(section, wanted, session)
+    said = roll.concerns_today(section, request.user)
+    seats = [(seat, next(iter(said.get(seat.student.pk, [])), None)) for seat in roll.seats(section, wanted, session)]
     context = {
-        "section": section, "day": wanted, "session": session, "seats": seats, "key": secrets.token_urlsafe(18), "page": "roll",
+        "section": section, "day": wanted, "session": session, "seats": seats, "words": Concern.Word.choices, "key": secrets.token_urlsafe(18), "page": "roll",
     }  # fmt: skip
     return render(request, "classroom/roll.html", context)
+
+
+@allow(Deed.TAKE_ROLL)
+@require_POST
+def concern(request: HttpRequest, pk: int, student: int) -> HttpResponse:
+    """Something is off with a student of this class: said, or taken back. Answers with the student's own little menu."""
+    section = get_owned(request.user, sections_for(request.user).select_related("calendar__school"), pk, "section")
+    seat = roll.member(section, student)
+    if seat is None:
+        raise Http404
+    standing = None
+    if "take_back" in request.POST:
+        for mine in roll.concerns_today(section, request.user).get(student, []):
+            take_back(mine, request.user)
+    else:
+        try:
+            standing = say(section, seat, request.POST.get("word", ""), request.user)
+        except NotSaid as error:
+            return HttpResponse(str(error), status=422)
+    if "HX-Request" not in request.headers:
+        return redirect("rolls")
+    context = {"section": section, "student": seat, "concern": standing, "words": Concern.Word.choices, "open": True}
+    return render(request, "classroom/_concern.html", context)

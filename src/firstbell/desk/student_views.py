@@ -108,6 +108,7 @@ def who_page(request: HttpRequest, pk: int) -> HttpResponse:
     words = {
         "saw": _("opened the record"), "refused": _("was refused"), "verdict": _("decided"), "marked": _("took a mark"),
         "verdict_taken_back": _("took a decision back"),
+        "said_something_is_off": _("said that something is off"), "took_a_word_back": _("took that back"),
     }  # fmt: skip
     looks = [Look(e.at, names.get(e.actor, e.actor), words.get(e.action, e.action)) for e in entries]
     return render(request, "desk/who.html", {"student": student, "people": policy.who_can_see(student), "looks": looks})

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from firstbell.access import policy
 from firstbell.access.policy import Deed, allow, signed_in
 from firstbell.watch import lists
+from firstbell.watch.concerns import said_of
 from firstbell.watch.models import Alert, Kind, Verdict
 from firstbell.watch.verdicts import Conflict, NotGiven, give_verdict, undo_verdict
 from firstbell.watch.words import alert_days, sentence, worse_means
@@ -161,6 +162,7 @@ def alert_page(request: HttpRequest, pk: int) -> HttpResponse:
         "desk/verdict.html",
         {
             "alert": alert, "sentence": sentence(alert), "days": alert_days(alert), "worse": worse_means(alert.kind),
+            "concerns": said_of(alert.student, alert.as_of) if alert.kind == Kind.CONCERN else [],
             "others": others, "form": form, "error": error, "conflict": conflict, "theirs": theirs,
             "verdicts": alert.verdicts.select_related("given_by").order_by("given_at"),
             "decisions": [(d.value, d.label, KEYS[d]) for d in Verdict.Decision], "min_until": alert.as_of + timedelta(days=1),

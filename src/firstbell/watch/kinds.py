@@ -44,6 +44,7 @@ KINDS: dict[Kind, KindRule] = {
     Kind.NOT_IN_CLASS: KindRule(Clock.TODAY, 1, 1, 0, 5, 0),
     Kind.UNEXPLAINED_TODAY: KindRule(Clock.TODAY, 1, 99, 0, 3, 1),
     Kind.ROLL_NOT_TAKEN: KindRule(Clock.TODAY, 1, 99, 0, 2, 2),
+    Kind.CONCERN: KindRule(Clock.PATTERN, 1, 1, 5, 5, -1),
     Kind.NOT_SEEN: KindRule(Clock.PATTERN, 10, 5, 5, 15, 0),
     Kind.STREAK: KindRule(Clock.PATTERN, 3, 2, 5, 10, 1),
     Kind.BREAK: KindRule(Clock.PATTERN, 3, 3, 10, 10, 2),

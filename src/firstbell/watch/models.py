@@ -23,6 +23,7 @@ class Kind(models.TextChoices):
     UNEXPLAINED = "unexplained", _("absences nobody has explained")
     NOT_SEEN = "not_seen", _("not seen for a while")
     HIGH_ABSENCE = "high_absence", _("high absence, nobody has acted")
+    CONCERN = "concern", _("a teacher says something is off")
     SCHOOL_DAY = "school_day", _("many away at once: the school's own item")
 
 
@@ -112,6 +113,30 @@ class Verdict(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["student", "given_at"], name="verdict_student")]
+
+
+class Concern(models.Model):
+    """A teacher's word that something is off with a student of theirs. No text: what is behind it is for talking."""
+
+    class Word(models.TextChoices):
+        NOT_THEMSELVES = "not_themselves", _("not themselves")
+        TIRED = "tired", _("tired or hungry")
+        ALONE = "alone", _("alone, or in trouble with others")
+        ASK_ME = "ask_me", _("something else: ask me")
+
+    student = models.ForeignKey(Student, models.CASCADE, related_name="concerns")
+    school = models.ForeignKey(School, models.CASCADE, related_name="+")
+    section = models.ForeignKey(Section, models.CASCADE, related_name="+")
+    word = models.CharField(max_length=20, choices=Word)
+    said_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    said_on = models.DateField()
+    said_at = models.DateTimeField()
+    taken_back_at = models.DateTimeField(null=True)
+
+    objects = ScopedManager(student_path="student")
+
+    class Meta:
+        indexes = [models.Index(fields=["school", "said_at"], name="concern_recent")]
 
 
 class Pass(models.Model):

@@ -19,6 +19,7 @@ from firstbell.register.grid import Grid
 from firstbell.register.models import Calendar, RegisterRow, RollState, SchoolYear, Section, SectionEnrolment
 from firstbell.register.rows import SchoolGrid
 from firstbell.signals.kernel import Count, Window, compute
+from firstbell.watch.concerns import concern_findings
 from firstbell.watch.kinds import KINDS, Finding, LastYear, SectionToday, pattern_findings, today_findings
 from firstbell.watch.models import Alert, Clock, Kind, Pass, SchoolChange, Verdict
 
@@ -140,6 +141,7 @@ def evaluate(
     if column is not None:
         findings += today_findings(school, column, _sections_today(calendar, school, today, now, as_of))
     known = now if as_of is None else datetime.fromtimestamp(clock.end_of_day(as_of, calendar.school.zone), UTC)
+    findings += concern_findings(calendar, school, today, known)
     with transaction.atomic():
         opened, withdrawn = _write(calendar, school, findings, today, known, student_ids)
         if opened or withdrawn or student_ids is not None:

@@ -50,6 +50,12 @@ def sentence(alert: Alert) -> str:
                 )
                 % figures
             )
+        case Kind.CONCERN:
+            return ngettext(
+                "A teacher says that something is off with %(name)s, on %(since)s.",
+                "Teachers have said %(count)s times that something is off with %(name)s, first on %(since)s.",
+                alert.count,
+            ) % figures  # fmt: skip
         case Kind.NOT_SEEN:
             return ngettext(
                 "%(name)s has not been in school for %(count)s school day, since %(since)s.",
@@ -98,6 +104,7 @@ def next_step(alert: Alert) -> str:
         Kind.UNEXPLAINED_TODAY: _("Call home: are they safe, and is there something we can do?"),
         Kind.NOT_IN_CLASS: _("Ask the front office where they are."),
         Kind.ROLL_NOT_TAKEN: _("Remind the teacher, or take the roll by phone."),
+        Kind.CONCERN: _("Talk to the teacher, then to the student."),
         Kind.NOT_SEEN: _("Find out whether they are safe: call, then visit."),
         Kind.STREAK: _("Call home and offer help with coming back."),
         Kind.BREAK: _("Ask what changed: the student, then the family."),
@@ -112,6 +119,7 @@ def next_step(alert: Alert) -> str:
 def worse_means(kind: Kind) -> str:
     """What brings an answered alert back."""
     return {
+        Kind.CONCERN: _("a teacher says so again"),
         Kind.NOT_SEEN: _("five more school days not seen"),
         Kind.STREAK: _("two more days away in the same row"),
         Kind.BREAK: _("three more days away since you answered"),

@@ -120,6 +120,7 @@ const roll = document.querySelector("[data-roll]");
 if (roll) {
   const status = document.getElementById("roll-status");
   roll.addEventListener("submit", async (event) => {
+    if (event.submitter?.hasAttribute("formaction")) return; // a word about one student, not the roll
     event.preventDefault();
     const send = async () => {
       status.textContent = status.dataset.sending;

@@ -1,0 +1,79 @@
+"""A teacher says that something is off with a student: no form, one of four words, taken back as easily."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from firstbell import clock
+from firstbell.access import audit
+from firstbell.access.models import User
+from firstbell.register.models import Calendar, Section, Student
+from firstbell.register.rows import SchoolGrid
+from firstbell.watch.kinds import Finding
+from firstbell.watch.models import Concern, Kind
+
+__all__ = ["STANDS_FOR", "NotSaid", "concern_findings", "said_of", "say", "take_back"]
+
+WHY = "a teacher's word about their own student"
+#: how long a word waits for somebody to answer it
+STANDS_FOR = timedelta(days=7)
+
+
+class NotSaid(ValueError):
+    """The word can't be taken; the sentence says why. Nothing was changed."""
+
+
+@transaction.atomic
+def say(section: Section, student: Student, word: str, by: User) -> Concern:
+    """Put it before the school's officers, at once. The same word again on the same day is the same concern."""
+    from firstbell.watch.live import marks_changed
+
+    if word not in Concern.Word.values:
+        raise NotSaid(_("Choose one of the four words. Nothing was sent."))
+    now = clock.now()
+    day = now.astimezone(section.calendar.school.zone).date()
+    concern, new = Concern.objects.system(WHY).get_or_create(
+        student=student, said_by=by, word=word, said_on=day, taken_back_at=None,
+        defaults={"section": section, "school": section.calendar.school, "said_at": now},
+    )  # fmt: skip
+    if new:
+        audit.record(by, "said_something_is_off", f"student:{student.pk}")
+        marks_changed(section.calendar, [student.pk])
+    return concern
+
+
+@transaction.atomic
+def take_back(concern: Concern, by: User) -> None:
+    from firstbell.watch.live import marks_changed
+
+    mine = Concern.objects.system(WHY).filter(pk=concern.pk, said_by=by, taken_back_at=None)
+    if mine.update(taken_back_at=clock.now()):
+        audit.record(by, "took_a_word_back", f"student:{concern.student_id}")
+        marks_changed(concern.section.calendar, [concern.student_id])
+
+
+def said_of(student: Student, day: date) -> list[Concern]:
+    """What stands of a student on a day, latest first."""
+    standing = Concern.objects.system(WHY).filter(student=student, taken_back_at=None)
+    recent = standing.filter(said_on__lte=day, said_on__gt=day - STANDS_FOR)
+    return list(recent.select_related("said_by", "section").order_by("-said_at"))
+
+
+def concern_findings(calendar: Calendar, school: SchoolGrid, today: date, known: datetime) -> Iterator[Finding]:
+    """Ground for an alert: the words that stand, by student of this register."""
+    by: dict[int, list[date]] = defaultdict(list)
+    since = datetime.combine(today - STANDS_FOR + timedelta(days=1), time(), calendar.school.zone)
+    said = Concern.objects.system(WHY).filter(school=calendar.school_id, said_at__gte=since, said_at__lte=known)
+    for student, day, taken_back in said.order_by("said_on").values_list("student_id", "said_on", "taken_back_at"):
+        if taken_back is None or taken_back > known:
+            by[student].append(day)
+    row_of = {int(student): i for i, student in enumerate(school.student_ids)}
+    for student, days in by.items():
+        if student in row_of:
+            dates = " ".join(str(day) for day in sorted(set(days)))
+            yield Finding(Kind.CONCERN, row_of[student], len(days), len(days), len(days), dates)
