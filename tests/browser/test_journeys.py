@@ -107,14 +107,14 @@ def test_a_teacher_says_in_two_taps_that_something_is_off(scene: Scene, somebody
     page.get_by_role("link", name="Take the roll of 3B").click()
     row = page.locator("li", has_text="Ben Okoro")
     row.locator("label.late").click()
-    row.locator("summary").click()
+    row.get_by_role("button", name="Something is off with Ben Okoro").click()
     row.get_by_role("button", name="Tired or hungry").click()
     expect(row.get_by_text("The attendance officer knows.")).to_be_visible()
     expect(row.locator("label.late input")).to_be_checked()
     expect(office.get_by_text("A teacher says that something is off with Ben")).to_be_visible()
     assert phone.axe() == []
     row.get_by_role("button", name="Take it back").click()
-    expect(row.get_by_role("button", name="Tired or hungry")).to_be_visible()
+    expect(row.get_by_role("button", name="Something is off with Ben Okoro")).to_be_visible()
     expect(office.locator("[data-row]", has_text="something is off with Ben")).to_have_count(0)
 
 

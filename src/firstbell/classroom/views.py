@@ -88,5 +88,5 @@ def concern(request: HttpRequest, pk: int, student: int) -> HttpResponse:
             return HttpResponse(str(error), status=422)
     if "HX-Request" not in request.headers:
         return redirect("rolls")
-    context = {"section": section, "student": seat, "concern": standing, "words": Concern.Word.choices, "open": True}
+    context = {"section": section, "student": seat, "concern": standing, "words": Concern.Word.choices}
     return render(request, "classroom/_concern.html", context)
