@@ -228,7 +228,7 @@ def test_renewals_keep_a_job_longer_than_its_lease() -> None:
         began.set()
         assert may_end.wait(30)
 
-    ran = a_kind(long_job, lease=timedelta(seconds=1))
+    ran = a_kind(long_job, lease=timedelta(seconds=2))
     enqueue("note", key="k")
     with working(1):
         assert began.wait(30)

@@ -12,7 +12,7 @@ import socketserver
 import threading
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,13 +26,17 @@ class Letter:
 
 @dataclass
 class Mailbox:
-    """`says`: the answer to a command ("RCPT", "DATA", "." for the message's end …) in place of 250."""
+    """`says`: the answer to a command ("RCPT", "DATA", "." for the message's end …) in place of 250.
+    `most_at_once`: how many senders it ever spoke with at one moment.
+    """
 
     record: Path
     port: int = 0
     says: dict[str, str] = field(default_factory=dict)
     letters: list[Letter] = field(default_factory=list)
     signed_in: list[tuple[str, str]] = field(default_factory=list)
+    speaking: int = 0
+    most_at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -42,6 +46,11 @@ class Mailbox:
     def accepted(self) -> list[str]:
         """The Message-IDs accepted, one for each time a sender handed the message over."""
         return self.record.read_text().splitlines()
+
+    def speak(self, more: int) -> None:
+        with self.lock:
+            self.speaking += more
+            self.most_at_once = max(self.most_at_once, self.speaking)
 
     def take(self, letter: Letter) -> None:
         with self.lock, self.record.open("a") as record:
@@ -54,6 +63,21 @@ class Conversation(socketserver.StreamRequestHandler):
 
     def say(self, line: str) -> None:
         self.wfile.write(f"{line}\r\n".encode())
+
+    def setup(self) -> None:
+        super().setup()
+        self.here = True
+        self.mailbox.speak(+1)
+
+    def leave(self) -> None:
+        if self.here:
+            self.here = False
+            self.mailbox.speak(-1)
+
+    def finish(self) -> None:
+        self.leave()
+        with suppress(ConnectionError):
+            super().finish()
 
     def handle(self) -> None:
         sender, recipients = "", list[str]()
@@ -74,6 +98,7 @@ class Conversation(socketserver.StreamRequestHandler):
                     self.say("354 go on")
                     self.take(sender, recipients)
                 elif verb == "QUIT":
+                    self.leave()  # before the sender hears it and may call again
                     self.say("221 bye")
                     return
                 else:
