@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -75,6 +76,11 @@ def collect() -> None:
         catalog = read(language)
         catalog.update(pot, no_fuzzy_matching=True)
         catalog.obsolete.clear()
+        catalog.fuzzy, catalog.header_comment = False, "# The words of Firstbell's pages."
+        catalog.project, catalog.version, catalog.last_translator, catalog.language_team = "Firstbell", "", "", ""
+        catalog.creation_date = catalog.revision_date = datetime(
+            2026, 1, 1, tzinfo=UTC
+        )  # a date of today would change every file
         file = LOCALE / language / "LC_MESSAGES" / "django.po"
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("wb") as stream:
