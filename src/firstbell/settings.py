@@ -232,6 +232,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("es", _("Spanish")), ("ar", _("Arabic"))]
 LOCALE_PATHS = [PACKAGE / "locale"]
 USE_I18N = True
+FORMAT_MODULE_PATH = ["firstbell.formats"]
 USE_TZ = True
 TIME_ZONE = "UTC"  # storage; every page shows the school's own zone
 

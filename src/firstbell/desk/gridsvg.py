@@ -155,7 +155,7 @@ def year_table(letters: str, dates: Sequence[date], through: int) -> list[tuple[
     """The same year for reading: by month, every day that was not simply present, in words."""
     months: dict[str, list[tuple[date, str, str]]] = {}
     for i, day in enumerate(dates[:through]):
-        rows = months.setdefault(date_format(day, "F Y"), [])
+        rows = months.setdefault(date_format(day, "YEAR_MONTH_FORMAT"), [])
         if letters[i] != "P":
             rows.append((day, letters[i], str(LETTER_WORDS[letters[i]])))
     return list(months.items())

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from babel import Locale
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -36,14 +34,6 @@ def _highlights(record: StudentRecord) -> set[date]:
     return {day for alert in pointed for day, _letters in alert_days(alert)}
 
 
-def _language(code: str) -> str:
-    """A language's name in the reader's own."""
-    try:
-        return Locale.parse(get_language() or "en").languages.get(code, code)
-    except ValueError:
-        return code
-
-
 @allow(Deed.SEE_STUDENT)
 @require_safe
 def student_page(request: HttpRequest, pk: int) -> HttpResponse:
@@ -56,7 +46,6 @@ def student_page(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "record": record, "years": [(year, course(record, year)) for year in record.years],
         "why": policy.why(request.user, student), "highlights": _highlights(record),
-        "language": _language(student.home_language),
     }  # fmt: skip
     return render(request, "desk/student.html", context)
 

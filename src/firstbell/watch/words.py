@@ -26,7 +26,7 @@ def alert_days(alert: Alert) -> list[tuple[date, str]]:
 
 def _since(alert: Alert) -> str:
     days = alert_days(alert)
-    return date_format(days[0][0], "j F") if days else ""
+    return date_format(days[0][0], "MONTH_DAY_FORMAT") if days else ""
 
 
 def sentence(alert: Alert) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from babel import Locale
 from django import template
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language_bidi
+from django.utils.translation import get_language, get_language_bidi
 
 from firstbell.desk import gridsvg
 from firstbell.watch.course import Course
@@ -43,6 +44,15 @@ def year_picture(year: Year, highlights: Any = (), course: Course | None = None)
 @register.simple_tag
 def year_rows(year: Year) -> list[Any]:
     return gridsvg.year_table(year.letters, year.dates, year.through)
+
+
+@register.filter
+def language_name(code: str) -> str:
+    """A language's name in the reader's own; a code nobody knows stays as it is."""
+    try:
+        return Locale.parse(get_language() or "en").languages.get(code, code)
+    except ValueError:
+        return code
 
 
 @register.filter
