@@ -29,14 +29,29 @@ def _set_up() -> None:
 
 
 def _ready_database() -> None:
-    """Bring the database up to this version; safe to repeat, and quick when there is nothing to do."""
+    """Bring the database up to this version; safe to repeat and beside each other, and quick when there is nothing to do."""
     from django.core.management import call_command
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
 
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+    def behind() -> bool:
+        executor = MigrationExecutor(connection)
+        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+    if not behind():
+        return
+    if connection.vendor != "postgresql":
         call_command("migrate", verbosity=0, interactive=False)
+        return
+    with (
+        connection.cursor() as cursor
+    ):  # of several processes that start after an upgrade, one migrates and the others wait
+        cursor.execute("SELECT pg_advisory_lock(%s)", [0x1F1B5E13])
+        try:
+            if behind():
+                call_command("migrate", verbosity=0, interactive=False)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [0x1F1B5E13])
 
 
 @app.command()

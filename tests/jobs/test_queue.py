@@ -456,8 +456,6 @@ def kinds_a_worker_knows() -> list[str]:
 @pytest.mark.parametrize("kind", kinds_in_the_source())
 def test_a_worker_in_a_process_of_its_own_knows_the_kind(kind: str, kinds_a_worker_knows: list[str]) -> None:
     """A kind registered only because some page was imported would wait for ever under `firstbell worker`."""
-    if kind in ("nightly", "rescore_calendar") and kind not in kinds_a_worker_knows:
-        pytest.xfail("watch registers its kinds only where a page has imported it")
     assert kind in kinds_a_worker_knows
 
 

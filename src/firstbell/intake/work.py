@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,6 +18,7 @@ from firstbell.intake.models import Import, Source
 from firstbell.intake.receive import folder_of
 from firstbell.intake.staging import waiting_rows
 from firstbell.jobs.queue import Unrecoverable, enqueue, job_kind
+from firstbell.said import Said, said
 
 #: Longer than the usual lease: on SQLite it can't be renewed while the apply itself holds the database.
 LEASE = timedelta(minutes=5)
@@ -85,7 +87,22 @@ def cancel(delivery: Import, by: User) -> bool:
     return True
 
 
-@job_kind("intake_stage", lease=LEASE)
+def _give_up(state: Import.State, words: Said) -> Callable[[str, str], None]:
+    """What becomes of a delivery whose job ended again and again without a word of its own."""
+
+    def told(argument: str, _sentence: str) -> None:
+        waiting = Import.objects.filter(pk=int(argument), state__in=(Import.State.RECEIVED, Import.State.QUEUED))
+        waiting.update(state=state, problem=words)
+
+    return told
+
+
+@job_kind(
+    "intake_stage", lease=LEASE,
+    when_failed=_give_up(
+        Import.State.REFUSED, said("Reading it ended again and again without a reason. Nothing was applied; send it once more.")
+    ),
+)  # fmt: skip
 def stage_job(argument: str) -> None:
     delivery = Import.objects.select_related("source").get(pk=int(argument))
     if delivery.state != Import.State.RECEIVED:
@@ -96,7 +113,12 @@ def stage_job(argument: str) -> None:
         raise Unrecoverable(str(error)) from error
 
 
-@job_kind("intake_apply", lease=LEASE)
+@job_kind(
+    "intake_apply", lease=LEASE,
+    when_failed=_give_up(
+        Import.State.STAGED, said("Applying it ended again and again without a reason. Nothing was applied; it can be tried once more.")
+    ),
+)  # fmt: skip
 def apply_job(argument: str) -> None:
     delivery = Import.objects.select_related("source").get(pk=int(argument))
     if delivery.state == Import.State.APPLIED:  # done, and the worker died before it could say so

@@ -32,22 +32,28 @@ class Kind:
     run: Callable[[str], None]
     lease: timedelta
     when_failed: Callable[[str, str], None] | None
+    due: Callable[[], str | None] | None
 
 
 _kinds: dict[str, Kind] = {}
 
 
 def job_kind(
-    name: str, *, lease: timedelta = LEASE, when_failed: Callable[[str, str], None] | None = None
+    name: str,
+    *,
+    lease: timedelta = LEASE,
+    when_failed: Callable[[str, str], None] | None = None,
+    due: Callable[[], str | None] | None = None,
 ) -> Callable[[Callable[[str], None]], Callable[[str], None]]:
     """Register what a kind of job does. It is called with the job's argument and must be safe to run again.
 
     `when_failed` is called with the argument and the sentence of the failure when the job is given up, in the
-    transaction that says so. The module must be imported by its app's `ready`, or `firstbell worker` won't know it.
+    transaction that says so. `due` makes it happen by itself: workers ask it every minute for the key of the job that is due now, or
+    None; the same key is the same job. The module must be imported by its app's `ready`, or `firstbell worker` won't know it.
     """
 
     def register(run: Callable[[str], None]) -> Callable[[str], None]:
-        _kinds[name] = Kind(run, lease, when_failed)
+        _kinds[name] = Kind(run, lease, when_failed, due)
         return run
 
     return register
@@ -60,6 +66,14 @@ def enqueue(kind: str, argument: str = "", *, key: str, delay: timedelta = timed
         key=key, defaults={"kind": kind, "argument": argument, "run_after": now + delay, "asked_at": now}
     )
     return new
+
+
+def ask_for_what_is_due() -> None:
+    """Ask for the jobs that come by the clock."""
+    for name, kind in _kinds.items():
+        key = kind.due() if kind.due else None
+        if key:
+            enqueue(name, key=key)
 
 
 def lease_of(job: Job) -> timedelta:

@@ -14,6 +14,7 @@ from firstbell.jobs.models import Job
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
+ASK_EVERY = timedelta(minutes=1)
 SWEEP_EVERY = timedelta(hours=1)
 
 
@@ -33,13 +34,16 @@ class Worker:
         self._stop.set()
 
     def run(self) -> None:
-        swept = None
+        swept = asked = None
         while not self._stop.is_set():
             close_old_connections()
             try:
                 if swept is None or timezone.now() - swept > SWEEP_EVERY:
                     queue.sweep()
                     swept = timezone.now()
+                if asked is None or timezone.now() - asked > ASK_EVERY:
+                    queue.ask_for_what_is_due()
+                    asked = timezone.now()
                 worked = self.run_one()
             except Exception:
                 log.exception("the worker could not reach its jobs; it tries again")

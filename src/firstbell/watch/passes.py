@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from django.db import transaction
@@ -16,7 +17,7 @@ from firstbell import clock
 from firstbell.jobs.queue import job_kind
 from firstbell.register import rows
 from firstbell.register.grid import Grid
-from firstbell.register.models import Calendar, RegisterRow, RollState, SchoolYear, Section, SectionEnrolment
+from firstbell.register.models import Calendar, District, RegisterRow, RollState, SchoolYear, Section, SectionEnrolment
 from firstbell.register.rows import SchoolGrid
 from firstbell.signals.kernel import Count, Window, compute
 from firstbell.watch.concerns import concern_findings
@@ -30,6 +31,8 @@ WHY = "alerts are evaluated"
 ROLL_GRACE = timedelta(minutes=15)
 #: after somebody acted on a student, high absence is not raised again for so long
 ACTED_DAYS = timedelta(days=28)
+#: when the nightly pass begins: after the evening's exports, before the first bus
+NIGHT = time(4)
 #: "not a concern" holds so long, unless it gets worse
 NO_CONCERN_DAYS = timedelta(days=28)
 
@@ -350,6 +353,15 @@ def rescore_calendar(argument: str) -> None:
         evaluate(calendar)
 
 
-@job_kind("nightly", lease=timedelta(minutes=30))
+def tonight() -> str | None:
+    """The night's pass, one a date, from four in the morning by the district's clock."""
+    zone = District.objects.values_list("time_zone", flat=True).first()
+    if zone is None:
+        return None
+    local = clock.now().astimezone(ZoneInfo(zone))
+    return f"nightly:{local.date()}" if local.time() >= NIGHT else None
+
+
+@job_kind("nightly", lease=timedelta(minutes=30), due=tonight)
 def nightly(_argument: str) -> None:
     run_pass()
