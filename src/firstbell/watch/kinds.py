@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell.register.rows import SchoolGrid
-from firstbell.signals.kernel import Count, GroupContext, Signals, Window, context, day_bits, student_signals
+from firstbell.signals.kernel import Count, Signals, Window, context, day_bits, student_signals
 from firstbell.signals.metrics import chronic_mask
 from firstbell.watch.models import Clock, Kind
 
@@ -104,24 +104,43 @@ def pattern_findings(school: SchoolGrid, through: int, last_year: LastYear) -> t
     found: list[Finding] = []
     if through:
         found.extend(_school_day(school, through, group))
+        ground = _Ground(school, through)
         for kind in (_not_seen, _streak, _break, _weekday, _high_absence, _unexplained, _lateness):
-            found.extend(kind(school, through, signals, around))
+            found.extend(kind(ground, signals))
     return found, signals
 
 
-def _days(school: SchoolGrid, row: int, columns: list[int]) -> str:
-    """The days behind a finding with their letters, as they were known: "2026-11-02U 2026-11-04N"."""
-    grid = school.grid
-    text = grid.codes[row].tobytes().decode("ascii")
-    # a square nobody knows is written as an underscore: the days are parted by spaces
-    return " ".join(
-        str(grid.dates[d]) + text[d * grid.sessions : (d + 1) * grid.sessions].replace(" ", "_") for d in columns[-40:]
-    )
+class _Ground:
+    """A school's register through a day, and the days behind what is found in it."""
+
+    def __init__(self, school: SchoolGrid, through: int) -> None:
+        self.school, self.grid, self.through = school, school.grid, through
+        self._dates: list[str] = np.datetime_as_string(school.grid.dates.astype("datetime64[D]")).tolist()
+        self._bits: dict[int, NDArray[np.uint16]] = {}
+        #: rows of students still on this roll: their last day up to now isn't one they were not expected on
+        self.still_here = school.grid.codes[:, max(through - 1, 0) * school.grid.sessions] != ord("#")
+
+    def columns(self, row: int, bit: int, start: int = 0) -> list[int]:
+        """The days of a row, from `start` on, that carry a bit of the kernel's."""
+        if row not in self._bits:
+            self._bits[row] = day_bits(self.grid, self.through, row)
+        start = max(start, 0)
+        found: list[int] = (np.flatnonzero(self._bits[row][start:] & bit) + start).tolist()
+        return found
+
+    def days(self, row: int, columns: list[int]) -> str:
+        """The days behind a finding with their letters, as they were known: "2026-11-02U 2026-11-04N"."""
+        # a square nobody knows is written as an underscore: the days are parted by spaces
+        text, n, dates = (
+            self.grid.codes[row].tobytes().decode("ascii").replace(" ", "_"),
+            self.grid.sessions,
+            self._dates,
+        )
+        return " ".join([dates[d] + text[d * n : (d + 1) * n] for d in columns[-40:]])
 
 
-def _absent_columns(school: SchoolGrid, row: int, start: int, through: int) -> list[int]:
-    bits = day_bits(school.grid, through, row)
-    return [d for d in range(max(start, 0), through) if bits[d] & 2]
+#: the kernel's bits of a day: away, away without a reason yet, late
+_AWAY, _PENDING, _LATE = 2, 8, 16
 
 
 def _rows(mask: NDArray[np.bool_]) -> list[int]:
@@ -129,83 +148,75 @@ def _rows(mask: NDArray[np.bool_]) -> list[int]:
     return found
 
 
-def _not_seen(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
-    for i in _rows((s.days_since_seen >= KINDS[Kind.NOT_SEEN].bar) & _still_here(school, through)):
+def _not_seen(g: _Ground, s: Signals) -> Iterator[Finding]:
+    for i in _rows((s.days_since_seen >= KINDS[Kind.NOT_SEEN].bar) & g.still_here):
         days = int(s.days_since_seen[i])
         start = int(s.last_seen[i]) + 1
-        yield Finding(Kind.NOT_SEEN, i, days, days, days, _days(school, i, _absent_columns(school, i, start, through)))
+        yield Finding(Kind.NOT_SEEN, i, days, days, days, g.days(i, g.columns(i, _AWAY, start)))
 
 
-def _still_here(school: SchoolGrid, through: int) -> NDArray[np.bool_]:
-    """Rows of students still on this roll: their last day up to now isn't one they were not expected on."""
-    last = school.grid.codes[:, (through - 1) * school.grid.sessions]
-    return np.asarray(last != ord("#"))
-
-
-def _streak(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
-    recent = s.last_known >= through - 3
+def _streak(g: _Ground, s: Signals) -> Iterator[Finding]:
+    recent = s.last_known >= g.through - 3
     mask = (s.streak >= KINDS[Kind.STREAK].bar) & (s.days_since_seen < KINDS[Kind.NOT_SEEN].bar) & recent
-    for i in _rows(mask & _still_here(school, through)):
+    for i in _rows(mask & g.still_here):
         run = int(s.streak[i])
-        columns = _absent_columns(school, i, int(s.streak_start[i]), through)
-        yield Finding(Kind.STREAK, i, run, run, run, _days(school, i, columns))
+        columns = g.columns(i, _AWAY, int(s.streak_start[i]))
+        yield Finding(Kind.STREAK, i, run, run, run, g.days(i, columns))
 
 
-def _break(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
+def _break(g: _Ground, s: Signals) -> Iterator[Finding]:
     # A break that is nothing but the run of days away now is said better by STREAK or NOT_SEEN.
     only_streak = (s.streak >= KINDS[Kind.STREAK].bar) & (s.break_absent == s.break_possible)
     mask = (s.break_score >= BREAK_SCORE) & (s.break_absent >= KINDS[Kind.BREAK].bar) & ~only_streak
-    for i in _rows(mask & _still_here(school, through)):
-        columns = _absent_columns(school, i, int(s.break_start[i]), through)
+    for i in _rows(mask & g.still_here):
+        columns = g.columns(i, _AWAY, int(s.break_start[i]))
         yield Finding(
-            Kind.BREAK, i, int(s.break_absent[i]), int(s.break_possible[i]), int(s.break_absent[i]), _days(school, i, columns),
+            Kind.BREAK, i, int(s.break_absent[i]), int(s.break_possible[i]), int(s.break_absent[i]), g.days(i, columns),
             usual_count=1, usual_of=max(2, min(200, round(1 / max(float(s.baseline[i]), 0.005)))),
         )  # fmt: skip
 
 
-def _weekday(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
+def _weekday(g: _Ground, s: Signals) -> Iterator[Finding]:
     mask = (s.weekday >= 0) & (s.weekday_chance <= WEEKDAY_CHANCE) & (s.weekday_recent >= WEEKDAY_RECENT)
-    weekdays = (school.grid.dates.astype("datetime64[D]").astype(np.int64) + 3) % 7
-    for i in _rows(mask & _still_here(school, through)):
-        columns = [d for d in _absent_columns(school, i, 0, through) if weekdays[d] == s.weekday[i]]
+    weekdays = (g.grid.dates.astype("datetime64[D]").astype(np.int64) + 3) % 7
+    for i in _rows(mask & g.still_here):
+        columns = [d for d in g.columns(i, _AWAY) if weekdays[d] == s.weekday[i]]
         yield Finding(
             Kind.WEEKDAY, i, int(s.weekday_recent[i]), min(10, int(s.weekday_possible[i])), int(s.weekday_absent[i]),
-            _days(school, i, columns), weekday=int(s.weekday[i]) + 1,
+            g.days(i, columns), weekday=int(s.weekday[i]) + 1,
         )  # fmt: skip
 
 
-def _high_absence(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
+def _high_absence(g: _Ground, s: Signals) -> Iterator[Finding]:
     absent, possible = s.days(Count.ABSENT, Window.YEAR), s.days(Count.POSSIBLE, Window.YEAR)
     mask = (
         chronic_mask(absent, possible)
         & (possible >= HIGH_ABSENCE_MIN_DAYS)
         & (s.days(Count.ABSENT, Window.LAST_20) >= 1)
     )
-    for i in _rows(mask & _still_here(school, through)):
-        days = _days(school, i, _absent_columns(school, i, 0, through))
+    for i in _rows(mask & g.still_here):
+        days = g.days(i, g.columns(i, _AWAY))
         yield Finding(Kind.HIGH_ABSENCE, i, int(absent[i]), int(possible[i]), int(absent[i]), days)
 
 
-def _unexplained(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
+def _unexplained(g: _Ground, s: Signals) -> Iterator[Finding]:
     pending = s.days(Count.PENDING, Window.YEAR)
-    for i in _rows((pending >= KINDS[Kind.UNEXPLAINED].bar) & _still_here(school, through)):
-        bits = day_bits(school.grid, through, i)
-        columns = [d for d in range(through) if bits[d] & 8]
+    for i in _rows((pending >= KINDS[Kind.UNEXPLAINED].bar) & g.still_here):
+        columns = g.columns(i, _PENDING)
         yield Finding(
             Kind.UNEXPLAINED, i, int(pending[i]), int(s.days(Count.ABSENT, Window.YEAR)[i]), int(pending[i]),
-            _days(school, i, columns),
+            g.days(i, columns),
         )  # fmt: skip
 
 
-def _lateness(school: SchoolGrid, through: int, s: Signals, _around: GroupContext) -> Iterator[Finding]:
+def _lateness(g: _Ground, s: Signals) -> Iterator[Finding]:
     late = s.days(Count.LATE, Window.LAST_20)
     mask = (late >= KINDS[Kind.LATENESS].bar) & (late > LATENESS_TIMES * s.late_before)
-    for i in _rows(mask & _still_here(school, through)):
-        bits = day_bits(school.grid, through, i)
-        columns = [d for d in range(max(0, through - 20), through) if bits[d] & 16]
+    for i in _rows(mask & g.still_here):
+        columns = g.columns(i, _LATE, g.through - 20)
         yield Finding(
             Kind.LATENESS, i, int(late[i]), int(s.days(Count.POSSIBLE, Window.LAST_20)[i]), int(late[i]),
-            _days(school, i, columns), usual_count=int(s.late_before[i]), usual_of=20,
+            g.days(i, columns), usual_count=int(s.late_before[i]), usual_of=20,
         )  # fmt: skip
 
 
@@ -244,11 +255,12 @@ def today_findings(school: SchoolGrid, column: int, sections: list[SectionToday]
     away = (today == ord("U")) | (today == ord("N"))
     present = np.isin(today, np.frombuffer(b"PFITLH", dtype=np.uint8))
     found: list[Finding] = []
+    ground = _Ground(school, column + 1)
     for i in _rows(away.any(axis=1)):
         first = int(np.argmax(away[i]))
         here_before = present[i, :first].any()
         here_after = present[i, first + 1 :].any()
-        day = _days(school, i, [column])
+        day = ground.days(i, [column])
         count = int(away[i].sum())
         if here_before:
             found.append(Finding(Kind.NOT_IN_CLASS, i, count, n, count, day, session=first))

@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from numpy.typing import NDArray
 
@@ -241,14 +242,18 @@ def _write(
     standing = Alert.objects.system(WHY).select_for_update().filter(school=calendar.school_id, state=Alert.State.OPEN)
     if only is not None:
         standing = standing.filter(student_id__in=only) | standing.filter(student=None)
-    open_now: dict[Key, Alert] = {
-        (Kind(a.kind), a.student_id, a.section_id, a.session if a.section_id else None): a for a in standing
+    open_now = {
+        (Kind(kind), student, section, session if section else None): _Standing(*rest)
+        for kind, student, section, session, *rest in standing.values_list(
+            "kind", "student_id", "section_id", "session", "pk", "count", "of", "days", "expires_on"
+        )
     }
     answered = _answered(calendar, {k[1] for k in wanted if k[1] is not None})
     dates = school.grid.dates.astype(object).tolist()
     upto = school.grid.through(np.datetime64(today))
-    new: list[Alert] = []
-    changed: list[Alert] = []
+    new: list[dict[str, Any]] = []
+    changed: list[dict[str, Any]] = []
+    longer: dict[date, list[int]] = defaultdict(list)
     for key, finding in wanted.items():
         rule = KINDS[finding.kind]
         expires = today if rule.clock is Clock.TODAY else dates[min(upto + rule.life, len(dates)) - 1]
@@ -256,41 +261,90 @@ def _write(
         if alert is not None and _acted_on(finding, answered.get(key[1] or 0, []), today):
             continue  # "nobody has acted" is no longer so: left in open_now, it is withdrawn below
         open_now.pop(key, None)
+        said = {
+            "count": finding.count, "of": finding.of, "measure": finding.measure, "usual_count": finding.usual_count,
+            "usual_of": finding.usual_of, "weekday": finding.weekday, "session": finding.session, "days": finding.days,
+            "as_of": today, "known_through": known, "expires_on": expires,
+        }  # fmt: skip
         if alert is None:
             if key[1] is not None and _still_answered(finding, answered.get(key[1], []), today):
                 continue
-            alert = Alert(
-                kind=finding.kind, clock=rule.clock, school_id=calendar.school_id, calendar=calendar, student_id=key[1],
-                enrolment_id=None if finding.row is None else int(school.enrolment_ids[finding.row]),
-                section_id=finding.section_id, opened_at=known,
-            )  # fmt: skip
-            new.append(alert)
-        elif (alert.count, alert.of, alert.days, alert.expires_on) != (
-            finding.count,
-            finding.of,
-            finding.days,
-            expires,
-        ):
-            changed.append(alert)
-            alert.version += 1
-        alert.count, alert.of, alert.measure = finding.count, finding.of, finding.measure
-        alert.usual_count, alert.usual_of = finding.usual_count, finding.usual_of
-        alert.weekday, alert.session, alert.days = finding.weekday, finding.session, finding.days
-        alert.as_of, alert.known_through, alert.expires_on = today, known, expires
-    Alert.objects.system(WHY).bulk_create(new, batch_size=500)
-    Alert.objects.system(WHY).bulk_update(
-        changed,
-        ["count", "of", "measure", "usual_count", "usual_of", "weekday", "session", "days", "as_of", "known_through", "expires_on", "version"],
-        batch_size=200,
-    )  # fmt: skip
+            of_whom = {
+                "kind": finding.kind, "clock": rule.clock, "school": calendar.school_id, "calendar": calendar.pk,
+                "student": key[1], "enrolment": None if finding.row is None else int(school.enrolment_ids[finding.row]),
+                "section": finding.section_id, "state": Alert.State.OPEN, "opened_at": known, "closed_at": None,
+                "closing": "", "version": 0,
+            }  # fmt: skip
+            new.append({**of_whom, **said})
+        elif (alert.count, alert.of, alert.days) != (finding.count, finding.of, finding.days):
+            changed.append({**said, "id": alert.pk})
+        elif alert.expires_on != expires:  # the same ground, for longer: nothing anybody read has changed
+            longer[expires].append(alert.pk)
+    _insert(new)
+    _update(changed)
+    for expires, pks in longer.items():
+        _of(pks, as_of=today, known_through=known, expires_on=expires)
     expired = [a.pk for a in open_now.values() if a.expires_on < today]
     gone = [a.pk for a in open_now.values() if a.expires_on >= today]
-    everything = Alert.objects.system(WHY)
-    for part in (expired[i : i + 500] for i in range(0, len(expired), 500)):
-        everything.filter(pk__in=part).update(state=Alert.State.EXPIRED, closed_at=known, version=F("version") + 1)
-    for part in (gone[i : i + 500] for i in range(0, len(gone), 500)):
-        everything.filter(pk__in=part).update(state=Alert.State.WITHDRAWN, closed_at=known, version=F("version") + 1)
+    _of(expired, state=Alert.State.EXPIRED, closed_at=known, version=F("version") + 1)
+    _of(gone, state=Alert.State.WITHDRAWN, closed_at=known, version=F("version") + 1)
     return len(new), len(gone) + len(expired)
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is compared of an open alert."""
+
+    pk: int
+    count: int
+    of: int
+    days: str
+    expires_on: date
+
+
+def _of(pks: list[int], **change: Any) -> None:
+    for some in (pks[i : i + 500] for i in range(0, len(pks), 500)):
+        Alert.objects.system(WHY).filter(pk__in=some).update(**change)
+
+
+# A whole pass over a big district opens half a million alerts: as rows of one statement they take a tenth of the time that
+# model objects do.
+
+
+def _rows(alerts: list[dict[str, Any]]) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """The columns of these fields, and their values as the database takes them."""
+    fields = [Alert._meta.get_field(name) for name in alerts[0]]
+    prepared: dict[tuple[int, Any], Any] = {}  # a pass says the same few dates again and again
+
+    def value(at: int, given: Any) -> Any:
+        if given.__class__ in (int, str) or given is None:
+            return given
+        if (at, given) not in prepared:
+            prepared[at, given] = fields[at].get_db_prep_save(given, connection)
+        return prepared[at, given]
+
+    return [f.column for f in fields], [tuple(value(i, v) for i, v in enumerate(a.values())) for a in alerts]
+
+
+def _insert(alerts: list[dict[str, Any]]) -> None:
+    if not alerts:
+        return
+    columns, rows = _rows(alerts)
+    names, holes = ", ".join(f'"{c}"' for c in columns), ", ".join(["%s"] * len(columns))
+    with connection.cursor() as cursor:
+        cursor.executemany(f"INSERT INTO {Alert._meta.db_table} ({names}) VALUES ({holes})", rows)  # noqa: S608 - our own names
+
+
+def _update(alerts: list[dict[str, Any]]) -> None:
+    """Each by its `id`, which stands last."""
+    if not alerts:
+        return
+    columns, rows = _rows(alerts)
+    sets = ", ".join(f'"{c}" = %s' for c in columns[:-1])
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"UPDATE {Alert._meta.db_table} SET {sets}, version = version + 1 WHERE id = %s", rows  # noqa: S608 - our own names
+        )  # fmt: skip
 
 
 def _answered(calendar: Calendar, students: set[int]) -> dict[int, list[Verdict]]:
