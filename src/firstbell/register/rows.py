@@ -282,10 +282,10 @@ class SchoolGrid:
     grades: list[str]
 
 
-def school_grid(calendar: Calendar, *, student_ids: Sequence[int] | None = None) -> SchoolGrid:
-    """The stored register of a calendar as one grid, in order of student."""
-    column = columns(calendar)
-    rows = RegisterRow.objects.system(WHY).filter(calendar=calendar)
+def school_grid(of: Calendar | Column, *, student_ids: Sequence[int] | None = None) -> SchoolGrid:
+    """The stored register of a calendar (or of its columns, for who has them already) as one grid, in order of student."""
+    column = columns(of) if isinstance(of, Calendar) else of
+    rows = RegisterRow.objects.system(WHY).filter(calendar=column.calendar)
     found: list[tuple[int, int, str, str, str]] = []
     for ids in _in_chunks(student_ids):
         chosen = rows if ids is None else rows.filter(student_id__in=ids)

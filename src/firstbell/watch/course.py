@@ -80,7 +80,7 @@ def _weeks(days: Sequence[CountedDay]) -> list[Week]:
 
 def _usual(record: StudentRecord, year: Year) -> float | None:
     """The kernel's baseline of this row, seen against its school as the alerts see it."""
-    school = rows.school_grid(year.calendar)
+    school = rows.school_grid(year.column)
     at = np.flatnonzero(school.enrolment_ids == year.enrolment.pk)
     through, _today = whole_days(year.calendar, school.grid, record.today)
     if not len(at) or not through:

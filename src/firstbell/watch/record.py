@@ -14,6 +14,7 @@ from firstbell import clock
 from firstbell.register import rows as register_rows
 from firstbell.register.grid import Grid
 from firstbell.register.models import Calendar, ContactLink, Enrolment, RegisterRow, Student
+from firstbell.register.rows import Column
 from firstbell.signals import metrics
 from firstbell.signals.metrics import Attendance, CountedDay
 from firstbell.watch.models import Alert, Verdict
@@ -38,7 +39,7 @@ class Figure:
 class Year:
     """One register row: an enrolment's year."""
 
-    calendar: Calendar
+    column: Column
     enrolment: Enrolment
     codes: str
     letters: str  # one a day
@@ -46,6 +47,10 @@ class Year:
     sessions: int
     through: int
     days: list[CountedDay]
+
+    @property
+    def calendar(self) -> Calendar:
+        return self.column.calendar
 
     @property
     def attendance(self) -> Attendance:
@@ -75,7 +80,7 @@ class StudentRecord:
 
 def student_record(student: Student, *, as_of: date | None = None) -> StudentRecord:
     """Everything the Student page shows, of a student the reader was given. `as_of`: as known at the end of that day."""
-    enrolments = list(student.enrolments.select_related("school").order_by("starts"))
+    enrolments = sorted(student.enrolments.all(), key=lambda stay: (stay.starts, stay.pk))
     zone = enrolments[-1].school.zone if enrolments else None
     today = clock.today(zone) if zone else clock.now().date()
     day = as_of or today
@@ -101,10 +106,14 @@ def _years(student: Student, enrolments: list[Enrolment], day: date, *, rebuilt:
     by_pk = {e.pk: e for e in enrolments}
     made = []
     found = RegisterRow.objects.system("of a student the reader was given").filter(student=student)
-    for row in found.select_related("calendar__school", "calendar__school_year").order_by(
-        "calendar__school_year__ends_in", "id"
-    ):
-        column = register_rows.columns(row.calendar)
+    rows = list(
+        found.select_related("calendar__school", "calendar__school_year").order_by(
+            "calendar__school_year__ends_in", "id"
+        )
+    )
+    columns = register_rows.columns_of(row.calendar for row in rows)
+    for row in rows:
+        column = columns[row.calendar_id]
         codes = row.codes
         if rebuilt:
             known = register_rows.grid_as_known(row.calendar, day, student_ids=[student.pk])
@@ -120,7 +129,7 @@ def _years(student: Student, enrolments: list[Enrolment], day: date, *, rebuilt:
         whole, _today = whole_days(row.calendar, grid, day)
         made.append(
             Year(
-                row.calendar, by_pk[row.enrolment_id], codes, metrics.day_letters(grid, len(column.dates), 0), column.dates,
+                column, by_pk[row.enrolment_id], codes, metrics.day_letters(grid, len(column.dates), 0), column.dates,
                 row.calendar.sessions, through, metrics.counted_days(grid, whole, 0),
             )
         )  # fmt: skip

@@ -4,6 +4,8 @@ SIMS or Arbor. Columns are found by name, or as a person said; formulas are neve
 
 from __future__ import annotations
 
+import re
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from firstbell.intake.readers.values import (
     Bad,
     date_order,
     excel_date,
+    is_ambiguous,
     parse_date,
     parse_minutes,
     parse_moment,
@@ -30,18 +33,19 @@ __all__ = ["FIELDS", "REQUIRED", "WORDS", "ColumnMapping", "SpreadsheetReader", 
 FIELDS: dict[str, tuple[str, ...]] = {
     "student": (
         "studentid", "studentnumber", "student", "studentsourcedid", "pupilid", "upn", "admissionnumber", "admno", "localid", "stuid",
-        "sisid", "otherid", "permid", "personid", "idestudiante", "idalumno", "matricula", "id",
+        "sisid", "otherid", "permid", "personid", "idestudiante", "idalumno", "matricula", "numerodematricula", "numerodeestudiante",
+        "numeroestudiante", "schulernummer", "schulerid", "schulernr", "id",
     ),
-    "date": ("date", "attendancedate", "attdate", "absencedate", "eventdate", "day", "fecha", "sessiondate"),
+    "date": ("date", "attendancedate", "attdate", "absencedate", "eventdate", "day", "fecha", "sessiondate", "datum"),
     "code": (
         "code", "attendancecode", "attcode", "mark", "status", "absencecode", "abscode", "attendancestatus", "type", "codigo",
-        "attendancemark", "alldaycode",
+        "attendancemark", "alldaycode", "estado", "kennzeichen", "kurzel",
     ),
     "excuse": ("excuse", "excusecode", "excused", "excusestatus"),
-    "school": ("school", "schoolid", "schoolsourcedid", "schoolcode", "site", "campus", "escuela", "schoolnumber"),
-    "session": ("period", "session", "per", "ampm", "periodo", "periodnumber"),
-    "minutes": ("minutes", "minutesmissed", "minuteslate", "minutesabsent", "absentminutes", "minutos"),
-    "reason": ("reason", "comment", "comments", "attendancereason", "absencereason", "motivo", "notes"),
+    "school": ("school", "schoolid", "schoolsourcedid", "schoolcode", "site", "campus", "escuela", "schoolnumber", "schule", "schulnummer"),
+    "session": ("period", "session", "per", "ampm", "periodo", "sesion", "periodnumber", "stunde"),
+    "minutes": ("minutes", "minutesmissed", "minuteslate", "minutesabsent", "absentminutes", "minutos", "minuten"),
+    "reason": ("reason", "comment", "comments", "attendancereason", "absencereason", "motivo", "grund", "bemerkung", "notes"),
     "recorded_at": ("recordedat", "entered", "enteredat", "timestamp", "modified", "lastmodified"),
     "recorded_by": ("recordedby", "enteredby", "takenby", "teacher", "user"),
 }  # fmt: skip
@@ -58,6 +62,13 @@ WORDS = {
     "recorded_by": said("who recorded it"),
 }
 REQUIRED = ("student", "date", "code")
+#: Where a vendor names the last day of an absence that runs over several. One row is one absence of one day here: what runs
+#: longer is refused by its row, never cut to its first day.
+_LAST_DAY = frozenset((
+    "enddate", "dateto", "todate", "to", "until", "through", "thru", "lastday", "lastdate", "absenceenddate",
+    "hasta", "fechahasta", "fechafin", "fechafinal", "bis", "enddatum", "datumbis",
+))  # fmt: skip
+_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})$")
 BATCH = 50_000
 _SHEETS = (".xlsx", ".xls", ".ods", ".xlsb")
 _MAX_SHEET_BYTES = 2 * 2**30
@@ -81,7 +92,8 @@ class ColumnMapping:
 
 
 def _fold(heading: str) -> str:
-    return "".join(c for c in heading.lower() if c.isalnum())
+    """A heading's letters and digits, without case and accents: "Código" is "codigo"."""
+    return "".join(c for c in unicodedata.normalize("NFKD", heading.lower()) if c.isalnum())
 
 
 def propose(header: list[str]) -> ColumnMapping:
@@ -134,11 +146,15 @@ class SpreadsheetReader:
             words = {"dmy": said("day/month/year"), "mdy": said("month/day/year"), "ymd": said("year/month/day")}[order]
             yield Notice(self.file, said("dates were read as %(words)s", words=words))
         self._ask_if_ambiguous(at["date"], order, len(header))
+        last_day = next((i for i, h in enumerate(header) if _fold(h) in _LAST_DAY and i not in at.values()), None)
         batch = MarkBatch(self.file)
         restored = 0
         for row in self._rows(len(header)):
             if isinstance(row, Refusal):
                 yield row
+                continue
+            if last_day is not None and (several := self._several_days(row, at["date"], last_day, order)):
+                yield several
                 continue
             refusal, was_restored = self._mark(row, at, order, batch)
             restored += was_restored
@@ -162,11 +178,24 @@ class SpreadsheetReader:
         if order:
             return
         for row in self._rows(width):
-            if isinstance(row, Row) and "/" in row.cells[column]:
+            if isinstance(row, Row) and is_ambiguous(row.cells[column]):
                 raise IntakeError(
                     self.file, row.line, self.header()[column],
                     said("%(value)s and all other dates of the sheet could be day/month or month/day. Say which it is on the Intake page; nothing was read.", value=repr(row.cells[column])),
                 )  # fmt: skip
+
+    def _several_days(self, row: Row, first: int, last: int, order: str) -> Refusal | None:
+        """The refusal of an absence that goes on after its first day, or whose last day can't be read."""
+        start, end = row.cells[first].strip(), row.cells[last].strip()
+        if not start or not end:
+            return None
+        try:
+            if _day(end, order) == _day(start, order):
+                return None
+            why = str(said("runs over several days; send one row a day"))
+        except Bad as error:
+            why = str(error)
+        return Refusal(self.file, row.line, self.header()[last], end[:300], why, csv_line(row.cells), "attendance")
 
     def _mark(self, row: Row, at: Mapping[str, int], order: str, batch: MarkBatch) -> tuple[Refusal | None, bool]:
         def cell(field: str) -> str:
@@ -294,7 +323,9 @@ def _as_text(cell: object) -> str:
 
 
 def _day(value: str, order: str) -> date:
-    """A date in words or as a spreadsheet's day number."""
+    """A date in words, as YYYYMMDD, or as a spreadsheet's day number."""
+    if match := _COMPACT.match(value):
+        return parse_date("-".join(match.groups()))
     if value.replace(".", "", 1).isdigit() and "." not in value[:4] and len(value) >= 5 and "-" not in value:
         return excel_date(float(value))
     return parse_date(value, order)

@@ -55,6 +55,12 @@ class Table:
         if header is None:
             raise IntakeError(file, 1, None, said("is empty: not even a header. Nothing was read."))
         self.delimiter = _delimiter(header)
+        stated = header.strip().lower()
+        if stated.startswith("sep=") and len(stated) == 5:  # Excel's own first line, which is no header
+            self.delimiter = stated[-1]
+            next(self._lines)
+            if self._lines.first() is None:
+                raise IntakeError(file, 1, None, said("is empty: not even a header. Nothing was read."))
         self._reader = csv.reader(self._lines, delimiter=self.delimiter, strict=True)
         cells = next(self._raw())
         if len(cells.cells) > MAX_COLUMNS:

@@ -15,6 +15,8 @@ __all__ = [
     "Cache",
     "Refused",
     "date_order",
+    "excel_date",
+    "is_ambiguous",
     "parse_bool",
     "parse_date",
     "parse_minutes",
@@ -29,7 +31,10 @@ EARLIEST, LATEST = 1990, 2045
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})$")
-_SLASHED = re.compile(r"(\d{1,4})[/.\-](\d{1,2})[/.\-](\d{1,4})$")
+#: also with a time of day behind it, as spreadsheets write a date into a text file
+_SLASHED = re.compile(
+    r"(\d{1,4})[/.\-](\d{1,2})[/.\-](\d{1,4})(?:[ T]+\d{1,2}:\d{2}(?::\d{2})?(?: ?[AP]M)?)?$", re.IGNORECASE
+)
 
 
 class Bad(ValueError):
@@ -123,6 +128,12 @@ def date_order(values: Iterable[str]) -> str:
         if c > 31 and len(match[1]) != 4:
             orders -= {"ymd"}
     return orders.pop() if seen and len(orders) == 1 else ""
+
+
+def is_ambiguous(value: str) -> bool:
+    """A date that is not ISO and whose parts alone don't say which is which; `date_order` asks the whole column."""
+    value = value.strip()
+    return bool(_SLASHED.match(value)) and not _ISO.match(value[:10])
 
 
 def parse_moment(value: str, zone: ZoneInfo) -> int:
