@@ -4,6 +4,7 @@ SIMS or Arbor. Columns are found by name, or as a person said; formulas are neve
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 import zipfile
@@ -70,6 +71,8 @@ _LAST_DAY = frozenset((
 ))  # fmt: skip
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})$")
 BATCH = 50_000
+#: how far down a workbook's headings are looked for
+_TITLE_ROWS = 20
 _SHEETS = (".xlsx", ".xls", ".ods", ".xlsb")
 _MAX_SHEET_BYTES = 2 * 2**30
 
@@ -116,13 +119,32 @@ class SpreadsheetReader:
         self.delivery, self.file = delivery, delivery.names[0]
         self._zone_of, self._known, self._mapping = zone_of, known_students, mapping
         self._lengths = sorted({len(number) for number in known_students if number.isdigit()})
+        self._header: Row | None = None
 
     def header(self) -> list[str]:
         """The sheet's headings, for the page that maps them."""
-        if self.file.lower().endswith(_SHEETS):
-            return [str(c) for c in next(self._sheet_rows(), Row(1, [])).cells]
-        with self.delivery.open(self.file) as stream:
-            return Table(self.file, stream).header
+        return self._headings().cells
+
+    def _headings(self) -> Row:
+        """The row of headings. A workbook may have a title or empty rows above it, a CSV file may not."""
+        if self._header is None:
+            if self.file.lower().endswith(_SHEETS):
+                self._header = self._headings_of_sheet()
+            else:
+                with self.delivery.open(self.file) as stream:
+                    self._header = Row(1, Table(self.file, stream).header)
+        return self._header
+
+    def _headings_of_sheet(self) -> Row:
+        """The first of the top rows that names all that is needed; else the first that holds anything."""
+        top = [row for row in itertools.islice(self._sheet_rows(), _TITLE_ROWS) if any(c.strip() for c in row.cells)]
+        for row in top:
+            columns = {**propose(row.cells).columns, **self._mapping.columns}
+            if all(columns.get(field) in row.cells for field in REQUIRED):
+                return row
+        if not top:
+            raise IntakeError(self.file, 1, None, said("is empty: not even a header. Nothing was read."))
+        return top[0]
 
     def read(self) -> Iterator[Item]:
         header = self.header()
@@ -130,8 +152,8 @@ class SpreadsheetReader:
         for field in REQUIRED:
             if field not in columns or columns[field] not in header:
                 raise IntakeError(
-                    self.file, 1, None,
-                    said("no column was found for %(field)s. The sheet has: %(value)s. Say which it is on the Intake page; nothing was read.", field=WORDS[field], value=', '.join(header[:30])),
+                    self.file, self._headings().line, None,
+                    said("no column was found for %(field)s. The sheet has: %(value)s. Say which it is on the Intake page; nothing was read.", field=WORDS[field], value=', '.join(filter(None, header[:30]))),
                 )  # fmt: skip
         at = {field: header.index(heading) for field, heading in columns.items() if heading in header}
         named = [
@@ -257,9 +279,10 @@ class SpreadsheetReader:
 
     def _rows(self, width: int) -> Iterator[Row | Refusal]:
         if self.file.lower().endswith(_SHEETS):
-            rows = self._sheet_rows()
-            next(rows, None)
-            for row in rows:
+            headings = self._headings().line
+            for row in self._sheet_rows():
+                if row.line <= headings:
+                    continue
                 cells = (row.cells + [""] * width)[:width]
                 if any(cells):
                     yield Row(row.line, cells)
