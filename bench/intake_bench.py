@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,8 @@ import time
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+
+from bench.memory import peak_bytes
 
 FIRST = date(2026, 8, 31)
 STUDENTS_A_SCHOOL, ROWS_A_STUDENT = 800, 60
@@ -134,7 +135,7 @@ def _import_here(folder: Path) -> None:
 
     stage, looked, applied = bring()
     print(f"stage {stage}\nlook {looked}\napply {applied}")
-    print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}")
+    print(f"peak {peak_bytes()}")
     (folder / "again.txt").write_text("the same rows once more")
     print(f"again {sum(bring())}")
     (folder / "again.txt").unlink()

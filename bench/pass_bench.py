@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ import time
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+
+from bench.memory import peak_bytes
 
 SCHOOL = 700
 FIRST = date(2026, 8, 17)
@@ -137,7 +138,7 @@ def measure() -> None:
     began = time.perf_counter()
     run_pass()
     two = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_bytes()
     print(first.students, reading, signals, one, two, first.opened, summing, peak)
 
 

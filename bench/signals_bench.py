@@ -9,7 +9,6 @@ weekday, and the last day absent. The kernel's time is for all of its signals.
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from bench.memory import peak_bytes
 from firstbell.register.grid import Grid
 from firstbell.signals.kernel import compute
 
@@ -160,9 +160,7 @@ def show(rows: list[Row], students: int) -> None:
             f"{row.seconds / against:.1f}",
         )
     console.print(table)
-    console.print(
-        f"peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB (the peers' rows included)"
-    )
+    console.print(f"peak memory of this process {peak_bytes() / 2**30:.2f} GiB (the peers' rows included)")
 
 
 if __name__ == "__main__":
