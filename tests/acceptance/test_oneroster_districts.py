@@ -246,6 +246,20 @@ def test_a_folder_without_anything_to_read_a_wrong_path_and_a_broken_zip_say_so_
     assert Import.objects.count() == 0
 
 
+def test_a_file_damaged_inside_its_zip_refuses_the_delivery_in_words(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.zip"
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {**SMALL, "calendar.csv": calendar()}.items():
+            archive.writestr(name, content)
+    for at in (60, 100, 1200):  # bytes of its members
+        broken = bytearray(whole.read_bytes())
+        broken[at] ^= 0xFF
+        (tmp_path / f"broken{at}.zip").write_bytes(broken)
+        with pytest.raises((NotReceived, NotApplied), match="not a whole zip archive"):
+            import_path(tmp_path / f"broken{at}.zip", "larch", yes=True)
+    assert Student.objects.system(WHY).count() == 0
+
+
 def test_a_dry_run_writes_nothing_into_the_register(tmp_path: Path) -> None:
     bring(tmp_path / "d")
     before, events = register(), MarkEvent.objects.system(WHY).count()

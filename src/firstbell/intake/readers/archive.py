@@ -6,8 +6,10 @@ Nothing is ever written to disk under a name of the sender's choosing.
 from __future__ import annotations
 
 import hashlib
+import lzma
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ MAX_TOTAL = 32 * 2**30
 MAX_RATIO = 200
 _RATIO_FROM = 10 * 2**20  # small members may be as empty as they like
 _END_OF_DIRECTORY = 22
+#: what Python's zipfile raises for a member that can't be unpacked: a wrong checksum, a broken stream, a method it lacks
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,14 @@ class Delivery:
             with file.open("rb") as stream:
                 yield stream
             return
-        with zipfile.ZipFile(self.path) as archive, archive.open(self._members[name]) as stream:
-            declared = archive.getinfo(self._members[name]).file_size
-            yield cast(IO[bytes], _Bounded(stream, declared, name))
+        with zipfile.ZipFile(self.path) as archive:
+            try:
+                member = archive.open(self._members[name])
+            except _DAMAGED as error:
+                raise _damaged(name) from error
+            with member as stream:
+                declared = archive.getinfo(self._members[name]).file_size
+                yield cast(IO[bytes], _Bounded(stream, declared, name))
 
     def size(self, name: str) -> int:
         if self._members is None:
@@ -65,6 +74,11 @@ class Delivery:
         return whole.hexdigest()
 
 
+def _damaged(name: str) -> IntakeError:
+    """A member whose bytes are not those that were packed: it broke on the way."""
+    return IntakeError(name, None, None, said("is not a whole zip archive. Send it again; nothing was read."))
+
+
 class _Bounded:
     """A zip member that may not turn out larger than it declared."""
 
@@ -72,7 +86,10 @@ class _Bounded:
         self._stream, self._left, self._name = stream, declared, name
 
     def read(self, size: int = -1) -> bytes:
-        chunk = self._stream.read(size if size >= 0 else self._left + 1)
+        try:
+            chunk = self._stream.read(size if size >= 0 else self._left + 1)
+        except _DAMAGED as error:
+            raise _damaged(self._name) from error
         self._left -= len(chunk)
         if self._left < 0:
             raise IntakeError(
