@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from fractions import Fraction
 
 import numpy as np
-from django.db.models import Max
+from django.db.models import F, Max
 
 from firstbell import clock
 from firstbell.access.models import Assignment, Role, User
@@ -31,11 +31,17 @@ SHOWN_BELOW = 40
 
 @dataclass(frozen=True, slots=True)
 class AlertLine:
-    """One reason, in words."""
+    """One reason; its words are made when they are read, for most rows of a list stay below the line."""
 
     alert: Alert
-    sentence: str
-    next_step: str
+
+    @property
+    def sentence(self) -> str:
+        return sentence(self.alert)
+
+    @property
+    def next_step(self) -> str:
+        return next_step(self.alert)
 
 
 @dataclass(slots=True)
@@ -106,9 +112,12 @@ def today(user: User, *, school: int | None = None, kind: str | None = None) -> 
     chosen = [s for s in mine if school is None or s.pk == school]
     alerts = (
         Alert.objects.system(WHY).filter(school__in=chosen, state=Alert.State.OPEN)
-        .select_related("student", "section", "enrolment", "school").order_by("id")
+        .select_related("student", "section").annotate(enrolled_grade=F("enrolment__grade")).order_by("id")
     )  # fmt: skip
     found = list(alerts)
+    schools = {school.pk: school for school in chosen}
+    for alert in found:
+        alert.school = schools[alert.school_id]
     kinds = sorted({Kind(a.kind) for a in found}, key=lambda k: (KINDS[k].clock, KINDS[k].rank))
     if kind:
         found = [a for a in found if a.kind == kind]
@@ -130,7 +139,7 @@ def today(user: User, *, school: int | None = None, kind: str | None = None) -> 
     last = Pass.objects.exclude(finished_at=None).aggregate(at=Max("finished_at"))["at"]
     return TodayList(
         now, now_below, pattern, below, user.daily_minutes,
-        [AlertLine(a, sentence(a), "") for a in gone], last, kinds, mine,
+        [AlertLine(a) for a in gone], last, kinds, mine,
         mine[0].time_zone if mine else "UTC",
     )  # fmt: skip
 
@@ -150,8 +159,8 @@ def _grouped(alerts: list[Alert]) -> list[Row]:
         head = group[0]
         made.append(
             Row(
-                key, head.student, head.school, head.enrolment.grade if head.enrolment else "",
-                [AlertLine(a, sentence(a), next_step(a)) for a in group], minutes=max(KINDS[Kind(a.kind)].minutes for a in group),
+                key, head.student, head.school, getattr(head, "enrolled_grade", None) or "",
+                [AlertLine(a) for a in group], minutes=max(KINDS[Kind(a.kind)].minutes for a in group),
             )
         )  # fmt: skip
     made.sort(key=lambda row: _urgency(row.lines[0].alert))
@@ -181,6 +190,7 @@ def _strips(rows: list[Row]) -> None:
     """The last school days of each student, a letter a day."""
     calendars = {row.first.alert.calendar_id for row in rows}
     columns = register_rows.columns_of(Calendar.objects.filter(pk__in=calendars))
+    dates = {pk: np.array(column.dates, dtype="datetime64[D]") for pk, column in columns.items()}
     enrolments = [row.first.alert.enrolment_id for row in rows if row.student]
     codes = {
         (calendar, enrolment): text
@@ -196,7 +206,7 @@ def _strips(rows: list[Row]) -> None:
         column = columns[alert.calendar_id]
         through = column.through(alert.as_of)
         grid = Grid(
-            np.frombuffer(text.encode("ascii"), dtype=np.uint8).reshape(1, -1), np.array(column.dates, dtype="datetime64[D]"),
+            np.frombuffer(text.encode("ascii"), dtype=np.uint8).reshape(1, -1), dates[alert.calendar_id],
             column.calendar.sessions,
         )  # fmt: skip
         row.letters = day_letters(grid, through, 0)[-STRIP_DAYS:]

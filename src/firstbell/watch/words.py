@@ -7,7 +7,7 @@ from datetime import date
 from django.utils.dates import WEEKDAYS
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from firstbell.watch.models import Alert, Kind
 
@@ -100,31 +100,38 @@ def sentence(alert: Alert) -> str:
 
 def next_step(alert: Alert) -> str:
     """One thing to do first."""
-    return {
-        Kind.UNEXPLAINED_TODAY: _("Call home: are they safe, and is there something we can do?"),
-        Kind.NOT_IN_CLASS: _("Ask the front office where they are."),
-        Kind.ROLL_NOT_TAKEN: _("Remind the teacher, or take the roll by phone."),
-        Kind.CONCERN: _("Talk to the teacher, then to the student."),
-        Kind.NOT_SEEN: _("Find out whether they are safe: call, then visit."),
-        Kind.STREAK: _("Call home and offer help with coming back."),
-        Kind.BREAK: _("Ask what changed: the student, then the family."),
-        Kind.WEEKDAY: _("Look at what that day holds: lessons, transport, home."),
-        Kind.HIGH_ABSENCE: _("Open a plan with the family, or hand it to somebody who will."),
-        Kind.UNEXPLAINED: _("Ask the family for the reasons; close what can be closed."),
-        Kind.LATENESS: _("Ask about the mornings: transport, younger children, sleep."),
-        Kind.SCHOOL_DAY: _("Ask the school what happened that day."),
-    }[Kind(alert.kind)]
+    return _(_NEXT_STEP[Kind(alert.kind)])
+
+
+_NEXT_STEP = {
+    Kind.UNEXPLAINED_TODAY: gettext_noop("Call home: are they safe, and is there something we can do?"),
+    Kind.NOT_IN_CLASS: gettext_noop("Ask the front office where they are."),
+    Kind.ROLL_NOT_TAKEN: gettext_noop("Remind the teacher, or take the roll by phone."),
+    Kind.CONCERN: gettext_noop("Talk to the teacher, then to the student."),
+    Kind.NOT_SEEN: gettext_noop("Find out whether they are safe: call, then visit."),
+    Kind.STREAK: gettext_noop("Call home and offer help with coming back."),
+    Kind.BREAK: gettext_noop("Ask what changed: the student, then the family."),
+    Kind.WEEKDAY: gettext_noop("Look at what that day holds: lessons, transport, home."),
+    Kind.HIGH_ABSENCE: gettext_noop("Open a plan with the family, or hand it to somebody who will."),
+    Kind.UNEXPLAINED: gettext_noop("Ask the family for the reasons; close what can be closed."),
+    Kind.LATENESS: gettext_noop("Ask about the mornings: transport, younger children, sleep."),
+    Kind.SCHOOL_DAY: gettext_noop("Ask the school what happened that day."),
+}
 
 
 def worse_means(kind: Kind) -> str:
     """What brings an answered alert back."""
-    return {
-        Kind.CONCERN: _("a teacher says so again"),
-        Kind.NOT_SEEN: _("five more school days not seen"),
-        Kind.STREAK: _("two more days away in the same row"),
-        Kind.BREAK: _("three more days away since you answered"),
-        Kind.WEEKDAY: _("two more of the same weekday missed"),
-        Kind.HIGH_ABSENCE: _("three more days missed"),
-        Kind.UNEXPLAINED: _("two more absences without a reason"),
-        Kind.LATENESS: _("three more late days"),
-    }.get(kind, _("a new day"))
+    return _(_WORSE.get(kind, _A_NEW_DAY))
+
+
+_A_NEW_DAY = gettext_noop("a new day")
+_WORSE = {
+    Kind.CONCERN: gettext_noop("a teacher says so again"),
+    Kind.NOT_SEEN: gettext_noop("five more school days not seen"),
+    Kind.STREAK: gettext_noop("two more days away in the same row"),
+    Kind.BREAK: gettext_noop("three more days away since you answered"),
+    Kind.WEEKDAY: gettext_noop("two more of the same weekday missed"),
+    Kind.HIGH_ABSENCE: gettext_noop("three more days missed"),
+    Kind.UNEXPLAINED: gettext_noop("two more absences without a reason"),
+    Kind.LATENESS: gettext_noop("three more late days"),
+}
