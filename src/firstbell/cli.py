@@ -30,9 +30,15 @@ def _set_up() -> None:
 
 def _ready_database() -> None:
     """Bring the database up to this version; safe to repeat and beside each other, and quick when there is nothing to do."""
+    from django.core.checks import run_checks
     from django.core.management import call_command
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
+
+    if wrong := run_checks(tags=["firstbell"]):  # before anything is written
+        for message in wrong:
+            typer.echo(f"{message.msg} {message.hint}", err=True)
+        raise typer.Exit(1)
 
     def behind() -> bool:
         executor = MigrationExecutor(connection)

@@ -18,7 +18,7 @@ def wal_is_safe(version: tuple[int, ...]) -> bool:
     return ((3, 44, 6) <= version < (3, 45, 0)) or ((3, 50, 7) <= version < (3, 51, 0))
 
 
-@register()
+@register("firstbell")
 def sqlite_version(**_: Any) -> list[CheckMessage]:
     if connections["default"].vendor != "sqlite":
         return []
