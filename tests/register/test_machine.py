@@ -12,12 +12,20 @@ import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from firstbell import clock
 from firstbell.register import rows
 from firstbell.register.actions import NewMark, change_day, meaning_of, record_marks
-from firstbell.register.models import Calendar, DayType, Enrolment, MarkEvent, RegisterRow, RollState
+from firstbell.register.models import Calendar, DayType, Enrolment, MarkEvent, RegisterRow, RollState, UnreadMark
 from tests.build import FIRST_MONDAY, MARKS, a_calendar, a_school, a_section, a_student, at
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +49,7 @@ class Said:
 
 class Register(RuleBasedStateMachine):
     words = Bundle("words")
+    unread = Bundle("unread")
 
     @initialize()
     def a_school_of_two(self) -> None:
@@ -83,6 +92,22 @@ class Register(RuleBasedStateMachine):
         self.said[student].marks.append((word.recorded_at, day, session, letter))
         self.events += 1
         return word
+
+    @rule(target=unread, who=st.integers(0, 1), day=days, session=sessions, hours=moments)
+    def something_is_said_that_nobody_can_read(self, who: int, day: date, session: int, hours: int) -> NewMark:
+        student, when = self.students[who].pk, self.recorded(hours)
+        UnreadMark.objects.system("test").create(
+            calendar=self.calendar, student_id=student, date=day, session=session, recorded_at=when
+        )
+        rows.refold(self.calendar, [student])
+        self.said[student].marks.append((when, day, session, " "))
+        return NewMark(student, day, session, meaning_of(MARKS["U"], "test", "U").pk, when)
+
+    @rule(word=consumes(unread))
+    def and_is_read_after_all(self, word: NewMark) -> None:
+        assert record_marks(self.calendar, [word], by="test") == 1
+        self.said[word.student_id].marks.append((word.recorded_at, word.date, word.session, "U"))
+        self.events += 1
 
     @rule(word=words)
     def the_same_is_said_again(self, word: NewMark) -> None:
@@ -151,7 +176,7 @@ class Register(RuleBasedStateMachine):
                     for when, on, of, taken in sorted(self.rolls, key=lambda r: r[0]):
                         if on == day and of in (None, session) and (known is None or when <= known):
                             letter = "P" if taken else " "
-                for when, on, of, said in sorted(self.said[student].marks):
+                for when, on, of, said in sorted(self.said[student].marks):  # a space sorts first: what is read, stands
                     if (on, of) == (day, session) and (known is None or when <= known):
                         letter = said
                 if day < stay[0] or (stay[1] is not None and day > stay[1]):  # type: ignore[operator]

@@ -17,7 +17,7 @@ from firstbell.intake.mapping import part_of_day
 from firstbell.intake.models import KeptRow, Source
 from firstbell.intake.readers.records import RollRecord
 from firstbell.intake.reading import known_students
-from firstbell.intake.staging import MARK_FIELDS, UNSAFE, Staged, csv_line, waiting_line
+from firstbell.intake.staging import MARK_FIELDS, UNREAD, UNSAFE, Staged, csv_line, waiting_line
 from firstbell.intake.walk import (
     NEW,
     REFUSED,
@@ -48,6 +48,8 @@ from firstbell.register.models import (
 from firstbell.said import said, said_n
 
 _EPOCH = date(1970, 1, 1).toordinal()
+#: a clock may run ahead by so many seconds, or be of another zone
+_AHEAD = 24 * 3600
 _WEEKEND = {5: said("Saturdays"), 6: said("Sundays")}
 _WEEKDAYS = said("weekdays without school")
 
@@ -244,16 +246,7 @@ class Marks:
                 marks[unknown], number, "student", said("This student is not known yet."),
                 [self.students[s] for s in marks["student"][unknown]],
             )  # fmt: skip
-        unmapped = ~unknown & ~self.mapped[marks["code"]]
-        if unmapped.any():
-            codes = [self.codes[c] for c in marks["code"][unmapped]]
-            self.walk.unmapped.update(codes)
-            self._wait(
-                marks[unmapped], number, "code", said("Nobody has said yet what this code means."), codes,
-                KeptRow.Why.UNMAPPED,
-            )  # fmt: skip
-        good = ~unknown & ~unmapped
-        marks, who = marks[good], who[good]
+        marks, who = marks[~unknown], who[~unknown]
         placed = np.zeros(len(marks), dtype=np.bool_)
         for ends_in, calendar in sorted(self.walk.calendars(school).items()):
             year = self.walk.years()[ends_in]
@@ -264,13 +257,57 @@ class Marks:
                 placed |= here
                 self._of_calendar(number, calendar, marks[here], who[here])
         if not placed.all():
-            left = marks[~placed]
+            left = self._unmapped(number, marks[~placed], who[~placed])[0]
             self._wait(
                 left, number, "date", said("No calendar of this school has this day yet."),
                 [str(date.fromordinal(d)) for d in left["date"].tolist()],
             )  # fmt: skip
 
+    def _unmapped(
+        self, number: int, marks: NDArray[Any], who: NDArray[np.int64], calendar: CalendarFacts | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Set aside what has a code nobody has mapped; what is left."""
+        unmapped = ~self.mapped[marks["code"]] & (marks["kept"] != UNREAD)
+        if unmapped.any():
+            codes = [self.codes[c] for c in marks["code"][unmapped]]
+            self.walk.unmapped.update(codes)
+            self._wait(
+                marks[unmapped], number, "code", said("Nobody has said yet what this code means."), codes,
+                KeptRow.Why.UNMAPPED,
+            )  # fmt: skip
+            if calendar is not None:
+                self._unread(calendar, marks[unmapped], who[unmapped])
+        return marks[~unmapped], who[~unmapped]
+
+    def _unread(self, calendar: CalendarFacts, marks: NDArray[Any], who: NDArray[np.int64]) -> None:
+        """The squares of rows that can't be read are not known, whatever no mark would mean there."""
+        if not self.walk.write:
+            return
+        zone = self.walk.zone_of(calendar.school_pk)
+        for mark, student in zip(marks, who.tolist(), strict=True):
+            day, session = date.fromordinal(int(mark["date"])), int(mark["session"])
+            at = int(mark["at"]) if mark["at"] >= 0 else clock.end_of_day(day, zone)
+            if session <= -2:
+                found = session_number(self.sessions[-2 - session], calendar.sessions)
+                session = -1 if found is None else found
+            squares = [session] if 0 <= session < calendar.sessions else range(calendar.sessions)
+            for square in squares:
+                self.walk.unread(calendar, student, day, square, at)
+
     def _of_calendar(self, number: int, calendar: CalendarFacts, marks: NDArray[Any], who: NDArray[np.int64]) -> None:
+        refused = marks["kept"] == UNREAD
+        self._unread(calendar, marks[refused], who[refused])
+        marks, who = self._unmapped(number, marks[~refused], who[~refused], calendar)
+        late = marks["at"] > clock.seconds(self.walk.now) + _AHEAD
+        if late.any():
+            moments = [clock.moment(int(at)).isoformat() for at in marks["at"][late]]
+            self._refuse(
+                marks[late], number, "recordedAt", moments, said("lies in the future: no correction could follow it")
+            )
+            undated = marks[late].copy()
+            undated["at"] = -1
+            self._unread(calendar, undated, who[late])
+            marks, who = marks[~late], who[~late]
         session = marks["session"].astype(np.int64)
         for named in np.unique(session[session <= -2]).tolist():
             found = session_number(self.sessions[-2 - named], calendar.sessions)
@@ -282,6 +319,7 @@ class Marks:
                 said("The calendar has %(n)s sessions a day.", n=calendar.sessions),
                 [self._session_text(s) for s in marks["session"][beyond].tolist()],
             )  # fmt: skip
+            self._unread(calendar, marks[beyond], who[beyond])
             marks, who, session = marks[~beyond], who[~beyond], session[~beyond]
         if not len(marks):
             return
@@ -297,7 +335,7 @@ class Marks:
         self.walk.schools_marked.add(calendar.school_pk)
         words = _Words(self, calendar, marks, who, row, session)
         words.settle_unstamped()
-        self._count(marks, words)
+        self._count(number, marks, who, words)
         words.look_at_days()
         words.measure()
         if words.new.any():
@@ -326,7 +364,7 @@ class Marks:
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 
-    def _count(self, marks: NDArray[Any], words: _Words) -> None:
+    def _count(self, number: int, marks: NDArray[Any], who: NDArray[np.int64], words: _Words) -> None:
         """A row is new when any of its squares is; refused when any is refused."""
         n = len(marks)
         new = np.zeros(n, dtype=np.bool_)
@@ -337,20 +375,23 @@ class Marks:
         self._tally(marks[new], NEW)
         self._tally(marks[~new & ~refused], UNCHANGED)
         if refused.any():
-            self._tally(marks[refused], REFUSED)
-            for mark in marks[refused]:
-                cells = self._cells(mark, words.school_text)
-                self.walk.keep(
-                    KeptRow(
-                        why=KeptRow.Why.REFUSED, file=self.files[mark["file"]], line=int(mark["line"]), column="code",
-                        value=self.codes[mark["code"]],
-                        reason=said(
-                            "Two rows of this delivery say different things of the same square, and neither says when "
-                            "it was recorded."
-                        ),
-                        row=csv_line(cells), kind="mark",
-                    )
-                )  # fmt: skip
+            self._refuse(
+                marks[refused], number, "code", [self.codes[c] for c in marks["code"][refused]],
+                said(
+                    "Two rows of this delivery say different things of the same square, and neither says when it was recorded."
+                ),
+            )  # fmt: skip
+            self._unread(words.calendar, marks[refused], who[refused])
+
+    def _refuse(self, marks: NDArray[Any], number: int, column: str, values: list[str], reason: str) -> None:
+        self._tally(marks, REFUSED)
+        for mark, value in zip(marks, values, strict=True):
+            self.walk.keep(
+                KeptRow(
+                    why=KeptRow.Why.REFUSED, file=self.files[mark["file"]], line=int(mark["line"]), column=column, value=value,
+                    reason=reason, row=csv_line("" if c == -1 else c for c in self._cells(mark, self.schools[number])), kind="mark",
+                )
+            )  # fmt: skip
 
     def _tally(self, marks: NDArray[Any], outcome: str) -> None:
         if not len(marks):
@@ -419,7 +460,6 @@ class _Words:
     ) -> None:  # fmt: skip
         self.of, self.walk, self.calendar = of, of.walk, calendar
         self.row, self.session = row, session
-        self.school_text = next((s for s, pk in of.walk.pks(School).items() if pk == calendar.school_pk), "")
         self.who = who[row]
         said_ = marks[row]
         self.date = said_["date"].astype(np.int64)
@@ -427,7 +467,7 @@ class _Words:
         self.minutes = said_["minutes"].astype(np.int64)
         self.reason, self.by = said_["reason"], said_["by"]
         self.at = said_["at"].copy()
-        part = (said_["part"] > 0) & (said_["part"] < 1000)
+        part = (said_["part"] > 0) & (said_["part"] < 500)  # half a day and more is a day away (EDFacts FS195)
         pairs = self.code * 2 + part
         meaning_of_pair = {int(p): of.meaning(int(p) // 2, bool(p & 1)) for p in np.unique(pairs)}
         self.meaning = _look_up(pairs, meaning_of_pair)

@@ -54,6 +54,8 @@ MARK = np.dtype(
         ("reason", "<i4"), ("by", "<i4"), ("session", "<i2"), ("minutes", "<i2"), ("part", "<i2"), ("file", "<i2"),
     ]
 )  # fmt: skip
+#: in a mark's `kept`: it was refused, and only its square matters
+UNREAD = -1
 MARK_FIELDS = ("student", "school", "date", "session", "code", "minutes", "part", "reason", "at", "by")
 
 
@@ -275,6 +277,17 @@ class Writing:
         self._add_blocks(names["school"].column(batch.school), marks)
         self.rows += n
 
+    def add_unread(self, batch: records.UnreadBatch) -> None:
+        """Squares of refused marks: staged among the marks, counted nowhere."""
+        marks = np.zeros(len(batch.student), dtype=MARK)
+        marks["student"] = self.names["student"].column(batch.student)
+        marks["date"] = [day.toordinal() for day in batch.date]
+        marks["code"], marks["file"] = self.names["code"][""], self.names["file"][batch.file]
+        marks["at"] = [-1 if at is None else at for at in batch.recorded_at]
+        marks["session"] = [self._sessions[session] for session in batch.session]
+        marks["kept"] = UNREAD
+        self._add_blocks(self.names["school"].column(batch.school), marks)
+
     def _add_blocks(self, school: NDArray[np.int32], marks: NDArray[Any]) -> None:
         order = np.argsort(school, kind="stable")
         school = school[order]
@@ -413,6 +426,8 @@ def build(delivery: Import, file: Path, *, progress: Callable[[str, int, int], N
             for item in reading.read():
                 if isinstance(item, records.MarkBatch):
                     writing.add_marks(item)
+                elif isinstance(item, records.UnreadBatch):
+                    writing.add_unread(item)
                 elif isinstance(item, records.Refusal):
                     writing.refuse(item)
                 elif isinstance(item, records.Notice):

@@ -19,7 +19,7 @@ from firstbell import clock
 from firstbell.intake.mapping import CodeBook
 from firstbell.intake.models import Import, KeptRow, Source
 from firstbell.intake.staging import CODECS, UNSAFE, Kind, Stage, Staged, csv_line, waiting_line
-from firstbell.register.models import Calendar, Enrolment, School, SchoolYear
+from firstbell.register.models import Calendar, Enrolment, School, SchoolYear, UnreadMark
 from firstbell.said import said
 
 WHY = "a delivery is compared with the register"
@@ -72,6 +72,7 @@ class Walk:
         self._years: dict[int, Year] | None = None
         self._calendars: dict[int, dict[int, CalendarFacts]] | None = None
         self._kept: list[KeptRow] = []
+        self._unread: list[UnreadMark] = []
         self._settled: list[int] = []
         self._provisional = 0
         self._pks: dict[type[models.Model], dict[str, int]] = {}
@@ -134,15 +135,28 @@ class Walk:
         if len(self._kept) >= _BATCH:
             self._flush()
 
+    def unread(self, calendar: CalendarFacts, student: int, day: date, session: int, at: int) -> None:
+        """Something was said about a square that nobody can read: until it can be, the square is not known."""
+        if not self.write:
+            return
+        self._unread.append(
+            UnreadMark(calendar_id=calendar.pk, student_id=student, date=day, session=session, recorded_at=at)
+        )
+        self.affected[calendar.pk].students.add(student)
+        if len(self._unread) >= _BATCH:
+            self._flush()
+
     def notice(self, file: str, text: str, n: int = 1) -> None:
         self.notices[file, text] += n
 
     def _flush(self) -> None:
         if self.write:
             KeptRow.objects.bulk_create(self._kept)
+            UnreadMark.objects.system(WHY).bulk_create(self._unread, ignore_conflicts=True, batch_size=500)
             for start in range(0, len(self._settled), 500):
                 KeptRow.objects.filter(pk__in=self._settled[start : start + 500]).update(settled_by=self.delivery)
         self._kept.clear()
+        self._unread.clear()
         self._settled.clear()
 
     def finish(self) -> None:

@@ -5,7 +5,7 @@ A square is settled in this order, later lines over earlier:
 1. '#' where the student was not enrolled that day
 2. 'P' where the calendar's source vouches for the day (it sends only exceptions, and has sent all through that day)
 3. roll facts in order of when they were recorded: taken → 'P', not taken → ' '
-4. marks in order of (recorded_at, fingerprint): the last word stands
+4. marks in order of (recorded_at, fingerprint): the last word stands; one that nobody can read yet makes the square ' '
 
 Everything else is ' ', not known. A mark on a day outside the enrolment is kept as an event and shown by no square.
 """

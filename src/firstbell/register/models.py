@@ -310,6 +310,30 @@ class MarkEvent(models.Model):
         ]
 
 
+class UnreadMark(models.Model):
+    """Something was said about a square that nobody can read: a code nobody has mapped, a row that was refused.
+
+    In the square's history it makes the square unknown, until a word that can be read is said at the same moment or later: the
+    row mapped, mended and sent again, or corrected. Never deleted.
+    """
+
+    calendar = models.ForeignKey(Calendar, models.PROTECT, related_name="+", db_index=False)
+    student = models.ForeignKey(Student, models.PROTECT, related_name="unread_marks", db_index=False)
+    date = models.DateField()
+    session = models.PositiveSmallIntegerField()
+    #: seconds since 1970 UTC; where the source doesn't say, the end of that school day
+    recorded_at = models.BigIntegerField()
+
+    objects = ScopedManager(student_path="student")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["calendar", "student", "date", "session", "recorded_at"], name="one_unread_a_moment"
+            ),
+        ]
+
+
 class RollState(models.Model):
     """Whether a roll was taken: a fact of its own. Without it, on a day no source vouches for, no mark is unknown."""
 

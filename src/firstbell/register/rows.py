@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from firstbell import clock
 from firstbell.register.fold import Events, Rolls, Span, fold
 from firstbell.register.grid import MINUTES_WIDTH, Grid, decode_minutes
+from firstbell.register.marks import UNKNOWN
 from firstbell.register.models import (
     SCHOOL_DAY_TYPES,
     Calendar,
@@ -28,6 +29,7 @@ from firstbell.register.models import (
     Section,
     SectionEnrolment,
     Student,
+    UnreadMark,
 )
 
 WHY = "the register folds its own rows"
@@ -140,22 +142,31 @@ def _events(column: Column, by_student: dict[int, list[int]], known_through: int
         f"SELECT student_id, {day_text}, session, meaning_id, coalesce(minutes, -1) "  # noqa: S608
         "FROM register_markevent WHERE calendar_id = %s"
     )
+    # Words nobody can read have no meaning (0), and come before one that can be, said at the same moment.
+    unread = (
+        f"SELECT student_id, {day_text}, session, 0, -1, recorded_at, {-(2**63)} "  # noqa: S608
+        "FROM register_unreadmark WHERE calendar_id = %s"
+    )
     given: list[object] = [column.calendar.pk]
     if known_through is not None:
         sql += " AND recorded_at <= %s"
+        unread += " AND recorded_at <= %s"
         given.append(known_through)
     order = " ORDER BY student_id, recorded_at, fingerprint"
+    both = UnreadMark.objects.system(WHY).filter(calendar=column.calendar).exists()
     everyone = len(by_student) > _CHUNK * 4
     found: list[NDArray[np.int64]] = []
     with connection.cursor() as cursor:
         for ids in _in_chunks(None if everyone else list(by_student)):
-            if ids is None:
-                cursor.execute(sql + order, given)
+            some_students = "" if ids is None else f" AND student_id IN ({', '.join(['%s'] * len(ids))})"
+            named = [*given, *(ids or ())]
+            if both:
+                every = sql.replace(" FROM", ", recorded_at, fingerprint FROM", 1)
+                cursor.execute(f"{every}{some_students} UNION ALL {unread}{some_students}{order}", [*named, *named])
             else:
-                holes = ", ".join(["%s"] * len(ids))
-                cursor.execute(f"{sql} AND student_id IN ({holes}){order}", [*given, *ids])
+                cursor.execute(sql + some_students + order, named)
             while some := cursor.fetchmany(50_000):
-                student, day, session, meaning, missed = zip(*some, strict=True)
+                student, day, session, meaning, missed = list(zip(*some, strict=True))[:5]
                 # a mark on a day without school (-1) is kept as an event and shown by no square
                 days = [index.get(d, -1) for d in day]
                 found.append(np.array([student, days, session, meaning, missed], dtype=np.int64))
@@ -171,7 +182,7 @@ def _events(column: Column, by_student: dict[int, list[int]], known_through: int
     each = np.repeat(np.arange(events.shape[1]), count)
     nth = np.arange(len(each)) - np.repeat(np.cumsum(count) - count, count)
     letters = dict(Meaning.objects.values_list("pk", "letter"))
-    table = np.zeros(max(letters, default=0) + 1, dtype=np.uint8)
+    table = np.full(max(letters, default=0) + 1, ord(UNKNOWN), dtype=np.uint8)
     for pk, letter in letters.items():
         table[pk] = ord(letter)
     return Events(

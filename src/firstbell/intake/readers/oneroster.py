@@ -32,6 +32,7 @@ from firstbell.intake.readers.records import (
     StaffRecord,
     Status,
     StudentRecord,
+    UnreadBatch,
     Unused,
     Where,
 )
@@ -539,9 +540,10 @@ class OneRosterReader:
                     if i in refused:
                         continue
                     refused.add(i)
-                    why = str(value) if value.__class__ is Bad else "is empty"
+                    why = str(value) if value.__class__ is Bad else said("is empty")
                     yield Refusal(file, lines[i], name, column(name)[i][:300], why, csv_line(rows[i]), "attendance")
         if refused:
+            yield from _unread(file, sorted(refused), student, school, day, session, at)
             keep = [i for i in range(n) if i not in refused]
             lines = [lines[i] for i in keep]
             student, school, day, session, code, missed, reason, at, by = (
@@ -551,6 +553,23 @@ class OneRosterReader:
             yield MarkBatch(
                 file, lines, student, school, day, session, code, missed, [None] * len(lines), reason, at, by
             )
+
+
+def _unread(
+    file: str, rows: list[int], student: list[Any], school: list[Any], day: list[Any], session: list[Any], at: list[Any]
+) -> Iterator[UnreadBatch]:
+    """The squares of refused rows that still say whom and which day they meant."""
+    meant = [
+        i
+        for i in rows
+        if Bad not in (student[i].__class__, school[i].__class__, day[i].__class__) and student[i] and school[i]
+    ]
+    if meant:
+        yield UnreadBatch(
+            file, [student[i] for i in meant], [school[i] for i in meant], [day[i] for i in meant],
+            ["" if session[i].__class__ is Bad else session[i] for i in meant],
+            [None if at[i].__class__ is Bad else at[i] for i in meant],
+        )  # fmt: skip
 
 
 _ORDER_WORDS = {"dmy": said("day/month/year"), "mdy": said("month/day/year"), "ymd": said("year/month/day")}

@@ -30,6 +30,7 @@ __all__ = [
     "StaffRecord",
     "Status",
     "StudentRecord",
+    "UnreadBatch",
     "Unused",
     "Where",
 ]
@@ -227,6 +228,21 @@ class MarkBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadBatch:
+    """Squares of marks that were refused: who was meant and when can be read, what was said can't. Columns as in MarkBatch.
+
+    Such a square is not known, whatever no mark would mean there.
+    """
+
+    file: str
+    student: list[str]
+    school: list[str]
+    date: list[date]
+    session: list[str]
+    recorded_at: list[int | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """One row that can't be taken, whole, with the reason. `column` and `value` name what is wrong with it."""
 
@@ -274,7 +290,7 @@ Record = (
     OrgRecord | SessionRecord | CalendarDayRecord | ClassRecord | StudentRecord | StaffRecord | ContactRecord
     | ContactLink | EnrolmentRecord | RollRecord
 )  # fmt: skip
-Item = Record | MarkBatch | Refusal | Notice | Unused | Coverage
+Item = Record | MarkBatch | UnreadBatch | Refusal | Notice | Unused | Coverage
 
 
 class Reader(Protocol):

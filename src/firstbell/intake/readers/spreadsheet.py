@@ -14,7 +14,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from firstbell.intake.readers.archive import MAX_RATIO, Delivery
-from firstbell.intake.readers.records import IntakeError, Item, MarkBatch, Notice, Refusal
+from firstbell.intake.readers.records import IntakeError, Item, MarkBatch, Notice, Refusal, UnreadBatch
 from firstbell.intake.readers.table import MAX_COLUMNS, Row, Table, csv_line
 from firstbell.intake.readers.values import (
     Bad,
@@ -182,6 +182,7 @@ class SpreadsheetReader:
             restored += was_restored
             if refusal is not None:
                 yield refusal
+                yield from self._unread(row, at, order)
             if len(batch) >= BATCH:
                 yield batch
                 batch = MarkBatch(self.file)
@@ -195,6 +196,20 @@ class SpreadsheetReader:
                     restored=restored,
                 ),
             )
+
+    def _unread(self, row: Row, at: Mapping[str, int], order: str) -> Iterator[UnreadBatch]:
+        """The square of a refused row that still says whom and which day it meant."""
+
+        def cell(field: str) -> str:
+            return row.cells[at[field]].strip() if field in at else ""
+
+        try:
+            student, _restored = self._student(text(cell("student")))
+            day, school, session = _day(cell("date"), order), text(cell("school")), text(cell("session"))
+        except Bad:
+            return
+        if student:
+            yield UnreadBatch(self.file, [student], [school], [day], [session], [None])
 
     def _ask_if_ambiguous(self, column: int, order: str, width: int) -> None:
         if order:
