@@ -24,6 +24,7 @@ from bench.memory import peak_bytes
 
 FIRST = date(2026, 8, 31)
 STUDENTS_A_SCHOOL, ROWS_A_STUDENT = 800, 60
+FULL, QUICK = 2_000_000, 10_000  # attendance rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def _import(folder: Path) -> dict[str, float]:
     environment.pop("DATABASE_URL", None)
     ran = subprocess.run(
         [sys.executable, "-m", "bench.intake_bench", "--import", str(folder)],
-        env=environment, check=True, capture_output=True, text=True,
+        env=environment, check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     shutil.rmtree(home)
     return {name: float(value) for name, value in (line.split() for line in ran.stdout.splitlines())}
@@ -174,7 +175,7 @@ def _copy_here(file: Path) -> None:
         print(time.perf_counter() - began)
 
 
-def run(rows: int = 2_000_000) -> Result:
+def run(rows: int = FULL) -> Result:
     """Write the district, import it twice, and measure the neighbours on the same file."""
     with tempfile.TemporaryDirectory(prefix="firstbell-bench-") as place:
         folder = Path(place) / "export"
@@ -207,7 +208,8 @@ def show(result: Result) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rows", type=int, default=FULL)
+    parser.add_argument("--quick", action="store_true")
     parser.add_argument("--import", dest="folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--copy", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -216,4 +218,4 @@ if __name__ == "__main__":
     elif given.copy:
         _copy_here(given.copy)
     else:
-        show(run(given.rows))
+        show(run(QUICK if given.quick else given.rows))

@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.memory import peak_bytes
 
 SCHOOL = 700
+FULL, QUICK = 1_000_000, 7_000  # students
 FIRST = date(2026, 8, 17)
 
 
@@ -142,12 +143,12 @@ def measure() -> None:
     print(first.students, reading, signals, one, two, first.opened, summing, peak)
 
 
-def run(students: int = 1_000_000) -> Result:
+def run(students: int = FULL) -> Result:
     with tempfile.TemporaryDirectory(prefix="firstbell-bench-") as place:
         environment = _environment(Path(place))
         command = [sys.executable, "-m", "bench.pass_bench"]
         subprocess.run([*command, "--build", str(students)], env=environment, check=True)
-        ran = subprocess.run([*command, "--measure"], env=environment, check=True, capture_output=True, text=True)
+        ran = subprocess.run([*command, "--measure"], env=environment, check=True, stdout=subprocess.PIPE, text=True)
         n, read, signals, first, again, opened, summing, peak = ran.stdout.split()
         return Result(
             int(n), float(read), float(signals), float(first), float(again), int(opened), float(summing), int(peak)
@@ -171,7 +172,8 @@ def show(result: Result) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--students", type=int, default=1_000_000)
+    parser.add_argument("--students", type=int, default=FULL)
+    parser.add_argument("--quick", action="store_true")
     parser.add_argument("--build", type=int)
     parser.add_argument("--measure", action="store_true")
     options = parser.parse_args()
@@ -180,4 +182,4 @@ if __name__ == "__main__":
     elif options.measure:
         measure()
     else:
-        show(run(options.students))
+        show(run(QUICK if options.quick else options.students))

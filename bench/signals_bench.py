@@ -24,6 +24,7 @@ from firstbell.signals.kernel import compute
 
 DAYS, SCHOOL = 180, 700
 WINDOWS = (5, 10, 20, 40, DAYS)
+FULL, QUICK = 1_000_000, 20_000  # students
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def pandas_signals(long: dict[str, NDArray[np.generic]]) -> None:
     grouped["last"].max()
 
 
-def run(students: int = 1_000_000) -> list[Row]:
+def run(students: int = FULL) -> list[Row]:
     kernel(register(SCHOOL * 2))  # compiled before it is timed
     codes = register(students)
     rows = [
@@ -143,8 +144,9 @@ def run(students: int = 1_000_000) -> list[Row]:
     return rows
 
 
-def show(rows: list[Row], students: int) -> None:
-    console = Console()
+def show(rows: list[Row]) -> None:
+    console = Console(width=100)
+    students = rows[1].rows // DAYS
     table = Table(title=f"Signals of {students:,} students x {DAYS} days", title_justify="left")
     for heading in ("what", "squares or rows", "seconds", "x sum of bytes", "x kernel"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
@@ -165,6 +167,7 @@ def show(rows: list[Row], students: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--students", type=int, default=1_000_000)
-    wanted = parser.parse_args().students
-    show(run(wanted), wanted)
+    parser.add_argument("--students", type=int, default=FULL)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    show(run(QUICK if options.quick else options.students))

@@ -248,7 +248,7 @@ def _write(
             "kind", "student_id", "section_id", "session", "pk", "count", "of", "days", "expires_on"
         )
     }
-    answered = _answered(calendar, {k[1] for k in wanted if k[1] is not None})
+    answered = _answered(calendar, only)
     dates = school.grid.dates.astype(object).tolist()
     upto = school.grid.through(np.datetime64(today))
     new: list[dict[str, Any]] = []
@@ -314,16 +314,14 @@ def _of(pks: list[int], **change: Any) -> None:
 def _rows(alerts: list[dict[str, Any]]) -> tuple[list[str], list[tuple[Any, ...]]]:
     """The columns of these fields, and their values as the database takes them."""
     fields = [Alert._meta.get_field(name) for name in alerts[0]]
-    prepared: dict[tuple[int, Any], Any] = {}  # a pass says the same few dates again and again
-
-    def value(at: int, given: Any) -> Any:
-        if given.__class__ in (int, str) or given is None:
-            return given
-        if (at, given) not in prepared:
-            prepared[at, given] = fields[at].get_db_prep_save(given, connection)
-        return prepared[at, given]
-
-    return [f.column for f in fields], [tuple(value(i, v) for i, v in enumerate(a.values())) for a in alerts]
+    columns: list[Sequence[Any]] = []
+    for field, column in zip(fields, zip(*(alert.values() for alert in alerts), strict=True), strict=True):
+        if not set(map(type, column)) <= {int, str, type(None)}:  # dates and choices: the same few again and again
+            prepared = {value: field.get_db_prep_save(value, connection) for value in set(column)}
+            columns.append([prepared[value] for value in column])
+        else:
+            columns.append(column)
+    return [f.column for f in fields], list(zip(*columns, strict=True))
 
 
 def _insert(alerts: list[dict[str, Any]]) -> None:
@@ -347,12 +345,12 @@ def _update(alerts: list[dict[str, Any]]) -> None:
         )  # fmt: skip
 
 
-def _answered(calendar: Calendar, students: set[int]) -> dict[int, list[Verdict]]:
-    """What people decided about these students, latest first."""
+def _answered(calendar: Calendar, only: set[int] | None) -> dict[int, list[Verdict]]:
+    """What people decided about these students (or all of a school's), latest first."""
     found: dict[int, list[Verdict]] = defaultdict(list)
     given = Verdict.objects.system(WHY).filter(undone_at=None, student__isnull=False, alert__school=calendar.school_id)
-    if len(students) <= 500:
-        given = given.filter(student_id__in=students)
+    if only is not None:
+        given = given.filter(student_id__in=only)
     for verdict in given.select_related("alert").order_by("-given_at"):
         found[verdict.student_id or 0].append(verdict)
     return found

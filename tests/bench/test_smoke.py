@@ -1,0 +1,38 @@
+"""Every benchmark runs at its small size and prints its figures. No figure is judged here: that is `make bench`."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+PRINTS = {
+    "signals_bench": ("sum of the same bytes", "kernel, every signal", "DuckDB", "Polars", "pandas", "peak memory"),
+    "pass_bench": (
+        "read",
+        "signals",
+        "alerts opened",
+        "whole, first",
+        "whole, unchanged",
+        "whole / sum",
+        "peak memory",
+    ),
+    "intake_bench": ("end to end", "rows/s", "once more", "DuckDB reads the file", "PostgreSQL COPY"),
+    "pages_bench": ("SQLite", "PostgreSQL", "Today p95", "Student p95", "queries", "one mark to a fresh list p99"),
+}
+
+
+@pytest.mark.parametrize("name", PRINTS)
+def test_a_benchmark_runs_small_and_prints_its_figures(name: str) -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")}
+    ran = subprocess.run(
+        [sys.executable, "-m", f"bench.{name}", "--quick"], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    for words in PRINTS[name]:
+        assert words in ran.stdout, f"{name} no longer prints “{words}”:\n{ran.stdout}"
+    assert "not measured" not in ran.stdout
+    assert len(re.findall(r"\d", ran.stdout)) > 20
