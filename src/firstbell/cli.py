@@ -122,6 +122,9 @@ def import_(
     complete_through: Annotated[
         str | None, typer.Option(help="The last day (YYYY-MM-DD) this delivery says everything about.")
     ] = None,
+    code_set: Annotated[
+        str | None, typer.Option(help="The built-in set this source's codes are of: simple, edfi, ceds or dfe.")
+    ] = None,
 ) -> None:
     """Bring a school system's export in: stage, check, show what would change, apply all or nothing."""
     _set_up()
@@ -131,7 +134,7 @@ def import_(
     raise typer.Exit(
         import_command(
             path, source_name=source, dry_run=dry_run, yes=yes, accept_bounds=accept_bound or [],
-            complete_through=complete_through,
+            complete_through=complete_through, code_set=code_set,
         )
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from firstbell.access.policy import Deed, allow, get_owned
 from firstbell.intake import report, work
 from firstbell.intake.apply import NotApplied, accept_bounds
 from firstbell.intake.fields import in_words
-from firstbell.intake.mapping import headings, map_code, mark_of, settle_columns
+from firstbell.intake.mapping import headings, map_code, mark_of, settle_code_set, settle_columns
 from firstbell.intake.models import Import, KeptRow, Source
 from firstbell.intake.readers.spreadsheet import FIELDS, REQUIRED, WORDS, ColumnMapping, propose
 from firstbell.intake.receive import NotReceived, receive
@@ -168,6 +168,17 @@ def kept_rows_csv(request: HttpRequest, pk: int) -> FileResponse:
 def codes(request: HttpRequest, pk: int) -> HttpResponse:
     """What a source's codes mean. A code nobody has mapped waits; it is never given a default."""
     source = get_owned(request.user, report.sources_for(request.user), pk, "source")
+    if request.method == "POST" and "code_set" in request.POST:
+        try:
+            settle_code_set(source, request.POST["code_set"], request.user)
+        except ValueError as error:
+            messages.error(request, str(error))
+        else:
+            work.ask_to_retry(source, request.user)
+            messages.success(
+                request, _("Kept. Marks that come from now on are read so, and rows that waited are taken in.")
+            )
+        return redirect("intake_codes", pk=pk)
     if request.method == "POST":
         code, meaning = request.POST.get("code", ""), request.POST.get("meaning", "")
         if code.strip() and len(code) <= 120 and meaning in report.MEANINGS:
@@ -189,7 +200,8 @@ def codes(request: HttpRequest, pk: int) -> HttpResponse:
     return render(
         request, "desk/intake/codes.html",
         {
-            "page": "intake", "source": source, "lines": shown,
+            "page": "intake", "source": source, "lines": shown, "code_sets": Source.CodeSet.choices,
+            "code_set": source.code_set or source.usual_code_set,
             "meanings": [(key, words) for key, (_mark, words) in report.MEANINGS.items()],
         },
     )  # fmt: skip

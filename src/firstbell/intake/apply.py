@@ -39,6 +39,7 @@ def _steps(walk: Walk) -> None:
     roster.contacts(walk)
     roster.sections(walk)
     roster.seats(walk)
+    roster.unseated(walk)
     if walk.write:
         roster.write_rolls(walk)
     squares.rolls(walk)
@@ -99,7 +100,7 @@ def look(delivery: Import, *, progress: Progress | None = None) -> list[PassedBo
                     PassedBound(delivery=delivery, name=b.name, words=b.words) for b in found
                 )
                 sends = proposed_sends(walk)
-                if sends and not delivery.source.sends:
+                if sends and not delivery.source.sends and not walk.stage.stated()[0]:
                     Notice.objects.create(
                         delivery=delivery, file="",
                         text=_LOOKS_AS_IF[Calendar.Sends(sends)],
@@ -225,7 +226,8 @@ def _apply(delivery: Import, stage: Stage, by: User | str, progress: Progress | 
     through = squares.complete_through(walk)
     source.sends = sends or source.sends
     source.covered_through = through
-    source.save(update_fields=["sends", "covered_through"])
+    source.code_set = source.code_set or walk.codes.stated
+    source.save(update_fields=["sends", "covered_through", "code_set"])
     if source.sends == Calendar.Sends.EXCEPTIONS and through is not None:
         squares.cover(walk, through)
     roster.write_missing(walk)

@@ -30,6 +30,7 @@ DEFAULTS: dict[str, float] = {
     "absent_whole": 0.4,  # of the roll on a usual day: no district is absent so (facts: 5 to 10 % is usual)
     "absent_day": 0.8,  # of the roll on one day: more likely a closure, or a code that means something else
     "absent_more": 4.0,  # times the source's own usual absence
+    "closed_days": 0.1,  # of a school's school days: a storm closes days, not weeks of them
     "refused_rows": 0.1,  # of all rows of a file
 }
 _ROSTER = {
@@ -38,6 +39,12 @@ _ROSTER = {
     "class": said("classes"),
     "enrolment": said("enrolments"),
 }
+_A_NEW_SCHOOL = said("a new school")
+#: what the sources call the lists of these
+_LISTS = {
+    "org": {"orgs", "EducationOrganization"}, "student": {"users", "Student"}, "class": {"classes", "MasterSchedule"},
+    "enrolment": {"enrollments", "StudentEnrollment"},
+}  # fmt: skip
 #: below these numbers a share says nothing
 _FEW_ROWS, _FEW_STUDENTS = 20, 20
 
@@ -69,7 +76,13 @@ def passed(walk: Walk) -> list[Passed]:
     past: dict[str, float] = {}
     if last := walk.source.imports.filter(state=Import.State.APPLIED, retry=False).order_by("-applied_at").first():
         past = dict(last.measures.values_list("name", "value"))
-    return [*_rows(walk, limit, past), *_people(walk, limit), *_absences(walk, limit), *_refused(walk, limit)]
+    return [
+        *_rows(walk, limit, past),
+        *_people(walk, limit),
+        *_absences(walk, limit),
+        *_closed(walk, limit),
+        *_refused(walk, limit),
+    ]
 
 
 def _rows(walk: Walk, limit: dict[str, float], past: dict[str, float]) -> Iterator[Passed]:
@@ -77,6 +90,12 @@ def _rows(walk: Walk, limit: dict[str, float], past: dict[str, float]) -> Iterat
         files = walk.stage.files_of(kind)
         n = sum(c.total() for (file, k), c in walk.tally.items() if k == kind and file != WAITED)
         if not files or not n:
+            before = past.get(f"rows:{kind}") or _last(walk.source, f"rows:{kind}")
+            if before and _LISTS[kind] & walk.stage.empty_lists():
+                words = {"kind": _ROSTER[kind], "n": 0, "before": int(before)}
+                yield Passed(
+                    "rows_fewer", said("Only %(n)s rows of %(kind)s; the last delivery had %(before)s.", **words)
+                )
             continue
         walk.measures[f"rows:{kind}"] = n
         if not files <= walk.bulk:
@@ -189,7 +208,7 @@ def _absences(walk: Walk, limit: dict[str, float]) -> Iterator[Passed]:
             told.add(school)
             yield Passed(
                 "absent_day",
-                said("On %(day)s %(share)s of the students of %(school)s are absent. Was the school closed that day?", day=date.fromordinal(day).isoformat(), share=percent(n / size), school=names.get(school, said("a new school"))),
+                said("On %(day)s %(share)s of the students of %(school)s are absent. Was the school closed that day?", day=date.fromordinal(day).isoformat(), share=percent(n / size), school=names.get(school, _A_NEW_SCHOOL)),
             )  # fmt: skip
 
 
@@ -199,6 +218,19 @@ def _past_absence(source: Source) -> float | None:
         .order_by("-delivery__applied_at").values_list("value", flat=True)[:5]
     )  # fmt: skip
     return median(values) if values else None
+
+
+def _closed(walk: Walk, limit: dict[str, float]) -> Iterator[Passed]:
+    names = dict(School.objects.values_list("pk", "name"))
+    for school, (closed, days) in sorted(walk.closed.items()):
+        if closed > 3 and closed / days > limit["closed_days"]:
+            yield Passed(
+                "closed_days",
+                said(
+                    "%(n)s of the %(days)s school days of %(school)s would be none any more. Their marks would leave every count.",
+                    n=closed, days=days, school=names.get(school, _A_NEW_SCHOOL),
+                ),
+            )  # fmt: skip
 
 
 def _refused(walk: Walk, limit: dict[str, float]) -> Iterator[Passed]:

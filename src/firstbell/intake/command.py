@@ -15,7 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from firstbell.intake.apply import Applied, NotApplied, accept_bounds, apply, look
+from firstbell.intake.bounds import DEFAULTS
 from firstbell.intake.fields import in_words
+from firstbell.intake.mapping import settle_code_set
 from firstbell.intake.models import Import
 from firstbell.intake.receive import NotReceived, receive
 
@@ -53,6 +55,7 @@ def import_path(
     yes: bool = False,
     accept: list[str] | None = None,
     complete_through: date | None = None,
+    code_set: str | None = None,
     by: str = "command line",
     ask: Callable[[Import], bool] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -64,6 +67,8 @@ def import_path(
     delivery = receive(Path(path), source_name, by, complete_through=complete_through)
     if delivery.state == Import.State.APPLIED:
         return Imported(delivery, None, already=True)
+    if code_set:
+        settle_code_set(delivery.source, code_set, by)
     held = look(delivery, progress=progress)
     if dry_run:
         return Imported(delivery, None)
@@ -91,8 +96,9 @@ def import_command(
     yes: bool,
     accept_bounds: list[str],
     complete_through: str | None,
+    code_set: str | None,
 ) -> int:
-    """The command. Its exit code: 0 applied (or nothing to do), 1 held or refused, 2 not received."""
+    """The command. Its exit code: 0 applied (or nothing to do), 1 held, refused or not applied, 2 not received."""
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     shown = False
@@ -111,10 +117,15 @@ def import_command(
             running.update(task, description=STEPS.get(step, step), completed=done, total=total or None)
 
         try:
-            through = date.fromisoformat(complete_through) if complete_through else None
+            through = _day(complete_through)
+            if unknown := set(accept_bounds) - set(DEFAULTS):
+                raise ValueError(
+                    _("There is no bound %(unknown)s. The bounds are: %(known)s. Nothing was done.")
+                    % {"unknown": ", ".join(sorted(unknown)), "known": ", ".join(sorted(DEFAULTS))}
+                )
             done = import_path(
                 path, source_name, dry_run=dry_run, yes=yes, accept=accept_bounds, complete_through=through,
-                ask=ask, progress=tell,
+                code_set=code_set, ask=ask, progress=tell,
             )  # fmt: skip
         except NotReceived as error:
             running.stop()
@@ -146,7 +157,19 @@ def import_command(
             )
     else:
         console.print(_("Nothing was applied. Delivery %(n)s waits on the Intake page.") % {"n": done.delivery.pk})
+        if (
+            not dry_run and not sys.stdin.isatty()
+        ):  # nobody was there to be asked: whoever runs this by the clock must hear of it
+            console.print(_("To apply without being asked: --yes"))
+            return 1
     return 0
+
+
+def _day(given: str | None) -> date | None:
+    try:
+        return date.fromisoformat(given) if given else None
+    except ValueError as error:
+        raise ValueError(_("“%(day)s” is not a date (YYYY-MM-DD). Nothing was done.") % {"day": given}) from error
 
 
 def show(delivery: Import, console: Console) -> None:

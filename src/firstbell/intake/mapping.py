@@ -14,6 +14,7 @@ from firstbell.intake.models import CodeMapping, Import, Source
 from firstbell.intake.readers.archive import Delivery, open_delivery
 from firstbell.intake.readers.codes import CodeMap, load_code_map, parse_code_map
 from firstbell.intake.readers.records import IntakeError
+from firstbell.intake.readers.settings import settings_of
 from firstbell.intake.readers.spreadsheet import ColumnMapping, SpreadsheetReader
 from firstbell.intake.receive import folder_of, received
 from firstbell.register.actions import meaning_of
@@ -63,9 +64,13 @@ class CodeBook:
         self.source = source
         self._decided = CodeMap({m.code: mark_of(m) for m in source.mappings.all()})
         self._brought: CodeMap | None = None
+        #: the set this delivery says its codes are of
+        self.stated = ""
         if delivery is not None and not delivery.retry:
-            self._brought = brought_codes(open_delivery(received(delivery)))
-        self._set = load_code_map(source.code_set)
+            opened = open_delivery(received(delivery))
+            self._brought = brought_codes(opened)
+            self.stated = str(settings_of(opened).get("code_set", ""))
+        self._set = load_code_map(source.code_set or self.stated or source.usual_code_set)
 
     def mark(self, code: str) -> Mark | None:
         """None: nobody has said what it means. There is no default."""
@@ -113,6 +118,16 @@ def map_code(source: Source, code: str, mark: Mark, by: User | str) -> CodeMappi
     meaning_of(mark, source.name, code)
     audit.record(by, "mapped_code", f"source:{source.pk}", f"{code!r} means {mark.letter}")
     return mapping
+
+
+@transaction.atomic
+def settle_code_set(source: Source, code_set: str, by: User | str) -> None:
+    """Say which built-in set a source's codes are of. Marks on record keep what their code meant when they came."""
+    if code_set not in Source.CodeSet.values:
+        raise ValueError(_("Choose one of the sets listed. Nothing was changed."))
+    source.code_set = code_set
+    source.save(update_fields=["code_set"])
+    audit.record(by, "settled_code_set", f"source:{source.pk}", code_set)
 
 
 @transaction.atomic

@@ -18,11 +18,19 @@ class Source(models.Model):
         EDFI = "edfi", _("Ed-Fi interchange")
         SPREADSHEET = "spreadsheet", _("spreadsheet")
 
+    class CodeSet(models.TextChoices):
+        """The built-in sets (intake/codes/*.toml)."""
+
+        SIMPLE = "simple", _("P, T, E, U and what they come down to")
+        EDFI = "edfi", _("Ed-Fi descriptors")
+        CEDS = "ceds", _("CEDS attendance status")
+        DFE = "dfe", _("England: the DfE's codes")
+
     name = models.SlugField(max_length=60, unique=True)
     kind = models.CharField(max_length=20, choices=Kind)
     sends = models.CharField(max_length=12, choices=Calendar.Sends, blank=True)
-    #: a built-in code set (intake/codes/*.toml) that local mappings are laid over
-    code_set = models.CharField(max_length=30, default="simple")
+    #: the built-in set that local mappings are laid over; empty until somebody or a source.toml said which
+    code_set = models.CharField(max_length=30, choices=CodeSet, blank=True)
     #: "student=Pupil ID;date=Date": a spreadsheet's columns as a person confirmed them
     columns = models.TextField(blank=True)
     date_order = models.CharField(max_length=3, blank=True)
@@ -35,6 +43,11 @@ class Source(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def usual_code_set(self) -> str:
+        """The set in use where nobody has said which."""
+        return self.CodeSet.EDFI if self.kind == self.Kind.EDFI else self.CodeSet.SIMPLE
 
 
 class CodeMapping(models.Model):

@@ -22,7 +22,7 @@ from firstbell import clock
 from firstbell.access import audit
 from firstbell.access.models import User
 from firstbell.intake.models import Import, Source
-from firstbell.intake.readers.archive import open_delivery
+from firstbell.intake.readers.archive import MAX_ENTRIES, open_delivery
 from firstbell.intake.readers.records import IntakeError
 from firstbell.intake.reading import kind_of
 
@@ -85,10 +85,11 @@ def a_source(name: str | None, kind: str) -> Source:
     slug = slugify(name or kind)[:60]
     if not slug:
         raise NotReceived(_("A source needs a name of letters or digits. Nothing was kept."))
-    source, new = Source.objects.get_or_create(
-        name=slug, defaults={"kind": kind, "code_set": "edfi" if kind == Source.Kind.EDFI else "simple"}
-    )
-    if not new and source.kind != kind:
+    source, new = Source.objects.get_or_create(name=slug, defaults={"kind": kind})
+    if not new and source.kind != kind and not source.imports.filter(state=Import.State.APPLIED).exists():
+        source.kind = kind  # what was sent first was wrong, and nothing of it was applied
+        source.save(update_fields=["kind"])
+    if source.kind != kind:
         raise NotReceived(
             _("The source “%(name)s” sends %(was)s, but this is %(now)s. Nothing was kept; choose another source.")
             % {"name": source.name, "was": Source.Kind(source.kind).label, "now": Source.Kind(kind).label}
@@ -154,7 +155,7 @@ def _copy(what: Path | Upload | Iterable[Upload], to: Path) -> tuple[str, str]:
     if isinstance(what, Path):
         if not what.exists():
             raise NotReceived(_("There is no file or folder at %(path)s.") % {"path": what})
-        files = [what] if what.is_file() else sorted(_files_in(what))
+        files = [what] if what.is_file() else sorted(_few(_files_in(what)))
         base = what.parent if what.is_file() else what
         name = safe_name(what.resolve().name)
         for file in files:
@@ -174,6 +175,17 @@ def _copy(what: Path | Upload | Iterable[Upload], to: Path) -> tuple[str, str]:
     if not digests:
         raise NotReceived(_("There is no file in it. Nothing was kept."))
     return name, hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _few(files: Iterator[Path]) -> Iterator[Path]:
+    """The files, counted before any is copied: no delivery is a whole disk."""
+    for n, file in enumerate(files, 1):
+        if n > MAX_ENTRIES:
+            raise NotReceived(
+                _("There are more than %(n)s files in it: is it the right folder? Nothing was kept.")
+                % {"n": MAX_ENTRIES}
+            )
+        yield file
 
 
 def _files_in(folder: Path) -> Iterator[Path]:

@@ -192,7 +192,8 @@ def _days(walk: Walk, calendar: CalendarFacts, days: list[tuple[Staged, Calendar
         for d, kind, note in CalendarDay.objects.filter(calendar_id=calendar.pk).values_list("date", "day_type", "note")
     }
     write = []
-    columns_change = False
+    columns_change, closed = False, 0
+    school_days_before = sum(kind in {str(t) for t in SCHOOL_DAY_TYPES} for kind, _note in had.values())
     school_day = {str(t) for t in SCHOOL_DAY_TYPES}
     for staged, record in days:
         before = had.get(record.date)
@@ -200,9 +201,13 @@ def _days(walk: Walk, calendar: CalendarFacts, days: list[tuple[Staged, Calendar
         walk.count(staged, "calendar_day", UNCHANGED if before == after else CHANGED if before else NEW)
         if before != after:
             write.append((calendar.pk, record.date, *after))
-            columns_change |= (before is not None and before[0] in school_day) != (record.day_type in school_day)
+            was, is_ = before is not None and before[0] in school_day, record.day_type in school_day
+            columns_change |= was != is_
+            closed += was and not is_
             had[record.date] = after
     walk.upsert(CalendarDay, ["calendar_id", "date"], ["calendar_id", "date", "day_type", "note"], write)
+    if closed:
+        walk.closed[calendar.school_pk] = (closed, school_days_before)
     calendar.days = frozenset(d for d, (kind, _note) in had.items() if kind in school_day)
     stated = max((r.sessions for _s, r in days if r.sessions), default=None)
     sessions = stated or calendar.sessions
@@ -571,6 +576,7 @@ def _end(
         if ends is None or ends > last:
             update.append((starts, max(last, starts - timedelta(days=1)), pk))
             touched[school].add(student)
+            walk.unseated.add((student, school))
             walk.measures["seats_ended"] = walk.measures.get("seats_ended", 0) + 1
 
 
@@ -784,27 +790,50 @@ def missing(walk: Walk) -> None:
     covered.update(s for (s,) in walk.stage.db.execute("SELECT DISTINCT school_id FROM enrolment WHERE kept IS NULL"))
     refused = _ids_in_refused_rows(walk)
     schools = walk.pks(School)
-    found: list[tuple[int, int]] = []
     for source_id in sorted(covered):
         school = schools.get(source_id)
         if school is None or school < 0:
             continue
-        today = walk.yesterday(walk.zone_of(school))
-        roll = 0
-        gone = 0
-        for pk, name in Student.objects.system(WHY).filter(
-            enrolments__school_id=school, enrolments__starts__lte=today, enrolments__ends__gte=today
-        ).distinct().values_list("pk", "source_id").union(
-            Student.objects.system(WHY).filter(enrolments__school_id=school, enrolments__ends=None)
-            .distinct().values_list("pk", "source_id")
-        ):  # fmt: skip
-            roll += 1
-            if name not in named and name not in refused:
-                gone += 1
-                found.append((pk, school))
-        if roll:
-            walk.measures[f"vanished:{source_id}"] = gone / roll
-    walk.missing = found
+        on_roll = _on_roll(walk, school)
+        gone = [pk for pk, name in on_roll.items() if name not in named and name not in refused]
+        _note_missing(walk, source_id, school, gone, len(on_roll))
+
+
+def _on_roll(walk: Walk, school: int) -> dict[int, str]:
+    """Who was on a school's roll yesterday, or is on it without an end: source ids by primary key."""
+    last = walk.yesterday(walk.zone_of(school))
+    here = Student.objects.system(WHY).filter(enrolments__school_id=school).values_list("pk", "source_id")
+    return {
+        **dict(here.filter(enrolments__starts__lte=last, enrolments__ends__gte=last)),
+        **dict(here.filter(enrolments__ends=None)),
+    }
+
+
+def _note_missing(walk: Walk, source_id: str, school: int, gone: list[int], roll: int) -> None:
+    walk.missing += [(pk, school) for pk in gone]
+    if roll:
+        name = f"vanished:{source_id}"
+        walk.measures[name] = walk.measures.get(name, 0.0) + len(gone) / roll
+
+
+def unseated(walk: Walk) -> None:
+    """Students who lost every seat at a school because a full list of enrolments doesn't name them there: told like the missing.
+
+    Who only changed classes is named; so is who was refused.
+    """
+    students, schools = walk.pks(Student), walk.pks(School)
+    seated = {
+        (students[person], schools[school])
+        for person, school in walk.stage.db.execute("SELECT DISTINCT person_id, school_id FROM enrolment WHERE role = 'student'")
+        if person in students and school in schools
+    }  # fmt: skip
+    by_school: dict[int, list[int]] = defaultdict(list)
+    for student, school in sorted(walk.unseated - seated - set(walk.missing)):
+        by_school[school].append(student)
+    names = {pk: source_id for source_id, pk in schools.items()}
+    for school, gone in by_school.items():
+        on_roll = _on_roll(walk, school)
+        _note_missing(walk, names[school], school, [pk for pk in gone if pk in on_roll], len(on_roll))
 
 
 def write_missing(walk: Walk) -> None:

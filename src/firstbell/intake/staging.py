@@ -583,6 +583,14 @@ class Stage:
         """The files that are the whole truth of what they hold."""
         return {file for (file,) in self.db.execute("SELECT file FROM coverage WHERE bulk")}
 
+    def empty_lists(self) -> set[str]:
+        """Lists, by the source's own name, that are sent whole and hold no row."""
+        lists = set(self.db.execute("SELECT file, kind FROM coverage WHERE bulk"))
+        holding: set[str] = {file for (file,) in self.db.execute("SELECT DISTINCT file FROM refusal")}
+        for kind in KINDS:
+            holding |= self.files_of(kind.name)
+        return {kind for file, kind in lists if file not in holding}
+
     def files_of(self, kind: str) -> set[str]:
         return {f for (f,) in self.db.execute(f'SELECT DISTINCT file FROM "{kind}" WHERE kept IS NULL')}
 

@@ -63,6 +63,10 @@ class Walk:
         self.new_rolls: list[Enrolment] = []
         self.changed_rolls: list[tuple[int, Any]] = []
         self.missing: list[tuple[int, int]] = []
+        #: by school: days that were school days and are none any more, of how many
+        self.closed: dict[int, tuple[int, int]] = {}
+        #: (student, school) whose seats ended because a full list of enrolments no longer names them
+        self.unseated: set[tuple[int, int]] = set()
         self.remarks: Counter[tuple[str, str]] = Counter()
         self.letters: Counter[int] = Counter()
         self.schools_marked: set[int] = set()

@@ -1,4 +1,4 @@
-"""source.toml: what a delivery says of itself beside its files (`sends`, `complete_through`)."""
+"""source.toml: what a delivery says of itself beside its files (`sends`, `complete_through`, `code_set`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from firstbell.intake.readers.archive import Delivery
+from firstbell.intake.readers.codes import BUILT_IN
 from firstbell.intake.readers.records import IntakeError
 from firstbell.said import said
 
@@ -31,4 +32,10 @@ def settings_of(delivery: Delivery) -> Mapping[str, Any]:
         raise IntakeError(
             name, None, "complete_through", said("is not a date (complete_through = 2026-09-18). Nothing was read.")
         )
+    code_set = settings.get("code_set", "")
+    if code_set and code_set not in BUILT_IN:
+        raise IntakeError(
+            name, None, "code_set",
+            said("is none of the built-in sets of codes: %(sets)s. Nothing was read.", sets=list(BUILT_IN)),
+        )  # fmt: skip
     return settings
