@@ -10,21 +10,11 @@ import pytest
 
 from firstbell.intake.apply import NotApplied
 from firstbell.intake.command import import_path
-from firstbell.register.models import Calendar
+from firstbell.register.models import Calendar, Student
 from firstbell.register.rows import school_grid
 from firstbell.signals.metrics import attendance, counted_days
 from firstbell.watch.passes import whole_days
-from tests.acceptance.district import (
-    ENROLMENTS,
-    USERS,
-    WHY,
-    bring,
-    lines,
-    marks,
-    only,
-    squares,
-    stays,
-)
+from tests.acceptance.district import ENROLMENTS, USERS, WHY, bring, lines, marks, only, squares, stays
 from tests.intake.files import calendar
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +24,6 @@ def days_of(student: str, school: str) -> list[tuple[int, int]]:
     c = Calendar.objects.get(school__source_id=school)
     g = school_grid(c)
     through, _ = whole_days(c, g.grid, date(2026, 9, 21))
-    from firstbell.register.models import Student
 
     pk = Student.objects.system(WHY).get(source_id=student).pk
     found = [attendance(counted_days(g.grid, through, i)) for i in np.flatnonzero(np.asarray(g.student_ids) == pk)]
@@ -99,3 +88,21 @@ def test_a_list_that_ends_a_stay_says_so(tmp_path: Path) -> None:
         or list(done.delivery.missing.all())
         or list(done.delivery.notices.all())
     )
+
+
+def test_a_students_days_at_one_school_are_counted_together_after_a_return(tmp_path: Path) -> None:
+    rows = ["e1,,,c3b,alder,s2,student,false,2026-08-31,2026-09-01", "e2,,,c3b,alder,s2,student,false,2026-09-16,"]
+    bring(
+        tmp_path / "d",
+        rolls=None,
+        enrollments=lines(ENROLMENTS, rows),
+        attendance=marks("s2,alder,2026-09-01,,U,,,,", "s2,alder,2026-09-16,,U,,,,"),
+    )
+    assert days_of("s2", "alder") == [(2, 5)]
+
+
+def test_a_refused_row_names_the_senders_column_and_keeps_the_row_as_it_came(tmp_path: Path) -> None:
+    row = "e9,,,nosuch,birch,s3,student,false,2026-09-08,"
+    done = bring(tmp_path / "d", enrollments=lines(ENROLMENTS, [row]))
+    kept = done.delivery.kept_rows.get(value="nosuch")
+    assert (kept.column, kept.row) == ("classSourcedId", row)

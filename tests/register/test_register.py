@@ -130,6 +130,25 @@ def test_a_student_who_leaves_and_comes_back_has_two_rows() -> None:
     assert squares(ana) == "PP###|####P"
 
 
+def test_for_counting_who_left_and_came_back_is_one_row() -> None:
+    school = a_school()
+    calendar = a_calendar(school, weeks=1, covered=date(2027, 1, 1))
+    ana, ben = a_student(school, ends=TUESDAY), a_student(school, "Ben")
+    back = Enrolment.objects.system("test").create(
+        student=ana, school=school, starts=TUESDAY + timedelta(days=3), grade="04"
+    )
+    mark(calendar, ana, TUESDAY, "T", minutes=25)
+    mark(calendar, ana, TUESDAY + timedelta(days=3), "T", minutes=9)
+    rows.refold(calendar)
+    grid = rows.school_grid(calendar)
+    assert [row.tobytes().decode() for row in grid.grid.codes] == ["PT##T", "PPPPP"]
+    assert grid.grid.minutes is not None
+    assert grid.grid.minutes[0].tolist() == [0, 25, 0, 0, 9]
+    assert (grid.student_ids.tolist(), grid.grades) == ([ana.pk, ben.pk], ["04", "03"])
+    assert grid.enrolment_ids[0] == back.pk
+    assert rows.grid_as_known(calendar, TUESDAY + timedelta(days=3)).grid.codes[0].tobytes() == b"PT##T"
+
+
 def test_concurrent_enrolment_at_two_schools_is_two_rows_each_of_its_own_calendar() -> None:
     here, there = a_school(), a_school("Birch Secondary")
     for school in (here, there):

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,10 @@ from django.db import connection, models
 from firstbell import clock
 from firstbell.intake.mapping import CodeBook
 from firstbell.intake.models import Import, KeptRow, Source
+from firstbell.intake.readers.archive import open_delivery
+from firstbell.intake.readers.records import Reader
+from firstbell.intake.reading import reader_for
+from firstbell.intake.receive import received
 from firstbell.intake.staging import CODECS, UNSAFE, Kind, Stage, Staged, csv_line, waiting_line
 from firstbell.register.models import Calendar, Enrolment, School, SchoolYear, UnreadMark
 from firstbell.said import said
@@ -77,6 +82,8 @@ class Walk:
         self._calendars: dict[int, dict[int, CalendarFacts]] | None = None
         self._kept: list[KeptRow] = []
         self._unread: list[UnreadMark] = []
+        #: kept rows whose own line is still to be fetched: by file and line
+        self._to_fetch: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         self._settled: list[int] = []
         self._provisional = 0
         self._pks: dict[type[models.Model], dict[str, int]] = {}
@@ -133,7 +140,7 @@ class Walk:
             return
         row.delivery = self.delivery
         row.value = UNSAFE.sub("", row.value)[:300]
-        row.column = row.column[:120]
+        row.column = self.reader.heading(row.kind, row.column)[:120]
         row.file = row.file[:200]
         self._kept.append(row)
         if len(self._kept) >= _BATCH:
@@ -156,6 +163,8 @@ class Walk:
     def _flush(self) -> None:
         if self.write:
             KeptRow.objects.bulk_create(self._kept)
+            for row in self._kept:
+                self._to_fetch[row.file][row.line].append(row.pk)
             UnreadMark.objects.system(WHY).bulk_create(self._unread, ignore_conflicts=True, batch_size=500)
             for start in range(0, len(self._settled), 500):
                 KeptRow.objects.filter(pk__in=self._settled[start : start + 500]).update(settled_by=self.delivery)
@@ -165,6 +174,18 @@ class Walk:
 
     def finish(self) -> None:
         self._flush()
+        lines = {file: frozenset(found) for file, found in self._to_fetch.items()}
+        updates: list[tuple[str, int]] = []
+        for file, line, row in self.reader.as_sent(lines) if lines else ():
+            updates += [(row.replace("\x00", ""), pk) for pk in self._to_fetch[file][line]]
+        if updates:
+            with connection.cursor() as cursor:
+                cursor.executemany("UPDATE intake_keptrow SET row = %s WHERE id = %s", updates)
+
+    @cached_property
+    def reader(self) -> Reader:
+        """The delivery once more, for what a sender wants to know of a row: its own words and its own headings."""
+        return reader_for(open_delivery(received(self.delivery)), self.source, lambda _school: ZoneInfo("UTC"))
 
     # --- rows ---------------------------------------------------------------------------------------------------
 

@@ -7,15 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import reduce
+from itertools import groupby, pairwise
 
 import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
 from firstbell import clock
-from firstbell.register.fold import Events, Rolls, Span, fold
+from firstbell.register.fold import Events, Rolls, Span, blank_minutes, fold
 from firstbell.register.grid import MINUTES_WIDTH, Grid, decode_minutes
-from firstbell.register.marks import UNKNOWN
+from firstbell.register.marks import NOT_EXPECTED, UNKNOWN
 from firstbell.register.models import (
     SCHOOL_DAY_TYPES,
     Calendar,
@@ -294,41 +296,48 @@ class SchoolGrid:
 
 
 def school_grid(of: Calendar | Column, *, student_ids: Sequence[int] | None = None) -> SchoolGrid:
-    """The stored register of a calendar (or of its columns, for who has them already) as one grid, in order of student."""
+    """The stored register of a calendar (or of its columns, for who has them already) as one grid: a row a student, in their order."""
     column = columns(of) if isinstance(of, Calendar) else of
     rows = RegisterRow.objects.system(WHY).filter(calendar=column.calendar)
     found: list[tuple[int, int, str, str, str]] = []
     for ids in _in_chunks(student_ids):
         chosen = rows if ids is None else rows.filter(student_id__in=ids)
         found.extend(
-            chosen.order_by("student_id", "enrolment_id").values_list(
+            chosen.order_by("student_id", "enrolment__starts", "enrolment_id").values_list(
                 "student_id", "enrolment_id", "codes", "minutes", "enrolment__grade"
             )
         )
     return _as_grid(column, found)
 
 
-def grid_as_known(calendar: Calendar, day: date, *, student_ids: Sequence[int] | None = None) -> SchoolGrid:
-    """The grid as it was known at the end of `day` by the school's clock, rebuilt from the events."""
+def stays_as_known(
+    calendar: Calendar, day: date, *, student_ids: Sequence[int] | None = None
+) -> list[tuple[RowSpan, str, str]]:
+    """Every stay's codes and minutes as they were known at the end of `day` by the school's clock, rebuilt from the events."""
     column = columns(calendar)
     wanted = row_spans(column, student_ids)
     codes, minutes = folded(column, wanted, known_through=clock.end_of_day(day, calendar.school.zone))
+    return list(zip(wanted, codes, minutes, strict=True))
+
+
+def grid_as_known(calendar: Calendar, day: date, *, student_ids: Sequence[int] | None = None) -> SchoolGrid:
+    """The grid as it was known at the end of `day`."""
+    stays = stays_as_known(calendar, day, student_ids=student_ids)
     grades = dict(Enrolment.objects.system(WHY).filter(school_id=calendar.school_id).values_list("pk", "grade"))
-    return _as_grid(
-        column,
-        [
-            (w.student_id, w.enrolment_id, c, m, grades[w.enrolment_id])
-            for w, c, m in zip(wanted, codes, minutes, strict=True)
-        ],
-    )
+    rows = [(w.student_id, w.enrolment_id, c, m, grades[w.enrolment_id]) for w, c, m in stays]
+    rows.sort(key=lambda row: row[0])
+    return _as_grid(columns(calendar), rows)
 
 
 def _as_grid(column: Column, rows: list[tuple[int, int, str, str, str]]) -> SchoolGrid:
+    """`rows` in order of student, of one student in order of stay: who left and came back is one row, under the latest stay."""
+    if any(a[0] == b[0] for a, b in pairwise(rows)):
+        rows = [reduce(_joined, stays) for _student, stays in groupby(rows, key=lambda row: row[0])]
     squares = len(column.dates) * column.calendar.sessions
     codes = np.frombuffer("".join(r[2] for r in rows).encode("ascii"), dtype=np.uint8).reshape(len(rows), squares)
     minutes = None
     if any(r[3] for r in rows):
-        blank = " " * (squares * MINUTES_WIDTH)
+        blank = blank_minutes(squares)
         plane = np.frombuffer("".join(r[3] or blank for r in rows).encode("ascii"), dtype=np.uint8)
         minutes = decode_minutes(plane.reshape(len(rows), squares * MINUTES_WIDTH))
     return SchoolGrid(
@@ -338,6 +347,19 @@ def _as_grid(column: Column, rows: list[tuple[int, int, str, str, str]]) -> Scho
         np.array([r[1] for r in rows], dtype=np.int64),
         [r[4] for r in rows],
     )
+
+
+def _joined(
+    before: tuple[int, int, str, str, str], after: tuple[int, int, str, str, str]
+) -> tuple[int, int, str, str, str]:
+    """Two stays of a student at a school as one row: where the later one does not expect them, the earlier one speaks."""
+    codes = "".join(b if a == NOT_EXPECTED else a for b, a in zip(before[2], after[2], strict=True))
+    if not before[3] and not after[3]:
+        return (*after[:2], codes, "", after[4])
+    blank = blank_minutes(len(codes))
+    planes, width = (before[3] or blank, after[3] or blank), MINUTES_WIDTH
+    minutes = "".join(planes[a != NOT_EXPECTED][i * width : (i + 1) * width] for i, a in enumerate(after[2]))
+    return (*after[:2], codes, minutes, after[4])
 
 
 @dataclass(frozen=True, slots=True)

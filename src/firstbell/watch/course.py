@@ -79,9 +79,9 @@ def _weeks(days: Sequence[CountedDay]) -> list[Week]:
 
 
 def _usual(record: StudentRecord, year: Year) -> float | None:
-    """The kernel's baseline of this row, seen against its school as the alerts see it."""
+    """The kernel's baseline of this student, seen against their school as the alerts see it."""
     school = rows.school_grid(year.column)
-    at = np.flatnonzero(school.enrolment_ids == year.enrolment.pk)
+    at = np.flatnonzero(school.student_ids == record.student.pk)
     through, _today = whole_days(year.calendar, school.grid, record.today)
     if not len(at) or not through:
         return None

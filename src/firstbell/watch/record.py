@@ -116,9 +116,8 @@ def _years(student: Student, enrolments: list[Enrolment], day: date, *, rebuilt:
         column = columns[row.calendar_id]
         codes = row.codes
         if rebuilt:
-            known = register_rows.grid_as_known(row.calendar, day, student_ids=[student.pk])
-            at = np.flatnonzero(known.enrolment_ids == row.enrolment_id)
-            codes = known.grid.codes[int(at[0])].tobytes().decode("ascii") if len(at) else ""
+            known = register_rows.stays_as_known(row.calendar, day, student_ids=[student.pk])
+            codes = next((text for stay, text, _minutes in known if stay.enrolment_id == row.enrolment_id), "")
         if not codes or not column.dates:
             continue
         through = column.through(day)

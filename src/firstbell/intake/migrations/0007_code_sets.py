@@ -4,15 +4,23 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('intake', '0006_said_fields'),
+        ("intake", "0006_said_fields"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='source',
-            name='code_set',
-            field=models.CharField(blank=True, choices=[('simple', 'P, T, E, U and what they come down to'), ('edfi', 'Ed-Fi descriptors'), ('ceds', 'CEDS attendance status'), ('dfe', "England: the DfE's codes")], max_length=30),
+            model_name="source",
+            name="code_set",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("simple", "P, T, E, U and what they come down to"),
+                    ("edfi", "Ed-Fi descriptors"),
+                    ("ceds", "CEDS attendance status"),
+                    ("dfe", "England: the DfE's codes"),
+                ],
+                max_length=30,
+            ),
         ),
     ]

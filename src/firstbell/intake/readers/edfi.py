@@ -14,7 +14,7 @@ What the standard leaves out is settled here, each time with a notice:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -268,6 +268,12 @@ class EdFiReader:
         if unused:
             counted = ", ".join(f"{n:,} {name}" for name, n in sorted(unused.items()))
             yield Notice(file, said("read, and nothing Firstbell keeps: %(counted)s", counted=counted))
+
+    def heading(self, _kind: str, field: str) -> str:
+        return field
+
+    def as_sent(self, _lines: Mapping[str, Set[int]]) -> Iterator[tuple[str, int, str]]:
+        return iter(())  # an element is no line: what was refused keeps its own leaves
 
     def _elements(self, file: str) -> Iterator[tuple[Where, str, Element]]:
         """The elements under a file's root, one after another, each gone when the next is asked for."""

@@ -8,7 +8,7 @@ with a notice.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -78,6 +78,16 @@ _STAFF_ROLES = {
 }
 _CONTACT_ROLES = {"guardian", "parent", "relative"}
 _MASKED = ("password",)
+#: records' fields as OneRoster's headings; a kind's own before those all kinds share
+_HEADINGS = {
+    ("", "id"): "sourcedId", ("", "school_id"): "schoolSourcedId", ("", "class_id"): "classSourcedId", ("", "person_id"): "userSourcedId",
+    ("", "term_ids"): "termSourcedIds", ("", "starts"): "beginDate", ("", "ends"): "endDate", ("", "time_zone"): "metadata.timeZone",
+    ("", "given_name"): "givenName", ("", "family_name"): "familyName", ("", "preferred_name"): "preferredFirstName",
+    ("", "number"): "identifier", ("", "grade"): "grades", ("", "parent_id"): "parentSourcedId", ("", "language"): "metadata.language",
+    ("", "source_id"): "sourcedId", ("", "home_language"): "metadata.language", ("session", "starts"): "startDate",
+    ("contact_link", "student_id"): "agentSourcedIds", ("contact_link", "contact_id"): "agentSourcedIds",
+    ("mark", "student"): "studentSourcedId", ("mark", "school"): "schoolSourcedId",
+}  # fmt: skip
 
 
 class OneRosterReader:
@@ -137,6 +147,22 @@ class OneRosterReader:
         for name in IGNORED:
             if name in self.files:
                 yield from self._count_only(name)
+
+    def heading(self, kind: str, field: str) -> str:
+        return _HEADINGS.get((kind, field)) or _HEADINGS.get(("", field), field)
+
+    def as_sent(self, lines: Mapping[str, Set[int]]) -> Iterator[tuple[str, int, str]]:
+        for file, wanted in lines.items():
+            if file not in self.files.values():
+                continue
+            with self.delivery.open(file) as stream:
+                table = Table(file, stream)
+                masked = [i for i, h in enumerate(table.header) if h.lower() in _MASKED]
+                for row in table.rows():
+                    if isinstance(row, Row) and row.line in wanted:
+                        for i in masked:
+                            row.cells[i] = ""
+                        yield file, row.line, csv_line(row.cells)
 
     # -- manifest and settings ---------------------------------------------------------------------------------
 

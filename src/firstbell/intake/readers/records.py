@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -298,4 +298,12 @@ class Reader(Protocol):
 
     def read(self) -> Iterator[Item]:
         """Everything the source sends, in one stream, in an order that names things before they are used."""
+        ...
+
+    def heading(self, kind: str, field: str) -> str:
+        """What the sender calls a field of a kind of record, so that they find it; the field itself where they have no word."""
+        ...
+
+    def as_sent(self, lines: Mapping[str, Set[int]]) -> Iterator[tuple[str, int, str]]:
+        """These lines of these files as they came, each as one CSV line, for sending back: (file, line, row). None for what has no lines."""
         ...

@@ -8,7 +8,7 @@ import itertools
 import re
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -210,6 +210,16 @@ class SpreadsheetReader:
             return
         if student:
             yield UnreadBatch(self.file, [student], [school], [day], [session], [None])
+
+    def heading(self, _kind: str, field: str) -> str:
+        field = {"recordedAt": "recorded_at"}.get(field, field)
+        return {**propose(self.header()).columns, **self._mapping.columns}.get(field, field)
+
+    def as_sent(self, lines: Mapping[str, Set[int]]) -> Iterator[tuple[str, int, str]]:
+        wanted = lines.get(self.file, frozenset())
+        for row in self._rows(len(self.header())) if wanted else ():
+            if isinstance(row, Row) and row.line in wanted:
+                yield self.file, row.line, csv_line(row.cells)
 
     def _ask_if_ambiguous(self, column: int, order: str, width: int) -> None:
         if order:

@@ -5,24 +5,43 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('register', '0002_grades_and_the_days_of_a_section'),
+        ("register", "0002_grades_and_the_days_of_a_section"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='UnreadMark',
+            name="UnreadMark",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('date', models.DateField()),
-                ('session', models.PositiveSmallIntegerField()),
-                ('recorded_at', models.BigIntegerField()),
-                ('calendar', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='register.calendar')),
-                ('student', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='unread_marks', to='register.student')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("date", models.DateField()),
+                ("session", models.PositiveSmallIntegerField()),
+                ("recorded_at", models.BigIntegerField()),
+                (
+                    "calendar",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="register.calendar",
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="unread_marks",
+                        to="register.student",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('calendar', 'student', 'date', 'session', 'recorded_at'), name='one_unread_a_moment')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("calendar", "student", "date", "session", "recorded_at"), name="one_unread_a_moment"
+                    )
+                ],
             },
         ),
     ]
