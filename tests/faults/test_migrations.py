@@ -58,8 +58,7 @@ executor = MigrationExecutor(connection)
 walked = 0
 for label in OURS:
     names = sorted(name for app, name in executor.loader.graph.nodes if app == label)
-    while len(names) > 1 and names[-1] > "0002":
-        # each step back keeps what the state before it could hold
+    while not names[-1].endswith("initial"):
         names.pop()
         call_command("migrate", label, names[-1], verbosity=0)
         walked += 1
