@@ -160,6 +160,6 @@ def _figures(days: list[CountedDay]) -> list[Figure]:
         Figure(
             _("Chronically absent"),
             _("not evaluated") if verdict is None else _("yes") if verdict else _("no"),
-            _("Missing 10 % or more of at least 10 days enrolled, for any reason (EDFacts FS195)."), metrics.VERSION, missed,
+            _("Missing a tenth or more of at least 10 days enrolled, for any reason (EDFacts FS195)."), metrics.VERSION, missed,
         ),
     ]  # fmt: skip

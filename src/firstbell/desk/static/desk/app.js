@@ -20,16 +20,19 @@ function mark(row) {
 }
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog[open]")) return;
+  // On a keyboard of other letters the key's place counts: what would be j there.
+  const plain = /^[\x20-\x7e]$/.test(event.key);
+  const key = plain ? event.key : event.key === "؟" ? "?" : event.code.startsWith("Key") ? event.code.slice(3).toLowerCase() : event.key;
   const list = rows();
   const at = list.findIndex((r) => r.dataset.row === current);
   const go = (selector) => { const target = (list[at] || list[0])?.querySelector(selector); if (target) target.click(); };
-  if (event.key === "j") mark(list[Math.min(at + 1, list.length - 1)]);
-  else if (event.key === "k") mark(list[Math.max(at - 1, 0)]);
-  else if (event.key === "e") go("[data-verdict]");
-  else if (event.key === "s") go("[data-student]");
-  else if (event.key === "?") document.getElementById("keys")?.showModal();
+  if (key === "j") mark(list[Math.min(at + 1, list.length - 1)]);
+  else if (key === "k") mark(list[Math.max(at - 1, 0)]);
+  else if (key === "e") go("[data-verdict]");
+  else if (key === "s") go("[data-student]");
+  else if (key === "?") document.getElementById("keys")?.showModal();
   else {
-    const choice = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    const choice = document.querySelector(`[data-key="${CSS.escape(key)}"]`);
     if (!choice) return;
     choice.checked = true; choice.dispatchEvent(new Event("change", { bubbles: true }));
     document.querySelector("[data-reason]")?.focus();
