@@ -15,7 +15,7 @@ from firstbell import clock
 from firstbell.access.models import Role, User
 from firstbell.access.people import give_role
 from firstbell.intake.command import import_command
-from firstbell.register.models import School, Section
+from firstbell.register.models import District, School, Section
 from firstbell.simulator.calendars import demo_day
 from firstbell.simulator.export import ZONE, make_district
 from firstbell.watch.models import Pass
@@ -31,7 +31,7 @@ def open_demo(*, students: int, seed: int, port: int) -> None:
     if Pass.objects.exclude(finished_at=None).exists() and clock.demo_start():
         console.print("The demo district is already here (make clean forgets it).")
     else:
-        if School.objects.exists() and not (settings.HOME / "demo-files").exists():
+        if District.objects.exists() and not (settings.HOME / "demo-files").exists():
             raise typer.BadParameter(
                 f"{settings.HOME} already holds a district that is not a demo. Nothing was changed. "
                 "Choose another home: FIRSTBELL_HOME=./demo-home make demo"

@@ -96,7 +96,7 @@ def import_command(
     yes: bool,
     accept_bounds: list[str],
     complete_through: str | None,
-    code_set: str | None,
+    code_set: str | None = None,
 ) -> int:
     """The command. Its exit code: 0 applied (or nothing to do), 1 held, refused or not applied, 2 not received."""
     console = Console()
