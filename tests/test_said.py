@@ -34,7 +34,9 @@ def test_what_is_kept_is_read_in_another_language_with_its_values() -> None:
 
 def test_a_sentence_within_a_sentence_and_a_list_of_them_are_translated_too() -> None:
     inner = said("is longer than %(n)s characters", n=9)
-    assert spanish(packed(said("%(file)s: %(reason)s", file="a.csv", reason=inner))) == "a.csv: tiene más de 9 caracteres."
+    assert (
+        spanish(packed(said("%(file)s: %(reason)s", file="a.csv", reason=inner))) == "a.csv: tiene más de 9 caracteres."
+    )
     assert spanish(packed(said("read %(what)s", what=[said("students"), "x"]))) == "leído estudiantes, x"
 
 
