@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,6 +18,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = getattr(item, "fixturenames", ())
         if item.get_closest_marker("django_db") or {"db", "transactional_db", "live_desk"} & set(names):
             item.add_marker(pytest.mark.database)
+
+
+@pytest.fixture(autouse=True)
+def _everybody_begins_in_english() -> Iterator[None]:
+    """A page read in Spanish leaves Spanish to the thread; the next test is somebody else."""
+    from django.utils import translation
+
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session", autouse=True)
