@@ -106,3 +106,11 @@ def test_a_refused_row_names_the_senders_column_and_keeps_the_row_as_it_came(tmp
     done = bring(tmp_path / "d", enrollments=lines(ENROLMENTS, [row]))
     kept = done.delivery.kept_rows.get(value="nosuch")
     assert (kept.column, kept.row) == ("classSourcedId", row)
+
+
+def test_a_stay_ends_on_the_day_its_deletion_is_dated_not_the_day_it_arrives(tmp_path: Path) -> None:
+    bring(tmp_path / "d")
+    gone = lines(ENROLMENTS, ["e2,tobedeleted,2026-09-16T12:00:00Z,c3b,alder,s2,student,false,2026-09-14,"])
+    manifest = "propertyName,value\nmanifest.version,1.0\nfile.enrollments,delta\n"
+    bring(tmp_path / "d", **only(enrollments=gone, **{"manifest.csv": manifest}))
+    assert stays("s2")[0][2] in (date(2026, 9, 15), date(2026, 9, 16))

@@ -472,7 +472,7 @@ def seats(walk: Walk) -> None:
                 starts = staged.record.starts or section.starts
                 ends = staged.record.ends or section.ends
                 if staged.record.status is Status.GONE:
-                    ends = min(ends, walk.yesterday(walk.zone_of(section.school_pk)))
+                    ends = min(ends, _last_day(walk, staged.record, section.school_pk))
                 if starts in spans:
                     walk.count(staged, "enrolment", UNCHANGED)
                     ends = max(ends, spans[starts][1] or ends)
@@ -564,6 +564,12 @@ def _write_seats(
     if update and walk.write:
         with connection.cursor() as cursor:
             cursor.executemany("UPDATE register_sectionenrolment SET starts = %s, ends = %s WHERE id = %s", update)
+
+
+def _last_day(walk: Walk, record: EnrolmentRecord, school: int) -> date:
+    """The last day of an enrolment that was deleted: the day the source says it was, at most the day before it reached us."""
+    yesterday = walk.yesterday(walk.zone_of(school))
+    return yesterday if record.gone_on is None else min(record.gone_on, yesterday)
 
 
 def _end(
@@ -728,7 +734,7 @@ def _direct(walk: Walk, rows: list[tuple[Staged, int, int]], touched: dict[int, 
             continue
         ends = record.ends
         if record.status is Status.GONE:
-            last = walk.yesterday(walk.zone_of(school))
+            last = _last_day(walk, record, school)
             ends = min(ends or last, last)
         here = had[student, school]
         if record.inferred:

@@ -137,7 +137,7 @@ class OneRosterReader:
         yield from self._users()
         yield from self._rows(
             "enrollments", self._enrolment, ("sourcedId", "schoolSourcedId", "userSourcedId"),
-            ("status", "classSourcedId", "role", "primary", "beginDate", "endDate"), dates=("beginDate", "endDate"),
+            ("status", "dateLastModified", "classSourcedId", "role", "primary", "beginDate", "endDate"), dates=("beginDate", "endDate"),
         )  # fmt: skip
         yield from self._rows(
             "rolls", self._roll, ("schoolSourcedId", "date", "taken"), ("classSourcedId", "session", "takenAt", "takenBy"),
@@ -359,7 +359,7 @@ class OneRosterReader:
         return EnrolmentRecord(
             at, _id(cell, "sourcedId"), _id(cell, "userSourcedId"), _id(cell, "schoolSourcedId"),
             cell("classSourcedId").strip(), "student" if role == "student" else "teacher", starts, ends,
-            primary=_take(parse_bool, cell, "primary"), status=_status(cell),
+            primary=_take(parse_bool, cell, "primary"), status=_status(cell), gone_on=_gone_on(cell),
         )  # fmt: skip
 
     def _roll(self, at: Where, cell: Callable[[str], str], _file: str) -> Item:
@@ -637,6 +637,16 @@ def _status(cell: Callable[[str], str]) -> Status:
     if word in ("tobedeleted", "inactive"):
         return Status.GONE
     raise Refused("status", word, said("is neither active nor tobedeleted"))
+
+
+def _gone_on(cell: Callable[[str], str]) -> date | None:
+    """The day a row was deleted; a date that can't be read is no reason to keep a stay that is over."""
+    if _status(cell) is not Status.GONE:
+        return None
+    try:
+        return parse_date(cell("dateLastModified").strip()[:10])
+    except Bad:
+        return None
 
 
 def _with_kind(refusal: Refusal, kind: str, row: str) -> Refusal:

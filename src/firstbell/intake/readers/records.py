@@ -183,6 +183,8 @@ class EnrolmentRecord:
     primary: bool = True
     inferred: bool = False
     status: Status = Status.ACTIVE
+    #: the day the source says it was deleted, where it is gone and the source says
+    gone_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
