@@ -142,6 +142,7 @@ TEMPLATES = [
 ]
 
 # --- Pages: nothing inline, nothing foreign ---------------------------------------------------------------------
+OIDC_ISSUER = os.environ.get("OIDC_ISSUER", "")
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -151,7 +152,8 @@ CONTENT_SECURITY_POLICY = {
         "font-src": [SELF],
         "connect-src": [SELF],
         "manifest-src": [SELF],
-        "form-action": [SELF],
+        # the way to the district's sign-on begins with a form of ours
+        "form-action": [SELF, *(["{0.scheme}://{0.netloc}".format(urlsplit(OIDC_ISSUER))] if OIDC_ISSUER else [])],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
     }
@@ -209,7 +211,7 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not SECURE  # localhost is a secure context
 MFA_TOTP_ISSUER = "Firstbell"
 SOCIALACCOUNT_ONLY = False
 SOCIALACCOUNT_PROVIDERS = {}
-if os.environ.get("OIDC_ISSUER"):
+if OIDC_ISSUER:
     SOCIALACCOUNT_PROVIDERS["openid_connect"] = {
         "APPS": [
             {
@@ -217,7 +219,7 @@ if os.environ.get("OIDC_ISSUER"):
                 "name": os.environ.get("OIDC_NAME", "District sign-on"),
                 "client_id": os.environ["OIDC_CLIENT_ID"],
                 "secret": os.environ["OIDC_CLIENT_SECRET"],
-                "settings": {"server_url": os.environ["OIDC_ISSUER"]},
+                "settings": {"server_url": OIDC_ISSUER},
             }
         ]
     }
