@@ -62,5 +62,7 @@ def letter_words(letters: str) -> str:
 
 
 @register.simple_tag
-def legend() -> list[tuple[str, str]]:
-    return [(letter, str(words)) for letter, words in gridsvg.LETTER_WORDS.items() if letter not in "# FIX"]
+def legend(years: list[tuple[Year, Course]]) -> list[tuple[str, str]]:
+    """The usual letters, and whatever else these years hold."""
+    held = set("PTEUN").union(*(year.codes[: year.through * year.sessions] for year, _course in years)) - set("# ")
+    return [(letter, str(words)) for letter, words in gridsvg.LETTER_WORDS.items() if letter in held]
