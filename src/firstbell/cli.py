@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +20,10 @@ app = typer.Typer(
 )
 register_app = typer.Typer(help="The register itself.", no_args_is_help=True)
 audit_app = typer.Typer(help="The audit.", no_args_is_help=True)
+model_app = typer.Typer(help="Trained models: which there are, and which is in use.", no_args_is_help=True)
 app.add_typer(register_app, name="register")
 app.add_typer(audit_app, name="audit")
+app.add_typer(model_app, name="model")
 
 
 def _set_up() -> None:
@@ -144,8 +149,6 @@ def nightly(
     as_of: Annotated[str | None, typer.Option(help="Judge as of this day (YYYY-MM-DD), as known then.")] = None,
 ) -> None:
     """Run the nightly pass: signals over every register, alerts opened, withdrawn and expired."""
-    from datetime import date
-
     _set_up()
     from rich.progress import Progress
 
@@ -159,6 +162,114 @@ def nightly(
             progress=lambda n, total: progress.update(task, completed=n, total=total),
         )
     typer.echo(f"{done.students:,} students; {done.opened:,} alerts opened, {done.withdrawn:,} withdrawn.")
+
+
+@app.command()
+def train(
+    through: Annotated[
+        str | None,
+        typer.Option(help="Learn from school years closed by the end of this day (YYYY-MM-DD), as known then."),
+    ] = None,
+) -> None:
+    """Train the forecast on this district's closed school years, keep the model and use it."""
+    _set_up()
+    from firstbell import clock
+    from firstbell.watch import forecasting
+
+    _ready_database()
+    day = _date(through) or clock.now().date()
+    with _progress() as progress:
+        model = forecasting.train(day, progress)
+    number = forecasting.shelf().keep(model)
+    years = ", ".join(f"{y - 1}–{y % 100:02d}" for y in model.years)
+    typer.echo(f"Model {number}, learned from {years} ({model.students:,} students), is in use.")
+
+
+@model_app.command("list")
+def model_list() -> None:
+    """Every model kept, and the one in use."""
+    _set_up()
+    from firstbell.watch.forecasting import shelf
+
+    kept = shelf()
+    for number in kept.numbers():
+        model = kept.load(number)
+        assert model is not None
+        years = ", ".join(f"{y - 1}–{y % 100:02d}" for y in model.years)
+        in_use = "  in use" if number == kept.current() else ""
+        typer.echo(f"{number}  made {model.made_at}  of {years}  code {model.code}{in_use}")
+    if not kept.numbers():
+        typer.echo("No model yet. One is made by: firstbell train")
+
+
+@model_app.command("use")
+def model_use(number: Annotated[int, typer.Argument(help="A number that `firstbell model list` shows.")]) -> None:
+    """Use this model from now on: the way back to the last good one."""
+    _set_up()
+    from firstbell.watch.forecasting import shelf
+
+    shelf().use(number)
+    typer.echo(f"Model {number} is in use.")
+
+
+@app.command()
+def forecast(
+    as_of: Annotated[
+        list[str], typer.Option(help="A day (YYYY-MM-DD), as known at its end; give it again for more days.")
+    ],
+    pack: Annotated[str, typer.Option(help="The law pack.")],
+    rule: Annotated[str, typer.Option(help="A rule of the pack.")],
+    horizon: Annotated[str, typer.Option(help="School days ahead, or year-end.")],
+    out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
+    train_through: Annotated[
+        str | None, typer.Option(help="Learn only from school years closed by the end of this day (YYYY-MM-DD).")
+    ] = None,
+) -> None:
+    """Write every student's chance of reaching a line, as known then: learned only from what had closed before."""
+    _set_up()
+    from firstbell.forecast.lines import HORIZONS, YEAR_END, find_line
+    from firstbell.watch import forecasting
+
+    line = find_line(pack, rule)
+    if horizon != "year-end" and not horizon.isdigit():
+        raise typer.BadParameter("school days (5, 10, 20, …) or year-end", param_hint="--horizon")
+    days = YEAR_END if horizon == "year-end" else int(horizon)
+    if horizon != "year-end" and not 1 <= days <= 260:
+        raise typer.BadParameter("from 1 to 260 school days, or year-end", param_hint="--horizon")
+    _ready_database()
+    asked = [_date(d) for d in as_of]
+    with _progress() as progress:
+        rows = forecasting.forecast_file(
+            [d for d in asked if d], line, days, out, through=_date(train_through), progress=progress
+        )
+    typer.echo(f"{rows:,} forecasts of {len(set(asked)):,} days written to {out}.")
+    if days not in HORIZONS:
+        typer.echo("No model is trained for this horizon: these are layer 1's chances alone.")
+
+
+def _date(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text} is no date; write it as 2026-11-23. Nothing was done.") from None
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar a stage, on the terminal."""
+    from rich.progress import Progress, TaskID
+
+    tasks: dict[str, TaskID] = {}
+    with Progress(transient=True) as bars:
+
+        def say(words: str, done: int, total: int) -> None:
+            if words not in tasks:
+                tasks[words] = bars.add_task(words, total=total)
+            bars.update(tasks[words], completed=done, total=total)
+
+        yield say
 
 
 @register_app.command("check")

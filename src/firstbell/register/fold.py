@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from firstbell.register.grid import MINUTES_WIDTH, encode_minutes
 from firstbell.register.marks import NOT_EXPECTED, UNKNOWN
 
-__all__ = ["Events", "Rolls", "Span", "fold"]
+__all__ = ["Events", "Rolls", "Span", "fold", "letters"]
 
 _NOT_EXPECTED, _UNKNOWN, _PRESENT = ord(NOT_EXPECTED), ord(UNKNOWN), ord("P")
 
@@ -58,10 +58,10 @@ class Rolls:
     taken: NDArray[np.bool_]
 
 
-def fold(
+def letters(
     spans: list[Span], days: int, sessions: int, covered_days: int, rolls: Rolls, events: Events
-) -> tuple[list[str], list[str]]:
-    """Codes and minutes planes, one string a span; the minutes plane is '' for all when no event carries minutes.
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """(n, squares) the letter of every square, and whether its student was on the roll that day.
 
     `covered_days`: the first so many day columns are vouched for by a source that sends only exceptions.
     """
@@ -76,6 +76,15 @@ def fold(
         enrolled[i, span.first : span.stop] = True
     inside = np.repeat(enrolled, sessions, axis=1)
     codes[~inside] = _NOT_EXPECTED
+    return codes, inside
+
+
+def fold(
+    spans: list[Span], days: int, sessions: int, covered_days: int, rolls: Rolls, events: Events
+) -> tuple[list[str], list[str]]:
+    """`letters` as text, and the minutes planes: one string a span, '' for all when no event carries minutes."""
+    n, squares = len(spans), days * sessions
+    codes, inside = letters(spans, days, sessions, covered_days, rolls, events)
     minutes = [""] * n
     if (events.minutes >= 0).any():
         sent = np.full((n, squares), -1, dtype=np.int32)

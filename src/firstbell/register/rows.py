@@ -15,7 +15,7 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from firstbell import clock
-from firstbell.register.fold import Events, Rolls, Span, blank_minutes, fold
+from firstbell.register.fold import Events, Rolls, Span, blank_minutes, fold, letters
 from firstbell.register.grid import MINUTES_WIDTH, Grid, decode_minutes
 from firstbell.register.marks import NOT_EXPECTED, UNKNOWN
 from firstbell.register.models import (
@@ -113,35 +113,62 @@ def _in_chunks(ids: Sequence[int] | None) -> Iterator[Sequence[int] | None]:
         yield ids[start : start + _CHUNK]
 
 
+class Past:
+    """The events and rolls of some rows of a calendar, read once: their squares now, or as known through any second of the past."""
+
+    def __init__(self, column: Column, rows: list[RowSpan]) -> None:
+        self.column, self.rows = column, rows
+        self._spans = [r.span for r in rows]
+        by_student: dict[int, list[int]] = defaultdict(list)
+        for i, row in enumerate(rows):
+            by_student[row.student_id].append(i)
+        self._zone = School.objects.get(pk=column.calendar.school_id).zone
+        self._rolls, self._rolls_at = _rolls(column, by_student)
+        self._events, self._events_at = _events(column, by_student)
+
+    def folded(self, known_through: int | None = None) -> tuple[list[str], list[str]]:
+        """Codes and minutes, as text."""
+        column = self.column
+        return fold(self._spans, len(column.dates), column.calendar.sessions, *self._facts(known_through))
+
+    def letters(self, known_through: int | None = None) -> NDArray[np.uint8]:
+        """(rows, squares) the letters alone."""
+        column = self.column
+        return letters(self._spans, len(column.dates), column.calendar.sessions, *self._facts(known_through))[0]
+
+    def _facts(self, known_through: int | None) -> tuple[int, Rolls, Events]:
+        column, rolls, events = self.column, self._rolls, self._events
+        covered = 0
+        if column.calendar.covered_through is not None:
+            covered = column.through(column.calendar.covered_through)
+        if known_through is None:
+            return covered, rolls, events
+        # a day is vouched for once it is over
+        known_day = clock.moment(known_through).astimezone(self._zone).date()
+        if clock.end_of_day(known_day, self._zone) > known_through:
+            known_day -= timedelta(days=1)
+        r, e = self._rolls_at <= known_through, self._events_at <= known_through
+        return (
+            min(covered, column.through(known_day)),
+            Rolls(rolls.row[r], rolls.square[r], rolls.taken[r]),
+            Events(events.row[e], events.square[e], events.letter[e], events.minutes[e]),
+        )
+
+
 def folded(column: Column, rows: list[RowSpan], *, known_through: int | None = None) -> tuple[list[str], list[str]]:
     """Codes and minutes of `rows`, folded from the events now, or as known through a second of the past."""
-    sessions = column.calendar.sessions
-    by_student: dict[int, list[int]] = defaultdict(list)
-    for i, row in enumerate(rows):
-        by_student[row.student_id].append(i)
-    covered = 0
-    if column.calendar.covered_through is not None:
-        covered = column.through(column.calendar.covered_through)
-        if known_through is not None:  # a day is vouched for once it is over
-            school = School.objects.get(pk=column.calendar.school_id)
-            known_day = clock.moment(known_through).astimezone(school.zone).date()
-            if clock.end_of_day(known_day, school.zone) > known_through:
-                known_day -= timedelta(days=1)
-            covered = min(covered, column.through(known_day))
-    rolls = _rolls(column, by_student, known_through)
-    events = _events(column, by_student, known_through)
-    return fold([r.span for r in rows], len(column.dates), sessions, covered, rolls, events)
+    return Past(column, rows).folded(known_through)
 
 
-def _events(column: Column, by_student: dict[int, list[int]], known_through: int | None) -> Events:
-    """The events of these rows, read as plain tuples: a school year has a million of them."""
+def _events(column: Column, by_student: dict[int, list[int]]) -> tuple[Events, NDArray[np.int64]]:
+    """The events of these rows, and when each was recorded; read as plain tuples: a school year has a million of them."""
     sessions = column.calendar.sessions
     sqlite = connection.vendor == "sqlite"
     # SQLite's own text of a date, without its converter: a tenth of the time of a date object a row.
     index: dict[object, int] = {d.isoformat(): i for d, i in column.index.items()} if sqlite else dict(column.index)
     day_text = "date || ''" if sqlite else "date"
     sql = (
-        f"SELECT student_id, {day_text}, session, meaning_id, coalesce(minutes, -1) "  # noqa: S608
+        f"SELECT student_id, {day_text}, session, meaning_id, coalesce(minutes, -1), recorded_at, fingerprint "  # noqa: S608
         "FROM register_markevent WHERE calendar_id = %s"
     )
     # Words nobody can read have no meaning (0), and come before one that can be, said at the same moment.
@@ -149,11 +176,6 @@ def _events(column: Column, by_student: dict[int, list[int]], known_through: int
         f"SELECT student_id, {day_text}, session, 0, -1, recorded_at, {-(2**63)} "  # noqa: S608
         "FROM register_unreadmark WHERE calendar_id = %s"
     )
-    given: list[object] = [column.calendar.pk]
-    if known_through is not None:
-        sql += " AND recorded_at <= %s"
-        unread += " AND recorded_at <= %s"
-        given.append(known_through)
     order = " ORDER BY student_id, recorded_at, fingerprint"
     both = UnreadMark.objects.system(WHY).filter(calendar=column.calendar).exists()
     everyone = len(by_student) > _CHUNK * 4
@@ -161,18 +183,17 @@ def _events(column: Column, by_student: dict[int, list[int]], known_through: int
     with connection.cursor() as cursor:
         for ids in _in_chunks(None if everyone else list(by_student)):
             some_students = "" if ids is None else f" AND student_id IN ({', '.join(['%s'] * len(ids))})"
-            named = [*given, *(ids or ())]
+            named = [column.calendar.pk, *(ids or ())]
             if both:
-                every = sql.replace(" FROM", ", recorded_at, fingerprint FROM", 1)
-                cursor.execute(f"{every}{some_students} UNION ALL {unread}{some_students}{order}", [*named, *named])
+                cursor.execute(f"{sql}{some_students} UNION ALL {unread}{some_students}{order}", [*named, *named])
             else:
                 cursor.execute(sql + some_students + order, named)
             while some := cursor.fetchmany(50_000):
-                student, day, session, meaning, missed = list(zip(*some, strict=True))[:5]
+                student, day, session, meaning, missed, at = list(zip(*some, strict=True))[:6]
                 # a mark on a day without school (-1) is kept as an event and shown by no square
                 days = [index.get(d, -1) for d in day]
-                found.append(np.array([student, days, session, meaning, missed], dtype=np.int64))
-    events = np.concatenate(found, axis=1) if found else np.empty((5, 0), dtype=np.int64)
+                found.append(np.array([student, days, session, meaning, missed, at], dtype=np.int64))
+    events = np.concatenate(found, axis=1) if found else np.empty((6, 0), dtype=np.int64)
     events = events[:, (events[1] >= 0) & (events[2] < sessions)]
     # Rows by student, so that an event of a student with two stays is given for each.
     students = np.array([s for s, rows in by_student.items() for _row in rows], dtype=np.int64)
@@ -183,27 +204,27 @@ def _events(column: Column, by_student: dict[int, list[int]], known_through: int
     count = np.searchsorted(students, events[0], side="right") - first
     each = np.repeat(np.arange(events.shape[1]), count)
     nth = np.arange(len(each)) - np.repeat(np.cumsum(count) - count, count)
-    letters = dict(Meaning.objects.values_list("pk", "letter"))
-    table = np.full(max(letters, default=0) + 1, ord(UNKNOWN), dtype=np.uint8)
-    for pk, letter in letters.items():
+    written = dict(Meaning.objects.values_list("pk", "letter"))
+    table = np.full(max(written, default=0) + 1, ord(UNKNOWN), dtype=np.uint8)
+    for pk, letter in written.items():
         table[pk] = ord(letter)
-    return Events(
+    made = Events(
         rows[first[each] + nth],
         (events[1] * sessions + events[2])[each],
         table[events[3]][each],
         events[4][each].astype(np.int32),
     )
+    return made, events[5][each]
 
 
-def _rolls(column: Column, by_student: dict[int, list[int]], known_through: int | None) -> Rolls:
+def _rolls(column: Column, by_student: dict[int, list[int]]) -> tuple[Rolls, NDArray[np.int64]]:
     states = RollState.objects.filter(calendar=column.calendar).select_related("section")
-    if known_through is not None:
-        states = states.filter(recorded_at__lte=known_through)
     seats: dict[int, list[tuple[int, date, date | None]]] | None = None
     sessions = column.calendar.sessions
     row: list[int] = []
     square: list[int] = []
     taken: list[bool] = []
+    at: list[int] = []
     for state in states.order_by("recorded_at", "key"):
         day = column.index.get(state.date)
         if day is None:
@@ -227,7 +248,9 @@ def _rolls(column: Column, by_student: dict[int, list[int]], known_through: int 
             row.extend(who)
             square.extend([day * sessions + session] * len(who))
             taken.extend([state.taken] * len(who))
-    return Rolls(np.array(row, dtype=np.int64), np.array(square, dtype=np.int64), np.array(taken, dtype=np.bool_))
+            at.extend([state.recorded_at] * len(who))
+    rolls = Rolls(np.array(row, dtype=np.int64), np.array(square, dtype=np.int64), np.array(taken, dtype=np.bool_))
+    return rolls, np.array(at, dtype=np.int64)
 
 
 def _seats(calendar: Calendar, by_student: dict[int, list[int]]) -> dict[int, list[tuple[int, date, date | None]]]:

@@ -10,7 +10,7 @@ squares not expected ('#') never count.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 import numba as nb
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from firstbell.register.grid import Grid
 from firstbell.register.marks import ABSENT_LETTERS, PRESENT_LETTERS
 
-__all__ = ["Count", "GroupContext", "Signals", "Window", "compute", "context", "student_signals"]
+__all__ = ["DAY", "Count", "GroupContext", "Signals", "Window", "compute", "context", "day_matrix", "student_signals"]
 
 
 class Window(IntEnum):
@@ -63,6 +63,20 @@ NO_HISTORY_RATE = 0.06
 # A day's facts, as bits. In `_LUT` a letter's bits are those of a day of one session.
 _POSSIBLE, _ABSENT, _UNAUTH, _PENDING, _LATE, _PART, _SEEN, _SUSPENDED = 1, 2, 4, 8, 16, 32, 64, 128
 _SKIPPED, _FIRST_ONLY, _LAST_ONLY, _UNKNOWN = 256, 512, 1024, 2048
+
+
+class DAY(IntFlag):
+    """What is known of a day, as `day_bits` and `day_matrix` give it; the module says what each means."""
+
+    POSSIBLE = _POSSIBLE
+    ABSENT = _ABSENT
+    UNAUTHORISED = _UNAUTH
+    PENDING = _PENDING
+    LATE = _LATE
+    PART = _PART
+    SEEN = _SEEN
+    SUSPENDED = _SUSPENDED
+    UNKNOWN = _UNKNOWN
 
 
 def _letter_table() -> NDArray[np.uint16]:
@@ -539,3 +553,16 @@ def day_bits(grid: Grid, through: int, row: int) -> NDArray[np.uint16]:
     out = np.zeros(max(through, 1), dtype=np.uint16)
     _day_facts(np.ascontiguousarray(grid.codes)[row], grid.sessions, through, _LUT, out)
     return out[:through]
+
+
+@nb.njit(cache=True, nogil=True)
+def _all_days(codes, sessions, through, lut, out):  # type: ignore[no-untyped-def]
+    for i in range(codes.shape[0]):
+        _day_facts(codes[i], sessions, through, lut, out[i])
+
+
+def day_matrix(grid: Grid, through: int) -> NDArray[np.uint16]:
+    """(n, through) uint16: every student's days as the kernel sees them, bits of `DAY`."""
+    out = np.zeros((grid.codes.shape[0], max(through, 1)), dtype=np.uint16)
+    _all_days(np.ascontiguousarray(grid.codes), grid.sessions, through, _LUT, out)
+    return out[:, :through]

@@ -1,0 +1,235 @@
+"""Layer 0: what is known of each student on a day. Exact counts; the only chances here are of what an unsettled mark will turn out to be.
+
+An absent day's mark is often provisional: entered unexcused or without a reason, and explained days later. `Fates` says, from closed years,
+how often a day that bore such a mark so many school days ago ended as a day the line counts. A spell is explained as a whole, so
+unsettled days in a row share one fate; each student's own habit of explaining moves it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from firstbell.forecast.lines import Counted
+from firstbell.register.grid import Grid
+from firstbell.signals.kernel import DAY, day_matrix
+
+__all__ = ["ADDED", "AGES", "Col", "Evidence", "Fates", "gather", "kinds_of_days"]
+
+#: a mark's age in school days is told apart up to so many
+AGES = 30
+#: a day this old is settled in nearly all schools: it may speak of a student's habit
+SETTLED_AFTER = 8
+#: unsettled days that may still be added to the settled count; more are one
+ADDED = 12
+#: a fate this near to certain is taken as settled
+CERTAIN = 0.97
+#: a student's habit of ending in counted days is worth so many of the district's absences at the start
+HABIT_DAYS = 5.0
+
+
+class Col(IntEnum):
+    """Columns of `Evidence.columns`. Days are school days; "recent" sums halve every 5, 15 or 45 days."""
+
+    COUNT = 0  # days the line counts, as known
+    PENDING = 1  # absent, without a reason yet
+    EXPECTED = 2  # days of all known that will end as counted, expected
+    ABSENT = 3
+    POSSIBLE = 4
+    STREAK = 5  # absent days in a row up to the last known
+    SINCE = 6  # possible days since the last absent one
+    STARTS = 7  # spells begun
+    EXPOSED = 8  # days a spell could begin on, each weighed by how bad the school's day was
+    STAYED = 9  # days absent after an absent one …
+    COULD_STAY = 10  # … of so many days after an absent one
+    ENDED_COUNTED = 11  # settled absences that ended as counted …
+    ENDED = 12  # … of so many settled
+    STARTS_5 = 13
+    EXPOSED_5 = 14
+    STARTS_15 = 15
+    EXPOSED_15 = 16
+    STARTS_45 = 17
+    EXPOSED_45 = 18
+    EVENTS_5 = 19  # counted days, recent …
+    DAYS_5 = 20  # … of so many
+    AWAY_5 = 21
+    AWAY_15 = 22
+    DAYS_15 = 23
+    PART_15 = 24  # days partly missed or late, recent
+    PART_45 = 25
+    DAYS_45 = 26
+    CURRENT = 27  # chance that the spell going on now is one of counted days; 0 when present
+    SETTLED = 28  # counted days nobody expects to change
+    HABIT = 29  # this student's share of absences that end as counted, pooled
+    UNKNOWN_5 = 30  # of the last 5 school days: with a square nobody knows
+    STALE = 31  # school days since the last one known
+
+
+@dataclass(frozen=True, slots=True)
+class Fates:
+    """How unsettled days end: (3, AGES) float64 chance of ending as a counted day, by kind of mark (excused, counted, pending) and age."""
+
+    chance: NDArray[np.float64]
+    #: share of all settled absences that end as counted: what habit is pooled toward
+    usual: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """columns (n, len(Col)) float64; added (n, ADDED) float64: chance that so many unsettled days are added to SETTLED in the end."""
+
+    columns: NDArray[np.float64]
+    added: NDArray[np.float64]
+
+    def __getitem__(self, col: Col) -> NDArray[np.float64]:
+        return self.columns[:, col]
+
+
+#: kinds of a day, as `gather` reads them
+NOT_POSSIBLE, PRESENT, EXCUSED, COUNTED, PENDING, PART = 0, 1, 2, 3, 4, 5
+
+
+def kinds_of_days(grid: Grid, through: int, counted: Counted) -> NDArray[np.uint8]:
+    """(n, through) uint8: each day as the line sees it. UNKNOWN squares make a day not possible, never present."""
+    bits = day_matrix(grid, through)
+    kinds = np.zeros(bits.shape, dtype=np.uint8)
+    possible, absent = bits & DAY.POSSIBLE != 0, bits & DAY.ABSENT != 0
+    kinds[possible] = PRESENT
+    kinds[possible & (bits & (DAY.PART | DAY.LATE) != 0)] = PART
+    if counted is Counted.ABSENT:
+        kinds[absent] = COUNTED
+        return kinds
+    kinds[absent] = EXCUSED
+    full = absent & (bits & (DAY.SEEN | DAY.UNKNOWN) == 0)
+    kinds[full & (bits & DAY.UNAUTHORISED != 0)] = COUNTED
+    kinds[full & (bits & DAY.PENDING != 0)] = PENDING
+    return kinds
+
+
+def gather(
+    kinds: NDArray[np.uint8], weights: NDArray[np.float64], group: NDArray[np.int32], fates: Fates,
+    ended_before: NDArray[np.float64], counted_before: NDArray[np.float64],
+) -> Evidence:  # fmt: skip
+    """Evidence of every row, through the last column of `kinds`.
+
+    kinds           (n, through) uint8 of `kinds_of_days`
+    weights         (groups, through) float64, how much likelier than usual an absence was that day (`pooling.day_weights`)
+    group           (n,) int32, each row's row of `weights`
+    ended_before, counted_before  (n,) float64, last year's absences and those of them that counted: habit carried over
+    """
+    n = kinds.shape[0]
+    columns = np.zeros((n, len(Col)), dtype=np.float64)
+    added = np.zeros((n, ADDED), dtype=np.float64)
+    _gather(
+        np.ascontiguousarray(kinds), weights, group, fates.chance, fates.usual, ended_before, counted_before, columns,
+        added,
+    )  # fmt: skip
+    return Evidence(columns, added)
+
+
+@nb.njit(cache=True, nogil=True)
+def _gather(kinds, weights, group, fate, usual, ended_before, counted_before, out, added):  # type: ignore[no-untyped-def]
+    d5, d15, d45 = 0.5 ** (1 / 5.0), 0.5 ** (1 / 15.0), 0.5 ** (1 / 45.0)
+    n, through = kinds.shape
+    base_odds = np.log(usual / (1.0 - usual))
+    for i in range(n):
+        row = out[i]
+        # a first look, for the habit
+        ended = counted = 0.0
+        for d in range(through - SETTLED_AFTER):
+            k = kinds[i, d]
+            if k >= 2 and k <= 4:
+                ended += 1.0
+                counted += k == 3
+        habit = (usual * HABIT_DAYS + counted + counted_before[i]) / (HABIT_DAYS + ended + ended_before[i])
+        habit = min(max(habit, 0.01), 0.99)
+        lean = np.log(habit / (1.0 - habit)) - base_odds
+        pmf = added[i]
+        pmf[0] = 1.0
+        was_absent = False
+        spell_chance = 0.0
+        spell_days = 0
+        p_last = 0.0
+        last_known = -1
+        for d in range(through):
+            k = kinds[i, d]
+            if k == 0:
+                if d >= through - 5:
+                    row[30] += 1.0
+                continue
+            last_known = d
+            w = weights[group[i], d]
+            absent = k >= 2 and k <= 4
+            start = absent and not was_absent
+            row[4] += 1.0
+            row[19] *= d5
+            row[20] = row[20] * d5 + 1.0
+            row[21] = row[21] * d5 + absent
+            row[22] = row[22] * d15 + absent
+            row[23] = row[23] * d15 + 1.0
+            row[24] = row[24] * d15 + (k == 5)
+            row[25] = row[25] * d45 + (k == 5)
+            row[26] = row[26] * d45 + 1.0
+            row[13] = row[13] * d5 + start
+            row[15] = row[15] * d15 + start
+            row[17] = row[17] * d45 + start
+            row[14] *= d5
+            row[16] *= d15
+            row[18] *= d45
+            if was_absent:
+                row[10] += 1.0
+                row[9] += absent
+            else:
+                row[8] += w
+                row[14] += w
+                row[16] += w
+                row[18] += w
+            p = 0.0
+            if absent:
+                p = fate[k - 2, min(through - 1 - d, AGES - 1)]
+                if p > 1.0 - CERTAIN and p < CERTAIN:
+                    z = np.log(p / (1.0 - p)) + lean
+                    p = 1.0 / (1.0 + np.exp(-z))
+                row[0] += k == 3
+                row[1] += k == 4
+                row[2] += p
+                row[3] += 1.0
+                row[5] += 1.0
+                row[6] = 0.0
+                row[7] += start
+                row[19] += p
+                if p >= CERTAIN:
+                    row[28] += 1.0
+                elif p > 1.0 - CERTAIN:
+                    if spell_days == 0:
+                        spell_chance = p
+                    spell_days += 1
+            else:
+                row[5] = 0.0
+                row[6] += 1.0
+            if spell_days > 0 and (not absent or d == through - 1):
+                _add_block(pmf, spell_chance, spell_days)
+                spell_days = 0
+            was_absent = absent
+            p_last = p
+        if spell_days > 0:  # the last days of the row were not known
+            _add_block(pmf, spell_chance, spell_days)
+        row[11] = counted
+        row[12] = ended
+        row[27] = p_last
+        row[29] = habit
+        row[31] = through - 1 - last_known
+
+
+@nb.njit(cache=True, nogil=True)
+def _add_block(pmf, chance, days):  # type: ignore[no-untyped-def]
+    """One spell that counts as a whole or not at all, added to the distribution of what is added."""
+    top = len(pmf) - 1
+    for j in range(top, -1, -1):
+        moved = pmf[j] * chance
+        pmf[j] -= moved
+        pmf[min(j + days, top)] += moved

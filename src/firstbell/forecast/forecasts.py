@@ -1,0 +1,107 @@
+"""`forecast`: a model asked one question about a school's students, on what was known on a day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstbell.forecast.evidence import Col
+from firstbell.forecast.glassbox import GlassBox, inputs
+from firstbell.forecast.known import Known
+from firstbell.forecast.layers import Answers, Learned, Rates, answers, rates
+from firstbell.forecast.lines import Line
+
+__all__ = ["Band", "Bars", "Forecasts", "forecast"]
+
+
+class Band(StrEnum):
+    """What a person is told in place of a number."""
+
+    ACT = "act"
+    WATCH = "watch"
+    CLEAR = "clear"
+    CANNOT_TELL = "cannot_tell"
+    REACHED = "reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """From which chance a forecast says act, and watch."""
+
+    act: float
+    watch: float
+
+
+#: fewer days known of a student say too little
+ENOUGH_DAYS = 15
+#: so many school days without any known square, or so many of the last five with an unknown one, and the marks are stale
+STALE_DAYS, UNKNOWN_DAYS = 3, 3
+#: a school's day with so many times its usual absence
+SHOCKED = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """(n,) each, a row a student of the school as given; `asked` says who was on the roll and so has an answer.
+
+    chance, low, high  float64; NaN where the line is reached
+    """
+
+    asked: NDArray[np.bool_]
+    count: NDArray[np.int64]
+    needed: NDArray[np.int64]
+    chance: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    band: NDArray[np.str_]
+
+
+def forecast(
+    known: Known,
+    line: Line,
+    horizon: int,
+    learned: Learned,
+    box: GlassBox | None,
+    bars: Bars,
+    *,
+    r: Rates | None = None,
+) -> Forecasts:
+    """Chances of reaching `line` within `horizon` school days (`lines.YEAR_END`: by the year's end). Without a `box`, layer 1's alone.
+
+    `r`: the school's rates, where they were computed for another question already.
+    """
+    r = r or rates(known, line.counted, learned)
+    a = answers(known, line, horizon, learned, r)
+    now = line.reached_at((r.evidence[Col.POSSIBLE] + known.carried.possible).astype(np.int64))
+    reached = (a.count >= (a.line if line.share is None else now)) & (a.count > 0)
+    chance, low, high = chances(known, r, a, box)
+    band = np.where(chance >= bars.act, Band.ACT, np.where(chance >= bars.watch, Band.WATCH, Band.CLEAR)).astype("U11")
+    too_wide = (low < bars.act) & (high >= bars.act) & (high - low > 0.5 * bars.act)
+    band[_cannot_tell(known, r) | too_wide] = Band.CANNOT_TELL
+    band[reached] = Band.REACHED
+    none = np.where(reached, np.nan, 1.0)
+    return Forecasts(known.here, a.count, np.maximum(a.needed, 0), chance * none, low * none, high * none, band)
+
+
+def chances(
+    known: Known, r: Rates, a: Answers, box: GlassBox | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """(chance, low, high). Layer 1 alone gives the span of its answers as its interval."""
+    if box is None:
+        spans = np.stack(list(a.chance.values()))
+        return a.chance["45"], spans.min(axis=0), spans.max(axis=0)
+    score = box.score(inputs(known, r, a), known.band)
+    low, high = box.interval(score)
+    return 1 / (1 + np.exp(-score)), low, high
+
+
+def _cannot_tell(known: Known, r: Rates) -> NDArray[np.bool_]:
+    e = r.evidence
+    few = e[Col.POSSIBLE] + known.carried.possible < ENOUGH_DAYS
+    stale = (e[Col.STALE] >= STALE_DAYS) | (e[Col.UNKNOWN_5] >= UNKNOWN_DAYS)
+    shocked = bool(known.through) and known.weights[0, -1] >= SHOCKED
+    cannot: NDArray[np.bool_] = few | stale | shocked
+    return cannot

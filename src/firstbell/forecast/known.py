@@ -1,0 +1,123 @@
+"""What was known of one school on one day: the input of every forecast, live, nightly or in a backtest alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstbell.forecast.evidence import EXCUSED, PENDING, kinds_of_days
+from firstbell.forecast.lines import Counted
+from firstbell.forecast.pooling import Before, day_weights
+from firstbell.register.grid import Grid
+from firstbell.register.marks import NOT_EXPECTED
+
+__all__ = ["Ahead", "Carried", "Known"]
+
+#: Days from one school day to the next that make a break follow: a long weekend, a few days, a week or more.
+BREAKS = (4, 5, 8)
+#: An effect of a weekday or an eve is pooled with "none" as if so many more had been away as usual.
+_EFFECT_STUDENTS = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a student brought from other schools this year: (n,) float64 days each, zeros where nothing."""
+
+    count: NDArray[np.float64]
+    absent: NDArray[np.float64]
+    possible: NDArray[np.float64]
+
+    @classmethod
+    def nothing(cls, n: int) -> Carried:
+        return cls(np.zeros(n), np.zeros(n), np.zeros(n))
+
+
+@dataclass(frozen=True)
+class Known:
+    """A school's register as known at the end of its school day number `through`.
+
+    dates     (days,) datetime64[D], the school days of the whole year, past and to come
+    through   whole school days known
+    kinds     what a line may count -> (n, through) uint8, each day as that line sees it (`evidence.kinds_of_days`)
+    here      (n,) bool, on this roll on the last day known
+    group     (n,) int32, each row's grade within the school
+    band      (n,) int8, grade band: 0 to grade 5, 1 to grade 8, 2 above
+    carried, before  this year at other schools; last year
+    """
+
+    dates: NDArray[np.datetime64]
+    through: int
+    kinds: dict[Counted, NDArray[np.uint8]]
+    here: NDArray[np.bool_]
+    group: NDArray[np.int32]
+    band: NDArray[np.int8]
+    carried: Carried
+    before: dict[Counted, Before]
+
+    @classmethod
+    def of(
+        cls, grid: Grid, through: int, group: NDArray[np.int32], band: NDArray[np.int8], *,
+        carried: Carried | None = None, before: dict[Counted, Before] | None = None,
+        counted: Sequence[Counted] = tuple(Counted),
+    ) -> Known:  # fmt: skip
+        """From a register as it was known then; nothing after its first `through` days is read."""
+        last = grid.codes[:, max(through - 1, 0) * grid.sessions : through * grid.sessions]
+        return cls(
+            grid.dates, through, {kind: kinds_of_days(grid, through, kind) for kind in counted},
+            (last != ord(NOT_EXPECTED)).any(axis=1), group, band, carried or Carried.nothing(len(group)), before or {},
+        )  # fmt: skip
+
+    @property
+    def days_left(self) -> int:
+        return len(self.dates) - self.through
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """(1, through): how bad each of the school's days was."""
+        kinds = next(iter(self.kinds.values()))
+        absent = (kinds >= EXCUSED) & (kinds <= PENDING)
+        return day_weights(absent.sum(axis=0)[None, :], (kinds > 0).sum(axis=0)[None, :])
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What the coming calendar does to a day's absence: (7,) by weekday, (len(BREAKS) + 1,) by the break that follows the day."""
+
+    weekday: NDArray[np.float64]
+    eve: NDArray[np.float64]
+
+    @classmethod
+    def nothing(cls) -> Ahead:
+        return cls(np.ones(7), np.ones(len(BREAKS) + 1))
+
+    def over(self, dates: NDArray[np.datetime64], through: int, days: int) -> float:
+        """Mean effect on the `days` school days after the first `through`."""
+        if days <= 0:
+            return 1.0
+        some = slice(through, through + days)
+        return float((self.weekday[_weekdays(dates)[some]] * self.eve[_eves(dates)[some]]).mean())
+
+
+def learn_ahead(years: list[tuple[NDArray[np.datetime64], NDArray[np.int64], NDArray[np.int64]]]) -> Ahead:
+    """From closed years' (dates, absent students a day, possible students a day), a tuple a school."""
+    weekday, eve = np.zeros((2, 7)), np.zeros((2, len(BREAKS) + 1))
+    for dates, absent, possible in years:
+        usual = absent.sum() / max(possible.sum(), 1)
+        np.add.at(weekday[0], _weekdays(dates), absent)
+        np.add.at(weekday[1], _weekdays(dates), possible * usual)
+        np.add.at(eve[0], _eves(dates), absent)
+        np.add.at(eve[1], _eves(dates), possible * usual)
+    return Ahead(*((seen + _EFFECT_STUDENTS) / (expected + _EFFECT_STUDENTS) for seen, expected in (weekday, eve)))
+
+
+def _weekdays(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    return (dates.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
+
+
+def _eves(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    days = dates.astype("datetime64[D]").astype(np.int64)
+    return np.searchsorted(BREAKS, np.diff(days, append=days[-1:] + 1), side="right")

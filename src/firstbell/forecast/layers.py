@@ -1,0 +1,168 @@
+"""Layers 0 and 1 together: for every student of a school, the chances that the learned layer weighs, and what a page says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstbell.forecast.evidence import Col, Evidence, Fates, gather
+from firstbell.forecast.known import Ahead, Known
+from firstbell.forecast.lines import YEAR_END, Counted, Line
+from firstbell.forecast.pooling import (
+    LAST_YEAR,
+    LEVELS,
+    STAY_DAYS,
+    Before,
+    Pool,
+    carried_over,
+    group_priors,
+    posterior,
+)
+from firstbell.forecast.runs import LOG_RATES, MOST, STAYS, mixed, run_table
+
+__all__ = ["Answers", "Learned", "Rates", "answers", "rates", "summary"]
+
+Array = NDArray[np.float64]
+#: the year's posterior, loosened by so much of the group's, is the prior of the recent weeks
+LOOSENED = 0.3
+#: the share of absences that count is pooled with what is usual at a student's level as if it were so many days
+SHARE_DAYS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What layer 1 needs from closed years for one kind of counted day."""
+
+    pool: Pool
+    fates: Fates
+    ahead: Ahead
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Layer 1 of a school's students, before any line is asked about.
+
+    by_span  name of a stretch of time -> (n, levels) posterior: "year", and the weeks whose weight halves every 45, 15 and 5 days
+    mean     the same -> (n,) mean log level
+    stay     (n,) chance that an absence goes on another day
+    share    (n,) share of absences that end as counted
+    """
+
+    evidence: Evidence
+    by_span: dict[str, Array]
+    mean: dict[str, Array]
+    stay: Array
+    share: Array
+
+
+SPANS = ("year", "45", "15", "5")
+
+
+def rates(known: Known, counted: Counted, learned: Learned) -> Rates:
+    pool = learned.pool
+    before = known.before.get(counted) or Before.nothing(len(known.group))
+    evidence = gather(
+        known.kinds[counted], known.weights, np.zeros(len(known.group), dtype=np.int32), learned.fates,
+        before.ended * LAST_YEAR, before.counted * LAST_YEAR,
+    )  # fmt: skip
+    e = evidence
+    prior = group_priors(pool, e[Col.STARTS], e[Col.EXPOSED], known.group)
+    returning = before.exposed > 0
+    lean = prior
+    if returning.any():
+        last = posterior(before.starts, before.exposed, pool.prior)
+        lean = np.where(returning[:, None], carried_over(pool, last), prior)
+    # days at another school this year speak as days here do
+    starts = e[Col.STARTS] + known.carried.absent * 0.5
+    exposed = e[Col.EXPOSED] + np.maximum(known.carried.possible - known.carried.absent * 0.5, 0)
+    year = posterior(starts, exposed, lean)
+    loose = (1 - LOOSENED) * year + LOOSENED * prior
+    by_span = {
+        "year": year,
+        "45": posterior(e[Col.STARTS_45], e[Col.EXPOSED_45], loose),
+        "15": posterior(e[Col.STARTS_15], e[Col.EXPOSED_15], loose),
+        "5": posterior(e[Col.STARTS_5], e[Col.EXPOSED_5], loose),
+    }
+    mean = {name: chance @ LEVELS for name, chance in by_span.items()}
+    at = np.digitize(mean["year"], pool.edges)
+    stay = (pool.stays[at] * STAY_DAYS + e[Col.STAYED] + LAST_YEAR * before.stayed) / (
+        STAY_DAYS + e[Col.COULD_STAY] + LAST_YEAR * before.could_stay
+    )
+    share = np.ones(len(stay))
+    if counted is Counted.UNEXCUSED:
+        share = (pool.counted[at] * SHARE_DAYS + e[Col.ENDED_COUNTED] + LAST_YEAR * before.counted) / (
+            SHARE_DAYS + e[Col.ENDED] + LAST_YEAR * before.ended
+        )
+    return Rates(evidence, by_span, mean, stay, np.clip(share, 0.02, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Layer 1's answers to one question, and layer 0's arithmetic: (n,) each.
+
+    count, line, needed  as known; the count at which the line is reached; what is missing. int64
+    days      school days the question looks ahead, within the year
+    chance    span -> chance of reaching the line, were they to go on as in that span
+    already   chance that the marks of days gone by, once settled, will have reached it
+    """
+
+    count: NDArray[np.int64]
+    line: NDArray[np.int64]
+    days: int
+    chance: dict[str, Array]
+    already: Array
+
+    @property
+    def needed(self) -> NDArray[np.int64]:
+        return self.line - self.count
+
+
+def days_ahead(known: Known, horizon: int) -> int:
+    return known.days_left if horizon == YEAR_END else min(horizon, known.days_left)
+
+
+def counts(known: Known, line: Line, r: Rates, horizon: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The count as known, and the count at which the line is reached, for a line over days enrolled by the horizon's end."""
+    carried = known.carried.absent if line.counted is Counted.ABSENT else known.carried.count
+    count = (r.evidence[Col.COUNT] + carried).astype(np.int64)
+    possible = (r.evidence[Col.POSSIBLE] + known.carried.possible).astype(np.int64) + days_ahead(known, horizon)
+    return count, line.reached_at(possible)
+
+
+def answers(
+    known: Known, line: Line, horizon: int, learned: Learned, r: Rates, rows: NDArray[np.int64] | None = None
+) -> Answers:
+    """Of all students, or of these rows."""
+    count, reached_at = counts(known, line, r, horizon)
+    rows = np.arange(len(count)) if rows is None else rows
+    days = days_ahead(known, horizon)
+    e = r.evidence.columns[rows]
+    carried = (known.carried.absent if line.counted is Counted.ABSENT else known.carried.count)[rows]
+    need = np.maximum(reached_at[rows] - (e[:, Col.SETTLED] + carried).astype(np.int64), 0)
+    most = int(min(MOST, max(need.max(initial=1), 1)))
+    table = run_table(days, -(-most // 10) * 10)
+    shift = np.log(r.share[rows] * learned.ahead.over(known.dates, known.through, days))
+    chance: dict[str, Array] = {}
+    already = np.zeros(len(rows))
+    settled = np.zeros(len(rows))
+    for span in SPANS:
+        out = np.zeros(len(rows))
+        mixed(
+            table, LOG_RATES, STAYS, LEVELS, r.by_span[span][rows], shift, r.stay[rows], e[:, Col.CURRENT], settled,
+            r.evidence.added[rows], need, out, already,
+        )  # fmt: skip
+        chance[span] = np.clip(out, 1e-6, 1 - 1e-6)
+    return Answers(count[rows], reached_at[rows], days, chance, already)
+
+
+def summary(known: Known, counted: Counted, fates: Fates) -> Before:
+    """A closed year, as the next one's `Before`."""
+    e = gather(
+        known.kinds[counted], known.weights, np.zeros(len(known.group), dtype=np.int32), fates,
+        np.zeros(len(known.group)), np.zeros(len(known.group)),
+    )  # fmt: skip
+    return Before(
+        e[Col.STARTS], e[Col.EXPOSED], e[Col.STAYED], e[Col.COULD_STAY], e[Col.COUNT], e[Col.ABSENT]
+    )  # fmt: skip

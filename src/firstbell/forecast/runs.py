@@ -1,0 +1,113 @@
+"""Layer 1, run forward: the chance of so many more counted days within so many school days.
+
+A day of absence makes the next likelier (facts.md § 4: .6 after an absence, .04 after none), so counted days come as a chain of two states:
+in a spell, or not. Its chances are tabled once for a grid of rates and looked up for every student: no simulation.
+The rate is taken as lognormal around its estimate, for the weeks that go better or worse than a student's own level.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LOG_RATES", "MOST", "STAYS", "Table", "run_table"]
+
+#: log of the daily chance that a spell of counted days begins, and the chance that it goes on: the grid of the table
+LOG_RATES = np.linspace(np.log(2e-5), np.log(0.7), 56)
+STAYS = np.linspace(0.05, 0.95, 13)
+#: more days than this are not told apart
+MOST = 40
+#: spread of a student's log rate from week to week: facts.md § 5's weekly state (AR(1)) seen over a few weeks
+SPREAD = 0.45
+# Gauss–Hermite, five points, for a standard normal (Abramowitz & Stegun 25.4.46)
+_NODES = np.array([-2.8569700, -1.3556262, 0.0, 1.3556262, 2.8569700])
+_SHARES = np.array([0.0112574, 0.2220759, 0.5333333, 0.2220759, 0.0112574])
+
+Table = NDArray[np.float64]
+
+
+@lru_cache(maxsize=256)  # a school year's every horizon, 30 MB
+def run_table(days: int, most: int) -> Table:
+    """(2, most + 1, rates, stays) float64: P(at least r counted days within `days`), from not in a spell (0) or in one (1).
+
+    >>> t = run_table(10, 10)
+    >>> bool((np.diff(t, axis=1) <= 1e-12).all()) and float(t[0, 0, 0, 0])
+    1.0
+    """
+    table = np.zeros((2, most + 1, len(LOG_RATES), len(STAYS)))
+    _fill(np.exp(LOG_RATES), STAYS, days, most, SPREAD, _NODES, _SHARES, table)
+    table.setflags(write=False)
+    return table
+
+
+@nb.njit(cache=True, nogil=True)
+def _fill(rates, stays, days, most, spread, nodes, shares, table):  # type: ignore[no-untyped-def]
+    now = np.zeros((2, most + 1))
+    after = np.zeros((2, most + 1))
+    for a in range(len(rates)):
+        for b in range(len(stays)):
+            stay = stays[b]
+            for q in range(len(nodes)):
+                rate = min(rates[a] * np.exp(spread * nodes[q] - spread * spread / 2.0), 0.95)
+                for state in range(2):
+                    now[:] = 0.0
+                    now[state, 0] = 1.0
+                    for d in range(days):
+                        after[:] = 0.0
+                        for r in range(min(d, most) + 1):
+                            up = min(r + 1, most)
+                            out, within = now[0, r], now[1, r]
+                            after[1, up] += out * rate + within * stay
+                            after[0, r] += out * (1.0 - rate) + within * (1.0 - stay)
+                        now, after = after, now
+                    tail = 0.0
+                    for r in range(most, -1, -1):
+                        tail += now[0, r] + now[1, r]
+                        table[state, r, a, b] += shares[q] * tail
+
+
+@nb.njit(cache=True, nogil=True)
+def mixed(table, log_rates, stays, levels, posterior, shift, stay, current, settled, added, line, out, already):  # type: ignore[no-untyped-def]
+    """Chance that settled + added + future counted days reach `line`, over each student's posterior of levels.
+
+    levels (k,) log rates of a spell; posterior (n, k); shift (n,) log of share counted and of the days ahead; stay, current, settled (n,);
+    added (n, ADDED); line (n,) int; out, already (n,): the chance, and the chance that the settled marks alone will have reached it.
+    """
+    d_rate, d_stay = log_rates[1] - log_rates[0], stays[1] - stays[0]
+    most = table.shape[1] - 1
+    for i in range(len(stay)):
+        y = min(max((stay[i] - stays[0]) / d_stay, 0.0), len(stays) - 1.001)
+        b = int(y)
+        fy = y - b
+        total = 0.0
+        done = 0.0
+        for j in range(added.shape[1]):
+            chance = added[i, j]
+            if chance < 1e-7:
+                continue
+            need = line[i] - int(settled[i]) - j
+            if need <= 0:
+                total += chance
+                done += chance
+                continue
+            need = min(need, most)
+            for z in range(len(levels)):
+                weight = posterior[i, z] * chance
+                if weight < 1e-7:
+                    continue
+                x = min(max((levels[z] + shift[i] - log_rates[0]) / d_rate, 0.0), len(log_rates) - 1.001)
+                a = int(x)
+                fx = x - a
+                for s in range(2):
+                    share = current[i] if s == 1 else 1.0 - current[i]
+                    if share < 1e-7:
+                        continue
+                    at = (1.0 - fx) * ((1.0 - fy) * table[s, need, a, b] + fy * table[s, need, a, b + 1]) + fx * (
+                        (1.0 - fy) * table[s, need, a + 1, b] + fy * table[s, need, a + 1, b + 1]
+                    )
+                    total += weight * share * at
+        out[i] = total
+        already[i] = done

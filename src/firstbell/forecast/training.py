@@ -1,0 +1,260 @@
+"""`learn`: a model of closed school years, from what was known on their days and how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstbell.forecast.evidence import AGES, COUNTED, EXCUSED, PENDING, SETTLED_AFTER, Col, Fates
+from firstbell.forecast.forecasts import Bars
+from firstbell.forecast.glassbox import GlassBox, fit, inputs
+from firstbell.forecast.known import Known, learn_ahead
+from firstbell.forecast.layers import Learned, Rates, answers, counts, days_ahead, rates, summary
+from firstbell.forecast.lines import HORIZONS, Counted, Line
+from firstbell.forecast.pooling import LEVELS, YEAR_CORRELATION, Before, Pool, learn_correlation, learn_prior, posterior
+
+__all__ = ["ClosedYear", "LayerTwo", "learn_layer_one", "learn_layer_two", "outcome"]
+
+#: bins of level for what is usual at a level
+_BINS = 8
+#: before anything is seen: so many absences, of which an excused mark, and one that counts, end as counted so often; one without a
+#: reason as the district's usually do
+_FATE_PRIOR, _FATE_EXCUSED, _FATE_COUNTED = 5.0, 0.03, 0.85
+#: a row whose line is found to have been reached already counts so little beside one that may still reach it
+REACHED_UNSEEN = 0.15
+#: of students far from a line, one in so many is learned from, and weighs as many
+THINNED = 12
+#: lines beside the one in force that layer 2 learns from, so that any line is answered: counts, and shares of days enrolled
+OTHER_COUNTS = (5, 7, 8, 12, 15)
+#: under so many rows that reached a line, and that didn't, there is nothing to learn
+ENOUGH_REACHED = 50
+#: new alerts a week for 100 students that an officer can look at: what the bar of *act* is set by
+CAPACITY = 1.05
+#: school days an alert stands once raised
+STANDS = 20
+LOWEST_BAR = 0.03
+#: a student's years are told apart by their last digits
+_YEARS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedYear:
+    """A school's year that is over, named by the calendar year it ended in.
+
+    known     what was known at the end of some of its days, in their order
+    final     (counted) -> (n, days) uint8: each day as it was known in the end, rows as in `known`
+    student   (n,) int64: whose row, the same number in every school and year
+    left_out  (n, days) bool: days on which a row teaches nothing, because somebody had acted for that student lately
+    """
+
+    ends_in: int
+    known: Sequence[Known]
+    final: dict[Counted, NDArray[np.uint8]]
+    student: NDArray[np.int64]
+    left_out: NDArray[np.bool_]
+
+
+def learn_layer_one(years: Sequence[ClosedYear], counted: Counted) -> Learned:
+    """Fates of marks, the ladder of levels, what is usual at each, and the coming calendar's effect."""
+    fates = _learn_fates(years, counted)
+    ends = [_whole(y) for y in years]
+    whole = [summary(k, counted, fates) for k in ends]
+    starts = np.concatenate([b.starts for b in whole])
+    exposed = np.concatenate([b.exposed for b in whole])
+    prior = learn_prior(starts, exposed)
+    level = posterior(starts, exposed, prior) @ LEVELS
+    edges = np.quantile(level, np.linspace(0, 1, _BINS + 1)[1:-1])
+    at = np.digitize(level, edges)
+
+    def usual(name: str, of: str) -> NDArray[np.float64]:
+        part, all_ = (np.concatenate([getattr(b, n) for b in whole]) for n in (name, of))
+        share = part.sum() / max(all_.sum(), 1.0)
+        top, bottom = (np.bincount(at, v, minlength=_BINS) for v in (part, all_))
+        pooled: NDArray[np.float64] = (top + 20 * share) / (bottom + 20)
+        return pooled
+
+    before = [y.known[0].before.get(counted) if y.known else None for y in years]
+    pairs = [(b, w) for b, w in zip(before, whole, strict=True) if b is not None and (b.exposed > 0).any()]
+    pool = Pool(prior, edges, usual("stayed", "could_stay"), usual("counted", "ended"), 0.0)
+    correlation = YEAR_CORRELATION
+    if pairs:
+        joined = Before(*(np.concatenate([getattr(b, n) for b, _ in pairs]) for n in Before.__slots__))
+        correlation = learn_correlation(
+            prior, joined, np.concatenate([w.starts for _, w in pairs]), np.concatenate([w.exposed for _, w in pairs])
+        )
+    pool = Pool(pool.prior, pool.edges, pool.stays, pool.counted, correlation)
+    days = []
+    for end in ends:
+        kinds = end.kinds[counted]
+        away = (kinds >= EXCUSED) & (kinds <= PENDING)
+        days.append((end.dates[: end.through], away.sum(axis=0), (kinds > 0).sum(axis=0)))
+    return Learned(pool, fates, learn_ahead(days))
+
+
+def _whole(year: ClosedYear) -> Known:
+    k = year.known[-1]
+    through = next(iter(year.final.values())).shape[1]
+    return Known(k.dates, through, year.final, k.here, k.group, k.band, k.carried, k.before)
+
+
+def _learn_fates(years: Sequence[ClosedYear], counted: Counted) -> Fates:
+    hits, seen = np.zeros((3, AGES)), np.zeros((3, AGES))
+    ended = all_ = 0
+    for year in years:
+        final = year.final[counted]
+        ended += int((final == COUNTED).sum())
+        all_ += int(((final >= EXCUSED) & (final <= PENDING)).sum())
+        for known in year.known:
+            if final.shape[1] - known.through < SETTLED_AFTER:
+                continue  # its marks have not had their time
+            kinds = known.kinds[counted]
+            ages = np.minimum(known.through - 1 - np.arange(known.through), AGES - 1)
+            row, day = np.nonzero((kinds >= EXCUSED) & (kinds <= PENDING))
+            cell = (kinds[row, day].astype(np.int64) - EXCUSED) * AGES + ages[day]
+            seen += np.bincount(cell, minlength=3 * AGES).reshape(3, AGES)
+            hits += np.bincount(cell, final[row, day] == COUNTED, minlength=3 * AGES).reshape(3, AGES)
+    usual = min(max(ended / max(all_, 1), 0.01), 0.99)
+    prior = (
+        np.array([[_FATE_EXCUSED], [_FATE_COUNTED], [usual]]) if counted is Counted.UNEXCUSED else np.full((3, 1), 0.99)
+    )
+    return Fates((hits + _FATE_PRIOR * prior) / (seen + _FATE_PRIOR), usual)
+
+
+def outcome(year: ClosedYear, known: Known, line: Line, horizon: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(reached, already): whether each row's final marks reach the line by the horizon's end, and whether they had by now."""
+    final = year.final[line.counted]
+    carried = known.carried.absent if line.counted is Counted.ABSENT else known.carried.count
+
+    def at(days: int) -> NDArray[np.bool_]:
+        count = (final[:, :days] == COUNTED).sum(axis=1) + carried
+        possible = (final[:, :days] > 0).sum(axis=1) + known.carried.possible
+        reached: NDArray[np.bool_] = (count >= line.reached_at(possible)) & (possible > 0)
+        return reached
+
+    return at(known.through + days_ahead(known, horizon)), at(known.through)
+
+
+@dataclass(slots=True)
+class Examples:
+    """Rows for layer 2: inputs, outcome, weight, grade band, whose, on which day, and whether of a line in force."""
+
+    x: list[NDArray[np.float64]]
+    y: list[NDArray[np.bool_]]
+    weight: list[NDArray[np.float64]]
+    band: list[NDArray[np.int8]]
+    student: list[NDArray[np.int64]]
+    through: list[NDArray[np.int64]]
+    asked: list[NDArray[np.bool_]]
+
+
+Key = tuple[Counted, bool, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTwo:
+    """A glass box and its bars for each kind of line (what it counts, whether it is a share) and horizon."""
+
+    boxes: dict[Key, GlassBox]
+    bars: dict[Key, Bars]
+    rows: dict[Key, int]
+
+
+def learn_layer_two(
+    years: Sequence[ClosedYear], lines: Sequence[Line], learned: dict[Counted, Learned], *,
+    horizons: Sequence[int] = HORIZONS, seed: int = 0, progress: Callable[[int, int], None] | None = None,
+) -> LayerTwo:  # fmt: skip
+    """What closed years teach of each kind of line and horizon. Where they hold too few who reached one, layer 1 serves alone."""
+    rng = np.random.default_rng(seed)
+    kinds = list(dict.fromkeys((line.counted, line.share is not None) for line in lines))
+    examples = {(c, s, h): Examples([], [], [], [], [], [], []) for c, s in kinds for h in horizons}
+    total, done = sum(len(y.known) for y in years), 0
+    for year in years:
+        for known in year.known:
+            for counted, share in kinds:
+                r = rates(known, counted, learned[counted])
+                asked = [line for line in lines if (line.counted, line.share is not None) == (counted, share)]
+                others: list[Line] = []
+                if not share:
+                    others = [Line(counted, "", days=int(n)) for n in rng.choice(OTHER_COUNTS, size=2, replace=False)]
+                for line in (*asked, *others):
+                    for horizon in horizons:
+                        into = examples[counted, share, horizon]
+                        _collect(into, year, known, line, horizon, learned[counted], r, line in asked, rng)
+            done += 1
+            if progress:
+                progress(done, total)
+    students = sum(len(y.student) for y in years)
+    found = LayerTwo({}, {}, {})
+    for key, e in examples.items():
+        y = np.concatenate(e.y) if e.y else np.zeros(0, dtype=np.bool_)
+        if y.sum() < ENOUGH_REACHED or (~y).sum() < ENOUGH_REACHED:
+            continue
+        x, weight, band = np.concatenate(e.x), np.concatenate(e.weight), np.concatenate(e.band)
+        student, through, asked_ = np.concatenate(e.student), np.concatenate(e.through), np.concatenate(e.asked)
+        box = fit(x, y, weight, band, (student // _YEARS % 2).astype(np.int8))
+        chance = 1 / (1 + np.exp(-box.score(x[asked_], band[asked_])))
+        found.boxes[key] = box
+        found.bars[key] = bars_for(chance, student[asked_], through[asked_], students)
+        found.rows[key] = len(y)
+    return found
+
+
+def bars_for(
+    chance: NDArray[np.float64], student: NDArray[np.int64], through: NDArray[np.int64], student_years: int
+) -> Bars:
+    """The lowest bar that keeps new alerts within `CAPACITY` a week, had each student's chance been looked at on these days.
+
+    chance, student, through: (rows,), several rows a student. An alert is new when there was none for `STANDS` school days.
+    """
+    weeks = max(float(through.max(initial=0) - through.min(initial=0)) / 5, 1.0)
+
+    def new_a_week(bar: float) -> float:
+        over = chance >= bar
+        who, when = student[over], through[over]
+        order = np.lexsort((when, who))
+        who, when = who[order], when[order]
+        standing = np.append(False, (who[1:] == who[:-1]) & (when[1:] - when[:-1] <= STANDS))
+        return int((~standing).sum()) / weeks / max(student_years, 1) * 100
+
+    bars = np.geomspace(LOWEST_BAR, 0.6, 60)
+    act = next((float(b) for b in bars if new_a_week(b) <= CAPACITY), 0.6)
+    return Bars(act, act / 2)
+
+
+def _collect(
+    into: Examples, year: ClosedYear, known: Known, line: Line, horizon: int, learned: Learned, r: Rates,
+    asked: bool, rng: np.random.Generator,
+) -> None:  # fmt: skip
+    days = days_ahead(known, horizon)
+    if days < 1 or known.through < 1:
+        return
+    reached, already = outcome(year, known, line, horizon)
+    count, at = counts(known, line, r, horizon)
+    if line.share is not None:  # a share may go down again: whom a page asks about is who is under it now
+        now = line.reached_at((r.evidence[Col.POSSIBLE] + known.carried.possible).astype(np.int64))
+        open_ = known.here & (count < now) & ~year.left_out[:, known.through - 1]
+        already = np.zeros_like(already)
+    else:
+        open_ = known.here & (count < at) & ~year.left_out[:, known.through - 1]
+    e = r.evidence
+    pace = np.maximum(
+        e[Col.AWAY_15] / np.maximum(e[Col.DAYS_15], 1e-9) * r.share, np.exp(r.mean["year"]) / (1 - r.stay) * r.share
+    )
+    expected = e[Col.EXPECTED] + (count - e[Col.COUNT])
+    near = expected + 2.0 + 1.5 * days * np.minimum(pace, 1) + 0.25 * min(days, 10) >= at
+    keep = open_ & (near | reached | (rng.random(len(count)) < 1 / THINNED))
+    rows = np.flatnonzero(keep)
+    if not len(rows):
+        return
+    a = answers(known, line, horizon, learned, r, rows)
+    weight = np.where((near | reached)[rows], 1.0, float(THINNED)) * np.where(already[rows], REACHED_UNSEEN, 1.0)
+    into.x.append(inputs(known, r, a, rows))
+    into.y.append(reached[rows])
+    into.weight.append(weight)
+    into.band.append(known.band[rows])
+    into.student.append(year.student[rows] * _YEARS + year.ends_in % _YEARS)
+    into.through.append(np.full(len(rows), known.through))
+    into.asked.append(np.full(len(rows), asked))

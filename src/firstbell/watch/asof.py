@@ -1,0 +1,218 @@
+"""Registers as they were known on past days, as the forecast takes them: the database at one end, `forecast.known.Known` at the other."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstbell import clock
+from firstbell.forecast.evidence import Fates
+from firstbell.forecast.known import Carried, Known
+from firstbell.forecast.layers import summary
+from firstbell.forecast.lines import Counted
+from firstbell.forecast.pooling import Before
+from firstbell.forecast.training import ClosedYear
+from firstbell.register.grid import Grid
+from firstbell.register.models import Calendar, Enrolment, SchoolYear
+from firstbell.register.rows import Column, Past, RowSpan, columns_of, row_spans
+
+__all__ = ["LastYear", "School", "closed_year", "grade_band", "schools_of"]
+
+WHY = "forecasts are made and judged"
+#: a training or backtest day every so many school days: a week
+EVERY = 5
+
+
+def grade_band(grade: str) -> int:
+    """0 through grade 5 (and before it), 1 through grade 8, 2 above.
+
+    >>> [grade_band(g) for g in ("KG", "05", "8", "12", "")]
+    [0, 0, 1, 2, 0]
+    """
+    number = re.search(r"\d+", grade)
+    if number is None:
+        return 0
+    return int(np.searchsorted([5, 8], int(number.group()), side="left"))
+
+
+class LastYear:
+    """What a closed year said of each student, by student id."""
+
+    def __init__(self, ids: NDArray[np.int64], before: dict[Counted, Before]) -> None:
+        self._ids, where = np.unique(ids, return_inverse=True)
+
+        def joined(b: Before) -> Before:  # who was at two schools has both schools' days
+            sums = {n: np.bincount(where, getattr(b, n), minlength=len(self._ids)) for n in Before.__slots__}
+            return Before(**sums)
+
+        self._before = {counted: joined(b) for counted, b in before.items()}
+
+    @classmethod
+    def nothing(cls) -> LastYear:
+        return cls(np.zeros(0, dtype=np.int64), {})
+
+    def of(self, students: NDArray[np.int64]) -> dict[Counted, Before]:
+        if not len(self._ids):
+            return {}
+        at = np.minimum(np.searchsorted(self._ids, students), len(self._ids) - 1)
+        where = np.where(self._ids[at] == students, at, -1)
+        return {counted: b.rows(where) for counted, b in self._before.items()}
+
+
+@dataclass(frozen=True)
+class School:
+    """One calendar's stays, their history, and who also was elsewhere this year. A row a stay."""
+
+    column: Column
+    spans: list[RowSpan]
+    past: Past
+    students: NDArray[np.int64]
+    group: NDArray[np.int32]
+    band: NDArray[np.int8]
+    primary: NDArray[np.bool_]
+    starts: NDArray[np.int64]
+    #: row -> (school's number among the year's, row there) of the same student's other stays this year
+    elsewhere: dict[int, list[tuple[int, int]]]
+
+    @property
+    def dates(self) -> NDArray[np.datetime64]:
+        return np.array(self.column.dates, dtype="datetime64[D]")
+
+    def grid(self, day: date | None) -> Grid:
+        """As known at the end of `day` by the school's clock; None: as known now."""
+        zone = self.column.calendar.school.zone
+        through = None if day is None else clock.end_of_day(day, zone)
+        return Grid(self.past.letters(through), self.dates, self.column.calendar.sessions)
+
+
+def schools_of(year: SchoolYear, progress: Callable[[int, int], None] | None = None) -> list[School]:
+    """Every school of a year that has school days and students, in order of its calendar."""
+    calendars = list(Calendar.objects.filter(school_year=year).select_related("school", "school_year").order_by("pk"))
+    columns = columns_of(calendars)
+    facts = {
+        pk: (grade, primary)
+        for pk, grade, primary in Enrolment.objects.system(WHY).filter(
+            school__calendars__in=calendars
+        ).values_list("pk", "grade", "primary")
+    }  # fmt: skip
+    spans = {calendar.pk: row_spans(columns[calendar.pk]) for calendar in calendars}
+    kept = [c for c in calendars if spans[c.pk]]
+    stays: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for k, calendar in enumerate(kept):
+        for i, span in enumerate(spans[calendar.pk]):
+            stays[span.student_id].append((k, i))
+    several = {student: where for student, where in stays.items() if len(where) > 1}
+    schools = []
+    for k, calendar in enumerate(kept):
+        rows = spans[calendar.pk]
+        grades = [facts[r.enrolment_id][0] for r in rows]
+        _names, group = np.unique(np.array(grades, dtype=str), return_inverse=True)
+        schools.append(
+            School(
+                columns[calendar.pk], rows, Past(columns[calendar.pk], rows),
+                np.array([r.student_id for r in rows], dtype=np.int64), group.astype(np.int32),
+                np.array([grade_band(g) for g in grades], dtype=np.int8),
+                np.array([facts[r.enrolment_id][1] for r in rows], dtype=np.bool_),
+                np.array([columns[calendar.pk].dates[r.span.first].toordinal() for r in rows], dtype=np.int64),
+                {i: [w for w in several[r.student_id] if w != (k, i)] for i, r in enumerate(rows) if r.student_id in several},
+            )
+        )  # fmt: skip
+        if progress:
+            progress(k + 1, len(kept))
+    return schools
+
+
+def known_on(
+    schools: Sequence[School], day: date, last_year: LastYear, counted: Sequence[Counted] = tuple(Counted)
+) -> Iterator[tuple[School, Known]]:
+    """Every school as known at the end of a day, with what its students brought from the others."""
+    grids = [s.grid(day) for s in schools]
+    known = [
+        Known.of(
+            grid, grid.through(np.datetime64(day)), s.group, s.band, before=last_year.of(s.students), counted=counted
+        )
+        for s, grid in zip(schools, grids, strict=True)
+    ]
+    for school, k in zip(schools, known, strict=True):
+        yield school, (_with_carried(school, k, schools, known) if school.elsewhere else k)
+
+
+def _with_carried(school: School, k: Known, schools: Sequence[School], known: Sequence[Known]) -> Known:
+    carried = Carried.nothing(len(school.students))
+    main = next(iter(k.kinds))  # what counts differs by line; a line over all absences reads `absent`
+    for row, others in school.elsewhere.items():
+        here = {d for d, kind in zip(school.column.dates, k.kinds[main][row], strict=False) if kind}
+        for number, other_row in others:
+            other = known[number]
+            dates = schools[number].column.dates[: other.through]
+            days = [d for d, date_ in enumerate(dates) if date_ not in here]
+            for counted, kinds in other.kinds.items():
+                seen = kinds[other_row][days]
+                if counted is main:
+                    carried.possible[row] += int((seen > 0).sum())
+                if counted is Counted.UNEXCUSED:
+                    carried.count[row] += int((seen == 3).sum())
+                else:
+                    carried.absent[row] += int((seen == 3).sum())
+    return Known(k.dates, k.through, k.kinds, k.here, k.group, k.band, carried, k.before)
+
+
+def judged_days(schools: Iterable[School]) -> list[date]:
+    """A day a week of the district's school days, from the fifth."""
+    every = sorted({d for s in schools for d in s.column.dates})
+    return every[EVERY - 1 :: EVERY]
+
+
+def last_year_of(year: SchoolYear, known: date | None) -> LastYear:
+    """The year before `year`, as known at the end of a day."""
+    before = SchoolYear.objects.filter(ends_in=year.ends_in - 1).first()
+    if before is None:
+        return LastYear.nothing()
+    return year_summary(schools_of(before), known)
+
+
+def year_summary(schools: Sequence[School], known: date | None) -> LastYear:
+    # how unsettled marks end plays no part in a closed year: its counts are taken as they are
+    fates = Fates(np.full((3, 30), 0.5), 0.5)
+    found: dict[Counted, list[Before]] = {c: [] for c in Counted}
+    for school in schools:
+        grid = school.grid(known)
+        k = Known.of(grid, grid.days, school.group, school.band)
+        for c in Counted:
+            found[c].append(summary(k, c, fates))
+    if not schools:
+        return LastYear.nothing()
+    joined = {
+        c: Before(*(np.concatenate([getattr(b, n) for b in bs]) for n in Before.__slots__)) for c, bs in found.items()
+    }
+    return LastYear(np.concatenate([s.students for s in schools]), joined)
+
+
+def closed_year(
+    year: SchoolYear, schools: Sequence[School], last_year: LastYear, through: date | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[ClosedYear]:  # fmt: skip
+    """A closed year, school by school: a day of every week as known then, and how it ended as known at `through`."""
+    days = judged_days(schools)
+    seen: dict[int, list[Known]] = defaultdict(list)
+    for done, day in enumerate(days, 1):
+        for number, (_school, known) in enumerate(known_on(schools, day, last_year)):
+            if known.through:
+                seen[number].append(known)
+        if progress:
+            progress(done, len(days))
+    closed = []
+    for number, school in enumerate(schools):
+        if not seen[number]:
+            continue
+        grid = school.grid(through)
+        end = Known.of(grid, grid.days, school.group, school.band)
+        left_out = np.zeros((len(school.students), grid.days), dtype=np.bool_)
+        closed.append(ClosedYear(year.ends_in, seen[number], end.kinds, school.students, left_out))
+    return closed

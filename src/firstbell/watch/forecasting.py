@@ -1,0 +1,231 @@
+"""Training on this district's closed years, and forecasts as of any day, as known then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from django.conf import settings
+from numpy.typing import NDArray
+
+from firstbell import clock
+from firstbell.forecast.forecasts import Bars, forecast
+from firstbell.forecast.glassbox import GlassBox
+from firstbell.forecast.known import Known
+from firstbell.forecast.layers import Learned, rates
+from firstbell.forecast.lines import PACKS, Counted, Line
+from firstbell.forecast.model import Model, Shelf, code_version
+from firstbell.forecast.training import ClosedYear, learn_layer_one, learn_layer_two
+from firstbell.register.models import SchoolYear, Student
+from firstbell.watch import asof
+from firstbell.watch.asof import School
+
+__all__ = ["NoYear", "forecast_file", "forecasts", "shelf", "train"]
+
+WHY = "forecasts are made and judged"
+#: bars where no closed year says where an officer's time ends
+NO_BARS = Bars(0.25, 0.12)
+Progress = Callable[[str, int, int], None]
+
+
+class NoYear(LookupError):
+    """There is no school year to read; the sentence says which were looked for."""
+
+
+def shelf() -> Shelf:
+    return Shelf(Path(settings.HOME) / "models")
+
+
+def lines_in_force() -> list[Line]:
+    return [line for pack in PACKS.values() for line in pack.values()]
+
+
+def closed_years(through: date) -> list[SchoolYear]:
+    return list(SchoolYear.objects.filter(ends__lte=through).order_by("ends_in"))
+
+
+def train(through: date, progress: Progress | None = None) -> Model:
+    """A model of the school years that had closed by the end of `through`, from nothing recorded later."""
+    years = closed_years(through)
+    if not years:
+        raise NoYear(
+            f"No school year had ended by {through}, so there is nothing to learn from. Forecasts are made of counts and pooled "
+            "rates alone until one has."
+        )
+    say = progress or (lambda _words, _done, _total: None)
+    closed: list[ClosedYear] = []
+    students = 0
+    last: asof.LastYear | None = None
+    for year in years[-2:]:  # what a school was three years ago says little of it now
+        schools = asof.schools_of(year, lambda d, t, y=year: say(f"Reading {y}", d, t))
+        before = last or asof.last_year_of(year, year.starts)
+        closed += asof.closed_year(year, schools, before, through, lambda d, t, y=year: say(f"Rebuilding {y}", d, t))
+        last = asof.year_summary(schools, through)
+        students = sum(len(s.students) for s in schools)
+    return learn(closed, [y.ends_in for y in years[-2:]], through, students, say)
+
+
+def learn(closed: list[ClosedYear], ends_in: list[int], through: date, students: int, say: Progress) -> Model:
+    learned = {c: learn_layer_one(closed, c) for c in Counted}
+    two = learn_layer_two(closed, lines_in_force(), learned, progress=lambda d, t: say("Learning", d, t))
+    return Model(
+        learned, two, tuple(ends_in), through.isoformat(), clock.now().isoformat(timespec="seconds"), code_version(),
+        students, {},
+    )  # fmt: skip
+
+
+SCHEMA = pa.schema(
+    [
+        ("as_of", pa.date32()), ("student", pa.string()), ("school", pa.string()), ("count", pa.int32()),
+        ("needed", pa.int32()), ("chance", pa.float64()), ("low", pa.float64()), ("high", pa.float64()),
+        ("band", pa.string()),
+    ]
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One school's answers on one day, of those on its roll."""
+
+    school: School
+    rows: NDArray[np.int64]
+    columns: dict[str, NDArray]
+
+
+def forecast_file(
+    days: Sequence[date], line: Line, horizon: int, out: Path, *, through: date | None = None,
+    progress: Progress | None = None,
+) -> int:  # fmt: skip
+    """Write the forecasts of these days to a Parquet file, and return how many rows. Nothing is left behind by a failure.
+
+    `through`: learn only from school years closed by the end of this day. Without it each day's forecast comes from the years that had
+    closed before it.
+    """
+    say = progress or (lambda _words, _done, _total: None)
+    names = dict(Student.objects.system(WHY).values_list("pk", "source_id"))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = out.with_name(out.name + ".part")
+    rows = 0
+    try:
+        with pq.ParquetWriter(beside, SCHEMA) as file:
+            for day, asked in forecasts(sorted(set(days)), line, horizon, through=through, progress=say):
+                who = asked.school.students[asked.rows]
+                n = len(who)
+                file.write_table(
+                    pa.table(
+                        {
+                            "as_of": pa.array([day] * n, pa.date32()),
+                            "student": [names[int(i)] for i in who],
+                            "school": [asked.school.column.calendar.school.source_id] * n,
+                            **{
+                                name: pa.array(values, SCHEMA.field(name).type, from_pandas=True)
+                                for name, values in asked.columns.items()
+                            },
+                        },
+                        schema=SCHEMA,
+                    )
+                )
+                rows += n
+        beside.replace(out)
+    finally:
+        beside.unlink(missing_ok=True)
+    return rows
+
+
+def forecasts(
+    days: Sequence[date], line: Line, horizon: int, *, through: date | None = None, progress: Progress | None = None
+) -> Iterator[tuple[date, Asked]]:
+    """Every school's answers on each day, a school year at a time so that many days share the reading."""
+    say = progress or (lambda _words, _done, _total: None)
+    by_year: dict[SchoolYear, list[date]] = {}
+    for day in days:
+        year = SchoolYear.objects.filter(starts__lte=day, ends__gte=day).first()
+        if year is None:
+            raise NoYear(f"No school year holds {day}. Nothing was written.")
+        by_year.setdefault(year, []).append(day)
+    for year, asked_days in by_year.items():
+        model = _model_for(min(asked_days), through, say)
+        schools = asof.schools_of(year, lambda d, t, y=year: say(f"Reading {y}", d, t))
+        before = asof.last_year_of(year, min(asked_days))
+        for done, day in enumerate(asked_days, 1):
+            known = list(asof.known_on(schools, day, before))
+            learned, two = (model.learned, model.layer_two) if model else (_first_year(year, schools, day, known), None)
+            key = (line.counted, line.share is not None, horizon)
+            box = two.boxes.get(key) if two else None
+            bars = two.bars.get(key, NO_BARS) if two else NO_BARS
+            best = _one_stay_each(known)
+            for school, k in known:
+                yield day, _asked(school, k, line, horizon, learned[line.counted], box, bars, best)
+            say("Forecasting", done, len(asked_days))
+
+
+def _model_for(day: date, through: date | None, say: Progress) -> Model | None:
+    """The kept model if it learned from just the years that had closed by then; else one learned now, and not kept."""
+    pinned = through or day
+    years = [y.ends_in for y in closed_years(pinned)][-2:]
+    if not years:
+        return None
+    kept = shelf().load()
+    if (
+        kept
+        and list(kept.years) == years
+        and kept.code == code_version()
+        and date.fromisoformat(kept.through) <= pinned
+    ):
+        return kept
+    return train(pinned, say)
+
+
+def _first_year(
+    year: SchoolYear, schools: Sequence[School], day: date, known: list[tuple[School, Known]]
+) -> dict[Counted, Learned]:
+    """No closed year: layer 1 pools this year's own days so far, and how its earlier marks have ended by now."""
+    none = asof.LastYear.nothing()
+    earlier = [d for d in asof.judged_days(schools) if d < day][-6:]
+    seen = [[k for _school, k in asof.known_on(schools, d, none)] for d in earlier]
+    closed = [
+        ClosedYear(
+            year.ends_in, [*(at[i] for at in seen if at[i].through), k], k.kinds, school.students,
+            np.zeros((len(school.students), k.through), dtype=np.bool_),
+        )
+        for i, (school, k) in enumerate(known)
+        if k.through
+    ]  # fmt: skip
+    return {c: learn_layer_one(closed, c) for c in Counted}
+
+
+def _one_stay_each(known: list[tuple[School, Known]]) -> set[int]:
+    """The enrolments asked about: of a student on two rolls that day the primary one, and of those the latest begun."""
+    best: dict[int, tuple[bool, int, int]] = {}
+    for school, k in known:
+        for i in np.flatnonzero(k.here).tolist():
+            rank = (bool(school.primary[i]), int(school.starts[i]), school.spans[i].enrolment_id)
+            student = int(school.students[i])
+            if student not in best or rank > best[student]:
+                best[student] = rank
+    return {rank[2] for rank in best.values()}
+
+
+def _asked(
+    school: School,
+    k: Known,
+    line: Line,
+    horizon: int,
+    learned: Learned,
+    box: GlassBox | None,
+    bars: Bars,
+    best: set[int],
+) -> Asked:
+    f = forecast(k, line, horizon, learned, box, bars, r=rates(k, line.counted, learned))
+    chosen = np.array([s.enrolment_id in best for s in school.spans], dtype=np.bool_)
+    rows = np.flatnonzero(f.asked & chosen)
+    return Asked(
+        school, rows,
+        {name: getattr(f, name)[rows] for name in ("count", "needed", "chance", "low", "high")}
+        | {"band": f.band[rows].astype(object)},
+    )  # fmt: skip

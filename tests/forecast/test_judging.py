@@ -1,0 +1,71 @@
+"""Figures by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firstbell.forecast.judging import (
+    average_precision,
+    calibration_error,
+    calibration_slope,
+    clustered,
+    false_alarms_ratio,
+    reliability,
+    wilson,
+)
+
+
+def test_average_precision_by_hand() -> None:
+    y = np.array([True, False, True, False])
+    # looked at 1: 1 of 1; at 3: 2 of 3
+    assert average_precision(y, np.array([0.9, 0.8, 0.7, 0.1])) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+
+
+def test_ties_are_looked_at_together() -> None:
+    y = np.array([True, False, False, False])
+    assert average_precision(y, np.ones(4)) == 0.25
+    assert average_precision(y[::-1], np.ones(4)) == 0.25
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=60))
+def test_the_order_of_rows_means_nothing(rows: list[tuple[bool, int]]) -> None:
+    y, p = np.array([r[0] for r in rows]), np.array([float(r[1]) for r in rows])
+    one, two = average_precision(y, p), average_precision(y[::-1], p[::-1])
+    assert one == pytest.approx(two, nan_ok=True)
+
+
+def test_false_alarms_at_the_recall_of_the_baseline() -> None:
+    y = np.array([True, True, False, False, False, False])
+    baseline = np.array([3.0, 1.0, 3.0, 3.0, 0.0, 0.0])  # at 3: catches one of two, with two false alarms
+    better = np.array([0.9, 0.1, 0.8, 0.2, 0.2, 0.2])  # catches the same one first: no false alarm
+    assert false_alarms_ratio(y, better, baseline) == {"0.50": 0.0}
+    assert false_alarms_ratio(y, baseline, baseline)["0.50"] <= 1
+
+
+def test_a_calibrated_forecast_has_no_error_and_a_slope_of_one() -> None:
+    rng = np.random.default_rng(1)
+    p = rng.beta(1, 8, 80_000)
+    y = rng.random(len(p)) < p
+    assert calibration_error(y, p) < 0.005
+    assert calibration_slope(y, p) == pytest.approx(1, abs=0.05)
+    bold = p**2 / (p**2 + (1 - p) ** 2)
+    assert calibration_slope(y, bold) == pytest.approx(0.5, abs=0.05)
+    assert sum(n for _chance, _share, n in reliability(y, p)) == len(p)
+
+
+def test_intervals_draw_students_not_rows() -> None:
+    student = np.repeat(np.arange(40), 50)
+    y = np.repeat(np.arange(40) < 20, 50)  # all of a student's rows agree: 40 stories, not 2,000
+    found = clustered(lambda rows: float(y[rows].mean()), student, rounds=200)
+    assert found.value == 0.5
+    assert found.high - found.low > 0.2
+
+
+def test_wilson_of_nobody_says_nothing() -> None:
+    assert wilson(0, 0) == (0.0, 1.0)
+    low, high = wilson(0, 20)
+    assert low == pytest.approx(0, abs=1e-9)
+    assert high == pytest.approx(0.161, abs=0.001)

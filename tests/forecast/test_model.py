@@ -1,0 +1,164 @@
+"""Learning, asking, and keeping a model."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from firstbell.forecast import glassbox
+from firstbell.forecast.forecasts import Band, Bars, forecast
+from firstbell.forecast.glassbox import TERMS, fit, venn_abers
+from firstbell.forecast.judging import average_precision
+from firstbell.forecast.known import Known
+from firstbell.forecast.layers import answers, rates
+from firstbell.forecast.lines import YEAR_END, Counted, Line, find_line
+from firstbell.forecast.model import BadModel, Model, Shelf
+from firstbell.forecast.training import learn_layer_one, learn_layer_two, outcome
+from tests.forecast.district import closed_years
+
+TEN = find_line("example", "ten-unexcused-days")
+KEY = (Counted.UNEXCUSED, False, 10)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    years = closed_years()
+    learned = {c: learn_layer_one(years, c) for c in Counted}
+    two = learn_layer_two(years, [TEN, find_line("example", "chronic-absence")], learned, horizons=(10, YEAR_END))
+    return Model(learned, two, (2026,), "2026-08-01", "2026-08-01T04:00:00+00:00", "0+test", 1500, {})
+
+
+def test_on_a_year_it_has_not_seen_it_beats_the_count_and_is_calibrated(model: Model) -> None:
+    chance, reached, count = [], [], []
+    for year in closed_years(seed=2):
+        for known in year.known:
+            f = forecast(known, TEN, 10, model.learned[Counted.UNEXCUSED], model.layer_two.boxes[KEY], Bars(0.2, 0.1))
+            there, already = outcome(year, known, TEN, 10)
+            ask = ~np.isnan(f.chance) & ~already
+            chance.append(f.chance[ask])
+            reached.append(there[ask])
+            count.append(f.count[ask])
+    p, y, c = (np.concatenate(x) for x in (chance, reached, count))
+    assert average_precision(y, p) > 1.3 * average_precision(y, c.astype(float))
+    assert abs(p.mean() - y.mean()) < 0.005
+
+
+def test_a_kept_model_gives_the_very_same_chances(model: Model) -> None:
+    known = closed_years(schools=1)[0].known[5]
+    again = Model.from_json(model.as_json())
+    for line, horizon in ((TEN, 10), (find_line("example", "chronic-absence"), YEAR_END)):
+        key = (line.counted, line.share is not None, horizon)
+        one, two = (
+            forecast(known, line, horizon, m.learned[line.counted], m.layer_two.boxes[key], m.layer_two.bars[key]) for m in (model, again)
+        )  # fmt: skip
+        for field in fields(one):
+            assert np.array_equal(
+                getattr(one, field.name), getattr(two, field.name), equal_nan=field.name in {"chance", "low", "high"}
+            )
+
+
+def test_one_student_alone_is_answered_as_among_all(model: Model) -> None:
+    known = closed_years(schools=1)[0].known[5]
+    learned, box = model.learned[Counted.UNEXCUSED], model.layer_two.boxes[KEY]
+    r = rates(known, Counted.UNEXCUSED, learned)
+    rows = np.array([7])
+    alone = glassbox.inputs(known, r, answers(known, TEN, 10, learned, r, rows), rows)
+    among = glassbox.inputs(known, r, answers(known, TEN, 10, learned, r))
+    assert np.array_equal(alone[0], among[7])
+    assert np.array_equal(box.score(alone, known.band[rows])[0], box.score(among, known.band)[7])
+
+
+def test_any_line_is_answered_without_training_for_it(model: Model) -> None:
+    known = closed_years(schools=1, seed=3)[0].known[8]
+    learned, box = model.learned[Counted.UNEXCUSED], model.layer_two.boxes[KEY]
+    nearer, further = (
+        forecast(known, Line(Counted.UNEXCUSED, "", days=n), 10, learned, box, Bars(0.2, 0.1)) for n in (6, 9)
+    )
+    both = ~np.isnan(nearer.chance)
+    assert (nearer.chance[both] >= further.chance[both]).mean() > 0.99
+
+
+def test_the_reached_have_no_chance_and_everybody_else_has_one(model: Model) -> None:
+    known = closed_years(schools=1)[0].known[-1]
+    f = forecast(known, TEN, 10, model.learned[Counted.UNEXCUSED], model.layer_two.boxes[KEY], Bars(0.2, 0.1))
+    reached = f.band == Band.REACHED
+    assert reached.any()
+    assert np.array_equal(reached, np.isnan(f.chance))
+    assert (f.low[~reached] <= f.chance[~reached]).all()
+    assert (f.chance[~reached] <= f.high[~reached]).all()
+    assert np.array_equal(reached, f.count >= 10)
+
+
+def test_too_few_days_or_stale_marks_say_cannot_tell(model: Model) -> None:
+    known = closed_years(schools=1)[0].known[0]  # ten days into the year
+    f = forecast(known, TEN, 10, model.learned[Counted.UNEXCUSED], model.layer_two.boxes[KEY], Bars(0.2, 0.1))
+    assert set(f.band) <= {Band.CANNOT_TELL, Band.REACHED}
+
+
+def test_weights_keep_their_directions(model: Model) -> None:
+    for box in model.layer_two.boxes.values():
+        for term, weight in zip(TERMS, box.weights, strict=True):
+            assert weight * term.direction >= 0, term.name
+
+
+def test_a_logistic_district_is_learned_back() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(40_000, len(TERMS)))
+    truth = np.zeros(len(TERMS))
+    truth[0], truth[9] = 1.2, -0.7
+    y = rng.random(len(x)) < 1 / (1 + np.exp(-(x @ truth - 2)))
+    box = fit(x, y, np.ones(len(x)), np.zeros(len(x), dtype=np.int8), (np.arange(len(x)) % 2).astype(np.int8))
+    assert box.weights[0] == pytest.approx(1.2, abs=0.06)
+    assert box.weights[9] == pytest.approx(-0.7, abs=0.06)
+
+
+def test_intervals_hold_the_share_that_was_seen() -> None:
+    rng = np.random.default_rng(2)
+    score = rng.normal(-2, 1.5, 20_000)
+    y = rng.random(len(score)) < 1 / (1 + np.exp(-score))
+    cut, low, high = venn_abers(score, y, np.ones(len(score)))
+    assert (low <= high).all()
+    step = np.searchsorted(cut, score)
+    for k in np.unique(step):
+        there = step == k
+        if there.sum() > 300:
+            share = y[there].mean()
+            assert low[k] - 0.06 <= share <= high[k] + 0.06
+
+
+def test_with_too_little_to_learn_from_layer_one_serves_alone() -> None:
+    years = closed_years(schools=1, students=20)
+    learned = {c: learn_layer_one(years, c) for c in Counted}
+    two = learn_layer_two(years, [TEN], learned, horizons=(10,))
+    assert two.boxes == {}
+    known: Known = years[0].known[5]
+    f = forecast(known, TEN, 10, learned[Counted.UNEXCUSED], None, Bars(0.2, 0.1))
+    assert np.isfinite(f.chance[f.band != Band.REACHED]).all()
+
+
+class TestShelf:
+    def test_the_last_one_kept_is_in_use_until_another_is_chosen(self, tmp_path: Path, model: Model) -> None:
+        shelf = Shelf(tmp_path / "models")
+        assert shelf.load() is None
+        assert (shelf.keep(model), shelf.keep(model)) == (1, 2)
+        assert shelf.current() == 2
+        shelf.use(1)
+        assert shelf.current() == 1
+        assert shelf.numbers() == [1, 2]
+
+    def test_a_broken_file_is_refused_and_the_one_in_use_stays(self, tmp_path: Path, model: Model) -> None:
+        shelf = Shelf(tmp_path)
+        shelf.keep(model)
+        (tmp_path / "7.json").write_text(model.as_json()[:4000])
+        for number, words in ((7, "cut short"), (9, "There is no model 9")):
+            with pytest.raises(BadModel, match=words):
+                shelf.use(number)
+        assert shelf.current() == 1
+
+    def test_a_model_of_other_terms_is_refused(self, tmp_path: Path, model: Model) -> None:
+        text = model.as_json().replace('"chance_year"', '"shoe_size"', 1)
+        with pytest.raises(BadModel, match="Train anew"):
+            Model.from_json(text)

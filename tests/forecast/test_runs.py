@@ -1,0 +1,110 @@
+"""Layer 1: the chain against every possible course of the days, and the pooling against what it is made of."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firstbell.forecast.evidence import ADDED
+from firstbell.forecast.pooling import LEVELS, Pool, carried_over, day_weights, group_priors, learn_prior, posterior
+from firstbell.forecast.runs import _NODES, _SHARES, LOG_RATES, SPREAD, STAYS, mixed, run_table
+
+
+def by_every_course(rate: float, stay: float, days: int, state: int, least: int) -> float:
+    """P(at least so many counted days): the sum over all 2^days courses, and over the spread of the rate."""
+    total = 0.0
+    for node, share in zip(_NODES, _SHARES, strict=True):
+        begin = min(rate * np.exp(SPREAD * node - SPREAD**2 / 2), 0.95)
+        for course in product((0, 1), repeat=days):
+            chance, now = 1.0, state
+            for day in course:
+                into = stay if now else begin
+                chance *= into if day else 1 - into
+                now = day
+            total += share * chance * (sum(course) >= least)
+    return total
+
+
+@pytest.mark.parametrize("state", [0, 1])
+@pytest.mark.parametrize("least", [1, 2, 4])
+def test_the_table_is_the_sum_over_every_course_of_the_days(state: int, least: int) -> None:
+    a, b = 40, 6
+    expected = by_every_course(float(np.exp(LOG_RATES[a])), float(STAYS[b]), 6, state, least)
+    assert run_table(6, 10)[state, least, a, b] == pytest.approx(expected, rel=1e-9)
+
+
+def test_more_days_never_lower_a_chance_and_more_needed_never_raises_it() -> None:
+    five, ten = run_table(5, 10), run_table(10, 10)
+    assert (ten >= five - 1e-12).all()
+    assert (np.diff(ten, axis=1) <= 1e-12).all()
+    assert (np.diff(ten, axis=2) >= -1e-12).all()
+
+
+def ask(line: int, settled: int, added: list[float], current: float, level: int, days: int = 10) -> tuple[float, float]:
+    unsettled = np.zeros((1, ADDED))
+    unsettled[0, : len(added)] = added
+    sure = np.zeros((1, len(LEVELS)))
+    sure[0, level] = 1
+    out, already = np.zeros(1), np.zeros(1)
+    mixed(
+        run_table(days, 10), LOG_RATES, STAYS, LEVELS, sure, np.zeros(1), np.array([0.5]), np.array([current]),
+        np.array([float(settled)]), unsettled, np.array([line]), out, already,
+    )  # fmt: skip
+    return float(out[0]), float(already[0])
+
+
+def test_marks_that_may_still_settle_are_weighed_with_the_days_to_come() -> None:
+    at_once, later = ask(10, 10, [1.0], 0, 12)[0], ask(10, 9, [1.0], 0, 12)[0]
+    half, already = ask(10, 9, [0.5, 0.5], 0, 12)
+    assert at_once == 1
+    assert half == pytest.approx(0.5 * at_once + 0.5 * later)
+    assert already == 0.5
+
+
+def test_nothing_ahead_leaves_what_is_known() -> None:
+    chance, already = ask(10, 9, [0.25, 0.75], 0, 12, days=0)
+    assert (chance, already) == (pytest.approx(0.75), 0.75)
+
+
+@given(st.integers(0, 30), st.integers(1, 120))
+def test_a_posterior_is_a_distribution_that_one_more_absence_never_lowers(starts: int, exposed: int) -> None:
+    prior = np.full(len(LEVELS), 1 / len(LEVELS))
+    fewer, more = posterior(np.array([starts, starts + 1.0]), np.array([exposed, exposed]).astype(float), prior)
+    assert fewer.sum() == pytest.approx(1)
+    assert more @ LEVELS >= fewer @ LEVELS
+
+
+def test_a_prior_is_learned_from_many_who_share_a_level() -> None:
+    rng = np.random.default_rng(1)
+    starts = rng.binomial(160, np.exp(LEVELS[8]), 4000).astype(float)
+    prior = learn_prior(starts, np.full(4000, 160.0))
+    assert prior[6:11].sum() > 0.9
+
+
+def test_last_year_leans_this_year_but_does_not_fix_it() -> None:
+    pool = Pool(np.full(len(LEVELS), 1 / len(LEVELS)), np.zeros(0), np.zeros(1), np.zeros(1), 0.75)
+    high = np.zeros((1, len(LEVELS)))
+    high[0, 20] = 1
+    this = carried_over(pool, high)
+    assert this.sum() == pytest.approx(1)
+    usual = float(LEVELS.mean())
+    assert usual < float((this @ LEVELS)[0]) < LEVELS[20]
+
+
+def test_a_small_group_leans_little_from_the_district() -> None:
+    pool = Pool(np.full(len(LEVELS), 1 / len(LEVELS)), np.zeros(0), np.zeros(1), np.zeros(1), 0.75)
+    group = np.array([0] * 3 + [1] * 300, dtype=np.int32)
+    few, many = group_priors(pool, np.full(303, 40.0), np.full(303, 60.0), group)[[0, 3]]
+    usual = float(LEVELS.mean())
+    assert 0 < few @ LEVELS - usual < many @ LEVELS - usual
+
+
+def test_a_bad_day_of_the_school_weighs_more() -> None:
+    absent = np.array([[5, 5, 30, 5]])
+    weights = day_weights(absent, np.full((1, 4), 100))
+    # usual: 45 of 400, so 11.25 a day; eight more as usual are added on both sides
+    assert weights[0].tolist() == pytest.approx([13 / 19.25, 13 / 19.25, 38 / 19.25, 13 / 19.25])

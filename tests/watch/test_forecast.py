@@ -1,0 +1,185 @@
+"""Forecasts from the register: as known then, learned only from what had closed, a row a student."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from django.test import override_settings
+
+from firstbell import clock
+from firstbell.forecast.lines import YEAR_END, find_line
+from firstbell.intake.command import import_path
+from firstbell.register.models import Calendar, Enrolment, School, SchoolYear, Student
+from firstbell.simulator.export import ZONE, make_district
+from firstbell.watch import forecasting
+from firstbell.watch.forecasting import NoYear, forecast_file, train
+from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, at, draw, mark
+
+TEN = find_line("example", "ten-unexcused-days")
+WHY = "a test looks at everything"
+MONDAY = FIRST_MONDAY
+
+
+def written(path: Path) -> dict[tuple[date, str], dict[str, Any]]:
+    return {(row["as_of"], row["student"]): row for row in pq.read_table(path).to_pylist()}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Any:
+    with override_settings(HOME=tmp_path):
+        yield tmp_path
+
+
+@pytest.mark.django_db
+class TestOneSchool:
+    def test_counts_are_those_known_at_the_end_of_the_day(self, home: Path) -> None:
+        school = a_school()
+        calendar = a_calendar(school, weeks=8, covered=MONDAY + timedelta(days=50))
+        ana = a_student(school)
+        draw(calendar, ana, "UUU")
+        mark(calendar, ana, MONDAY + timedelta(days=1), "E", recorded=at(MONDAY + timedelta(days=9)))
+        days = [MONDAY + timedelta(days=n) for n in (0, 1, 2, 8, 9, 10)]
+        assert forecast_file(days, TEN, 10, home / "f.parquet") == 6
+        found = written(home / "f.parquet")
+        assert [found[d, ana.source_id]["count"] for d in days] == [1, 2, 3, 3, 2, 2]
+        assert [found[d, ana.source_id]["needed"] for d in days] == [9, 8, 7, 7, 8, 8]
+        assert all(row["school"] == school.source_id for row in found.values())
+
+    def test_what_comes_later_changes_nothing(self, home: Path) -> None:
+        school = a_school()
+        calendar = a_calendar(school, weeks=8, covered=MONDAY + timedelta(days=50))
+        students = [a_student(school, f"N{n}") for n in range(12)]
+        for n, student in enumerate(students):
+            draw(calendar, student, "PPUPPPUUPPPEPP"[n:] + "PPPPP")
+        day = MONDAY + timedelta(days=18)
+        forecast_file([day], TEN, 10, home / "before.parquet")
+        for n, student in enumerate(students):
+            mark(calendar, student, day + timedelta(days=3 + n % 4), "U")
+            mark(calendar, student, MONDAY + timedelta(days=2), "E", recorded=at(day + timedelta(days=1)))
+        forecast_file([day], TEN, 10, home / "after.parquet")
+        assert written(home / "before.parquet") == written(home / "after.parquet")
+
+    def test_ten_days_reach_the_line(self, home: Path) -> None:
+        school = a_school()
+        calendar = a_calendar(school, weeks=8, covered=MONDAY + timedelta(days=50))
+        ana = a_student(school)
+        draw(calendar, ana, "U" * 10)
+        forecast_file([MONDAY + timedelta(days=n) for n in (10, 11)], TEN, YEAR_END, home / "f.parquet")
+        nine, ten = (written(home / "f.parquet")[MONDAY + timedelta(days=n), ana.source_id] for n in (10, 11))
+        assert (nine["count"], nine["needed"], nine["band"]) == (9, 1, "cannot_tell")
+        assert nine["chance"] > 0.5
+        assert (ten["count"], ten["needed"], ten["band"], ten["chance"]) == (10, 0, "reached", None)
+
+    def test_who_they_are_changes_nothing(self, home: Path) -> None:
+        """The same marks, another person: name, birth date, language, grade as the source writes it elsewhere."""
+        school = a_school()
+        calendar = a_calendar(school, weeks=8, covered=MONDAY + timedelta(days=50))
+        one, two = a_student(school), a_student(school, "Zoë", family="Abara")
+        for student in (one, two):
+            draw(calendar, student, "PUUPP PPPUP PPEPP NPPPP")
+        Student.objects.system(WHY).filter(pk=two.pk).update(
+            home_language="so", birth_date=date(2011, 1, 1), preferred_name="Z"
+        )
+        day = MONDAY + timedelta(days=30)
+        forecast_file([day], TEN, 10, home / "f.parquet")
+        found = written(home / "f.parquet")
+        mine, theirs = (
+            {k: v for k, v in found[day, s.source_id].items() if k != "student"} for s in (one, two)
+        )  # fmt: skip
+        assert mine == theirs
+
+    def test_who_left_is_not_asked_about(self, home: Path) -> None:
+        school = a_school()
+        a_calendar(school, weeks=8, covered=MONDAY + timedelta(days=50))
+        here, gone = a_student(school), a_student(school, ends=MONDAY + timedelta(days=4))
+        for calendar in Calendar.objects.all():
+            draw(calendar, here, "UP")
+        days = [MONDAY + timedelta(days=4), MONDAY + timedelta(days=7)]
+        forecast_file(days, TEN, 10, home / "f.parquet")
+        assert {(d, s) for d, s in written(home / "f.parquet")} == {
+            (days[0], here.source_id), (days[0], gone.source_id), (days[1], here.source_id),
+        }  # fmt: skip
+
+    def test_a_day_of_no_school_year_is_refused_and_nothing_is_left(self, home: Path) -> None:
+        school = a_school()
+        a_calendar(school)
+        with pytest.raises(NoYear, match="2031-01-06"):
+            forecast_file([date(2031, 1, 6)], TEN, 10, home / "f.parquet")
+        assert list(home.iterdir()) == []
+
+    def test_without_a_closed_year_there_is_nothing_to_train_on(self, home: Path) -> None:
+        a_calendar(a_school())
+        with pytest.raises(NoYear, match="alone until one has"):
+            train(MONDAY)
+
+
+@pytest.mark.django_db
+def test_days_at_another_school_this_year_are_carried_along(home: Path) -> None:
+    first, second = a_school("Alder Primary"), a_school("Birch High")
+    calendars = [a_calendar(s, weeks=8, covered=MONDAY + timedelta(days=50)) for s in (first, second)]
+    ana = a_student(first, ends=MONDAY + timedelta(days=11))
+    draw(calendars[0], ana, "UUUUPPPPPP")
+    Enrolment.objects.system(WHY).create(student=ana, school=second, starts=MONDAY + timedelta(days=14), grade="09")
+    mark(calendars[1], ana, MONDAY + timedelta(days=15), "U")
+    day = MONDAY + timedelta(days=16)
+    forecast_file([day], TEN, 10, home / "f.parquet")
+    row = written(home / "f.parquet")[day, ana.source_id]
+    assert (row["school"], row["count"], row["needed"]) == (second.source_id, 5, 5)
+
+
+@pytest.mark.django_db
+def test_on_two_rolls_a_student_is_asked_about_once(home: Path) -> None:
+    first, second = a_school("Alder Primary"), a_school("Birch High")
+    calendars = [a_calendar(s, weeks=8, covered=MONDAY + timedelta(days=50)) for s in (first, second)]
+    ana = a_student(first)
+    Enrolment.objects.system(WHY).create(
+        student=ana, school=second, starts=MONDAY + timedelta(days=7), grade="09", primary=False
+    )
+    for calendar in calendars:  # away from both on the same day: one day
+        mark(calendar, ana, MONDAY + timedelta(days=8), "U")
+    day = MONDAY + timedelta(days=16)
+    assert forecast_file([day], TEN, 10, home / "f.parquet") == 1
+    row = written(home / "f.parquet")[day, ana.source_id]
+    assert (row["school"], row["count"]) == (first.source_id, 1)
+
+
+@pytest.mark.django_db
+def test_a_district_learns_from_the_year_that_closed(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = date(2026, 11, 20)
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 11, 20, 15, tzinfo=ZONE))
+    make_district(tmp_path / "files", students=900, seed=3, today=today, hour=datetime(2026, 11, 20, 15).time())
+    import_path(tmp_path / "files", "demo", yes=True, accept=[])
+    closed = SchoolYear.objects.order_by("ends_in").first()
+    assert closed is not None
+
+    with pytest.raises(NoYear):
+        train(closed.ends - timedelta(days=1))
+    model = train(closed.ends)
+    assert model.years == (closed.ends_in,)
+    shelf = forecasting.shelf()
+    assert shelf.keep(model) == 1
+
+    days = [date(2026, 10, 16), date(2026, 11, 13)]
+    one = forecast_file(days, TEN, 10, tmp_path / "one.parquet", through=closed.ends)
+    found = written(tmp_path / "one.parquet")
+    assert one == len(found) > 1500
+    assert {row["school"] for row in found.values()} == set(School.objects.values_list("source_id", flat=True))
+    for row in found.values():
+        if row["band"] == "reached":
+            assert row["chance"] is None
+            assert row["count"] >= 10
+        else:
+            assert row["low"] <= row["chance"] <= row["high"]
+            assert row["count"] + row["needed"] == 10
+    # one day asked alone is answered as among others, and by the kept model as by one trained for the call
+    forecast_file(days[1:], TEN, 10, tmp_path / "two.parquet", through=closed.ends)
+    assert written(tmp_path / "two.parquet") == {k: v for k, v in found.items() if k[0] == days[1]}
+    (home / "models" / "current").unlink()
+    forecast_file(days[1:], TEN, 10, tmp_path / "three.parquet", through=closed.ends)
+    assert written(tmp_path / "three.parquet") == written(tmp_path / "two.parquet")
