@@ -48,4 +48,4 @@ def _a_school(rng: np.random.Generator, n: int, first: int, every: int) -> Close
             )
         )  # fmt: skip
     ends = {Counted.UNEXCUSED: final, Counted.ABSENT: np.where(away, COUNTED, PRESENT).astype(np.uint8)}
-    return ClosedYear(2026, known, ends, np.arange(first, first + n), np.zeros((n, DAYS), dtype=bool))
+    return ClosedYear(2026, 1, known, ends, np.arange(first, first + n), np.zeros((n, DAYS), dtype=bool))

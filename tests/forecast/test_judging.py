@@ -8,11 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firstbell.forecast.judging import (
-    average_precision,
+    Ranked,
     calibration_error,
     calibration_slope,
-    clustered,
-    false_alarms_ratio,
     reliability,
     wilson,
 )
@@ -21,19 +19,19 @@ from firstbell.forecast.judging import (
 def test_average_precision_by_hand() -> None:
     y = np.array([True, False, True, False])
     # looked at 1: 1 of 1; at 3: 2 of 3
-    assert average_precision(y, np.array([0.9, 0.8, 0.7, 0.1])) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    assert Ranked(y, np.array([0.9, 0.8, 0.7, 0.1])).average_precision == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
 
 
 def test_ties_are_looked_at_together() -> None:
     y = np.array([True, False, False, False])
-    assert average_precision(y, np.ones(4)) == 0.25
-    assert average_precision(y[::-1], np.ones(4)) == 0.25
+    assert Ranked(y, np.ones(4)).average_precision == 0.25
+    assert Ranked(y[::-1], np.ones(4)).average_precision == 0.25
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=60))
 def test_the_order_of_rows_means_nothing(rows: list[tuple[bool, int]]) -> None:
     y, p = np.array([r[0] for r in rows]), np.array([float(r[1]) for r in rows])
-    one, two = average_precision(y, p), average_precision(y[::-1], p[::-1])
+    one, two = Ranked(y, p).average_precision, Ranked(y[::-1], p[::-1]).average_precision
     assert one == pytest.approx(two, nan_ok=True)
 
 
@@ -41,8 +39,8 @@ def test_false_alarms_at_the_recall_of_the_baseline() -> None:
     y = np.array([True, True, False, False, False, False])
     baseline = np.array([3.0, 1.0, 3.0, 3.0, 0.0, 0.0])  # at 3: catches one of two, with two false alarms
     better = np.array([0.9, 0.1, 0.8, 0.2, 0.2, 0.2])  # catches the same one first: no false alarm
-    assert false_alarms_ratio(y, better, baseline) == {"0.50": 0.0}
-    assert false_alarms_ratio(y, baseline, baseline)["0.50"] <= 1
+    assert Ranked(y, better).false_alarms_ratio(Ranked(y, baseline)) == {"0.50": 0.0}
+    assert Ranked(y, baseline).false_alarms_ratio(Ranked(y, baseline))["0.50"] <= 1
 
 
 def test_a_calibrated_forecast_has_no_error_and_a_slope_of_one() -> None:
@@ -59,9 +57,10 @@ def test_a_calibrated_forecast_has_no_error_and_a_slope_of_one() -> None:
 def test_intervals_draw_students_not_rows() -> None:
     student = np.repeat(np.arange(40), 50)
     y = np.repeat(np.arange(40) < 20, 50)  # all of a student's rows agree: 40 stories, not 2,000
-    found = clustered(lambda rows: float(y[rows].mean()), student, rounds=200)
-    assert found.value == 0.5
-    assert found.high - found.low > 0.2
+    p = np.ones(len(y))  # looked at all at once, the precision is the share
+    drawn = Ranked(y, p).drawn_again(student, rounds=200)
+    assert np.mean(drawn) == pytest.approx(0.5, abs=0.02)
+    assert np.percentile(drawn, 97.5) - np.percentile(drawn, 2.5) > 0.2
 
 
 def test_wilson_of_nobody_says_nothing() -> None:

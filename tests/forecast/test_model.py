@@ -11,12 +11,12 @@ import pytest
 from firstbell.forecast import glassbox
 from firstbell.forecast.forecasts import Band, Bars, forecast
 from firstbell.forecast.glassbox import TERMS, fit, venn_abers
-from firstbell.forecast.judging import average_precision
+from firstbell.forecast.judging import Ranked
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import answers, rates
 from firstbell.forecast.lines import YEAR_END, Counted, Line, find_line
 from firstbell.forecast.model import BadModel, Model, Shelf
-from firstbell.forecast.training import learn_layer_one, learn_layer_two, outcome
+from firstbell.forecast.training import collect, fit_layer_two, learn_layer_one, outcome
 from tests.forecast.district import closed_years
 
 TEN = find_line("example", "ten-unexcused-days")
@@ -27,7 +27,9 @@ KEY = (Counted.UNEXCUSED, False, 10)
 def model() -> Model:
     years = closed_years()
     learned = {c: learn_layer_one(years, c) for c in Counted}
-    two = learn_layer_two(years, [TEN, find_line("example", "chronic-absence")], learned, horizons=(10, YEAR_END))
+    two = fit_layer_two(
+        collect(years, [TEN, find_line("example", "chronic-absence")], learned, horizons=(10, YEAR_END)), 1500
+    )
     return Model(learned, two, (2026,), "2026-08-01", "2026-08-01T04:00:00+00:00", "0+test", 1500, {})
 
 
@@ -42,7 +44,7 @@ def test_on_a_year_it_has_not_seen_it_beats_the_count_and_is_calibrated(model: M
             reached.append(there[ask])
             count.append(f.count[ask])
     p, y, c = (np.concatenate(x) for x in (chance, reached, count))
-    assert average_precision(y, p) > 1.3 * average_precision(y, c.astype(float))
+    assert Ranked(y, p).average_precision > 1.3 * Ranked(y, c.astype(float)).average_precision
     assert abs(p.mean() - y.mean()) < 0.005
 
 
@@ -132,7 +134,7 @@ def test_intervals_hold_the_share_that_was_seen() -> None:
 def test_with_too_little_to_learn_from_layer_one_serves_alone() -> None:
     years = closed_years(schools=1, students=20)
     learned = {c: learn_layer_one(years, c) for c in Counted}
-    two = learn_layer_two(years, [TEN], learned, horizons=(10,))
+    two = fit_layer_two(collect(years, [TEN], learned, horizons=(10,)), 1500)
     assert two.boxes == {}
     known: Known = years[0].known[5]
     f = forecast(known, TEN, 10, learned[Counted.UNEXCUSED], None, Bars(0.2, 0.1))

@@ -5,56 +5,92 @@ y is whether the line was reached, p the chance or any score by which somebody w
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import ndtri
 
 __all__ = [
-    "Interval", "average_precision", "calibration_error", "calibration_slope", "clustered", "false_alarms_ratio", "reliability", "wilson",
+    "Ranked", "calibration_error", "calibration_slope", "reliability", "wilson",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def average_precision(y: Bools, p: Array) -> float:
-    """Area under the precision-recall steps, ties taken together (Davis & Goadrich 2006). NaN where nobody reached the line.
+class Ranked:
+    """A list made by a score, most likely first, ties taken together: sorted once for every figure that reads it.
 
-    >>> average_precision(np.array([True, False, True]), np.array([0.9, 0.5, 0.4]))
-    0.8333333333333333
+    caught, looked  (thresholds,) int64: at each threshold, from the highest, how many of those looked at reached the line
     """
-    if not y.any():
-        return float("nan")
-    order = np.argsort(-p, kind="stable")
-    hits = np.cumsum(y[order])
-    last = np.append(np.diff(p[order]) != 0, True)  # the last of each tie
-    hits, looked = hits[last], np.flatnonzero(last) + 1
-    recall = np.diff(hits, prepend=0) / hits[-1]
-    return float((recall * hits / looked).sum())
+
+    def __init__(self, y: Bools, score: Array) -> None:
+        self.order = np.argsort(-score, kind="stable")
+        self.y = y[self.order]
+        self.last = np.append(np.diff(score[self.order]) != 0, True)
+        ends = np.flatnonzero(self.last)
+        self.caught = np.cumsum(self.y, dtype=np.int64)[ends]
+        self.looked = ends.astype(np.int64) + 1
+        self.reached = int(self.y.sum())
+
+    @property
+    def average_precision(self) -> float:
+        """Area under the precision-recall steps (Davis & Goadrich 2006). NaN where nobody reached the line.
+
+        >>> Ranked(np.array([True, False, True]), np.array([0.9, 0.5, 0.4])).average_precision
+        0.8333333333333333
+        """
+        if not self.reached:
+            return float("nan")
+        return float((np.diff(self.caught, prepend=0) * self.caught / self.looked).sum() / self.reached)
+
+    def false_alarms_ratio(self, baseline: Ranked) -> dict[str, float]:
+        """False alarms of this list for one of the baseline's, where the baseline's own thresholds catch some .3, .4 … .8.
+
+        At each tenth the threshold whose recall is nearest; a coarse baseline has few, and none may lie between .25 and .85: then empty.
+        """
+        found: dict[str, float] = {}
+        for tenth in range(3, 9):
+            at = int(np.argmin(np.abs(baseline.caught / max(self.reached, 1) - tenth / 10)))
+            caught, false = int(baseline.caught[at]), int(baseline.looked[at] - baseline.caught[at])
+            recall = caught / max(self.reached, 1)
+            if 0.25 <= recall <= 0.85 and false:
+                k = int(np.searchsorted(self.caught, caught))
+                found[f"{recall:.2f}"] = float(self.looked[k] - self.caught[k]) / false
+        return found
+
+    def drawn_again(self, student: NDArray[np.int64], rounds: int, seed: int = 0) -> Array:
+        """(rounds,) average precisions with the students (not the rows: a student's days are one story) drawn again each round.
+
+        student: (rows,) in the rows' own order. The same seed draws the same students, so that two lists can be set against each other.
+        """
+        rng = np.random.default_rng(seed)
+        _who, number = np.unique(student, return_inverse=True)
+        students = int(number.max(initial=-1)) + 1
+        number = number[self.order].astype(np.int32)
+        draws = (np.bincount(rng.integers(0, students, students), minlength=students) for _ in range(rounds))
+        return np.array([_drawn(self.y, number, self.last, times) for times in draws])
+
+    def curve(self, points: int = 40) -> list[tuple[float, float]]:
+        """(recall, precision) at some places from the top of the list to its end."""
+        places = np.searchsorted(self.caught, np.linspace(0.01, 1, points) * self.reached)
+        some = np.unique(places.clip(0, len(self.caught) - 1))
+        return [(float(self.caught[k] / self.reached), float(self.caught[k] / self.looked[k])) for k in some]
 
 
-def false_alarms_ratio(y: Bools, p: Array, baseline: Array) -> dict[str, float]:
-    """False alarms of the forecast for one of the baseline's, at each recall the baseline's own thresholds give.
-
-    Recalls of a coarse baseline that lie between .3 and .8; empty where it has none.
-    """
-    found: dict[str, float] = {}
-    order = np.argsort(-p, kind="stable")
-    hits = np.cumsum(y[order])
-    for bar in np.unique(baseline)[::-1]:
-        flagged = baseline >= bar
-        caught = int((flagged & y).sum())
-        recall = caught / max(int(y.sum()), 1)
-        if 0.3 <= recall <= 0.8:
-            looked = int(np.searchsorted(hits, caught)) + 1
-            false = int((flagged & ~y).sum())
-            if false:
-                found[f"{recall:.2f}"] = (looked - caught) / false
-    return found
+@nb.njit(cache=True, nogil=True)
+def _drawn(y, number, last, times):  # type: ignore[no-untyped-def]
+    """Average precision where each student counts so many times."""
+    hits = looked = before = area = 0.0
+    for i in range(len(y)):
+        n = times[number[i]]
+        looked += n
+        hits += n * y[i]
+        if last[i] and hits > before:
+            area += (hits - before) * hits / looked
+            before = hits
+    return area / max(hits, 1.0)
 
 
 def reliability(y: Bools, p: Array, bins: int = 15) -> list[tuple[float, float, int]]:
@@ -80,34 +116,6 @@ def calibration_slope(y: Bools, p: Array) -> float:
         return float(np.logaddexp(0, -margin).sum()), np.array([(pull * z).sum(), pull.sum()])
 
     return float(minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    value: float
-    low: float
-    high: float
-
-
-def clustered(
-    of: Callable[[NDArray[np.int64]], float], student: NDArray[np.int64], rounds: int = 60, seed: int = 0
-) -> Interval:
-    """A figure with its 95 % bootstrap interval, students (not rows) drawn again: a student's days are one story.
-
-    of: takes row numbers and gives the figure.
-    """
-    rng = np.random.default_rng(seed)
-    order = np.argsort(student, kind="stable")
-    starts = np.flatnonzero(np.append(True, np.diff(student[order]) != 0))
-    stops = np.append(starts[1:], len(order))
-    drawn = []
-    for _ in range(rounds):
-        who = rng.integers(0, len(starts), len(starts))
-        length = stops[who] - starts[who]
-        rows = np.repeat(starts[who] - np.append(0, np.cumsum(length)[:-1]), length) + np.arange(length.sum())
-        drawn.append(of(order[rows]))
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    return Interval(of(np.arange(len(student))), float(low), float(high))
 
 
 def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:

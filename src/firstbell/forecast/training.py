@@ -1,9 +1,12 @@
-"""`learn`: a model of closed school years, from what was known on their days and how they ended."""
+"""A model of closed school years, from what was known on their days and how they ended."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,7 @@ from firstbell.forecast.layers import Learned, Rates, answers, counts, days_ahea
 from firstbell.forecast.lines import HORIZONS, Counted, Line
 from firstbell.forecast.pooling import LEVELS, YEAR_CORRELATION, Before, Pool, learn_correlation, learn_prior, posterior
 
-__all__ = ["ClosedYear", "LayerTwo", "learn_layer_one", "learn_layer_two", "outcome"]
+__all__ = ["ClosedYear", "LayerTwo", "collect", "fit_layer_two", "learn_layer_one", "outcome"]
 
 #: bins of level for what is usual at a level
 _BINS = 8
@@ -40,10 +43,11 @@ LOWEST_BAR = 0.03
 _YEARS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClosedYear:
     """A school's year that is over, named by the calendar year it ended in.
 
+    school    its number, the same in every year
     known     what was known at the end of some of its days, in their order
     final     (counted) -> (n, days) uint8: each day as it was known in the end, rows as in `known`
     student   (n,) int64: whose row, the same number in every school and year
@@ -51,10 +55,26 @@ class ClosedYear:
     """
 
     ends_in: int
+    school: int
     known: Sequence[Known]
     final: dict[Counted, NDArray[np.uint8]]
     student: NDArray[np.int64]
     left_out: NDArray[np.bool_]
+
+    @cached_property
+    def counted_by(self) -> dict[Counted, NDArray[np.int16]]:
+        """(n, days + 1): days that count in the end, of the first so many."""
+        return {c: _running(final == COUNTED) for c, final in self.final.items()}
+
+    @cached_property
+    def possible_by(self) -> dict[Counted, NDArray[np.int16]]:
+        return {c: _running(final > 0) for c, final in self.final.items()}
+
+
+def _running(days: NDArray[np.bool_]) -> NDArray[np.int16]:
+    found = np.zeros((days.shape[0], days.shape[1] + 1), dtype=np.int16)
+    np.cumsum(days, axis=1, out=found[:, 1:])
+    return found
 
 
 def learn_layer_one(years: Sequence[ClosedYear], counted: Counted) -> Learned:
@@ -125,12 +145,11 @@ def _learn_fates(years: Sequence[ClosedYear], counted: Counted) -> Fates:
 
 def outcome(year: ClosedYear, known: Known, line: Line, horizon: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(reached, already): whether each row's final marks reach the line by the horizon's end, and whether they had by now."""
-    final = year.final[line.counted]
     carried = known.carried.absent if line.counted is Counted.ABSENT else known.carried.count
 
     def at(days: int) -> NDArray[np.bool_]:
-        count = (final[:, :days] == COUNTED).sum(axis=1) + carried
-        possible = (final[:, :days] > 0).sum(axis=1) + known.carried.possible
+        count = year.counted_by[line.counted][:, days] + carried
+        possible = (year.possible_by[line.counted][:, days] + known.carried.possible).astype(np.int64)
         reached: NDArray[np.bool_] = (count >= line.reached_at(possible)) & (possible > 0)
         return reached
 
@@ -139,7 +158,7 @@ def outcome(year: ClosedYear, known: Known, line: Line, horizon: int) -> tuple[N
 
 @dataclass(slots=True)
 class Examples:
-    """Rows for layer 2: inputs, outcome, weight, grade band, whose, on which day, and whether of a line in force."""
+    """Rows for layer 2: inputs, outcome, weight, grade band, whose, on which day, whether of a line in force, and of which year of `years`."""
 
     x: list[NDArray[np.float64]]
     y: list[NDArray[np.bool_]]
@@ -148,6 +167,19 @@ class Examples:
     student: list[NDArray[np.int64]]
     through: list[NDArray[np.int64]]
     asked: list[NDArray[np.bool_]]
+    year: list[NDArray[np.int64]]
+
+    @classmethod
+    def none(cls) -> Examples:
+        return cls([], [], [], [], [], [], [], [])
+
+    def add(self, others: Examples) -> None:
+        for name in Examples.__slots__:
+            getattr(self, name).extend(getattr(others, name))
+
+    def only(self, years: set[int]) -> Examples:
+        there = [k for k, of in enumerate(self.year) if int(of[0]) in years]
+        return Examples(*([getattr(self, name)[k] for k in there] for name in Examples.__slots__))
 
 
 Key = tuple[Counted, bool, int]
@@ -162,16 +194,16 @@ class LayerTwo:
     rows: dict[Key, int]
 
 
-def learn_layer_two(
+def collect(
     years: Sequence[ClosedYear], lines: Sequence[Line], learned: dict[Counted, Learned], *,
     horizons: Sequence[int] = HORIZONS, seed: int = 0, progress: Callable[[int, int], None] | None = None,
-) -> LayerTwo:  # fmt: skip
-    """What closed years teach of each kind of line and horizon. Where they hold too few who reached one, layer 1 serves alone."""
-    rng = np.random.default_rng(seed)
+) -> dict[Key, Examples]:  # fmt: skip
+    """What layer 2 learns from, by kind of line and horizon."""
     kinds = list(dict.fromkeys((line.counted, line.share is not None) for line in lines))
-    examples = {(c, s, h): Examples([], [], [], [], [], [], []) for c, s in kinds for h in horizons}
-    total, done = sum(len(y.known) for y in years), 0
-    for year in years:
+
+    def of_one(number: int) -> dict[Key, Examples]:
+        year, rng = years[number], np.random.default_rng((seed, number))
+        found = {(c, s, h): Examples.none() for c, s in kinds for h in horizons}
         for known in year.known:
             for counted, share in kinds:
                 r = rates(known, counted, learned[counted])
@@ -181,25 +213,41 @@ def learn_layer_two(
                     others = [Line(counted, "", days=int(n)) for n in rng.choice(OTHER_COUNTS, size=2, replace=False)]
                 for line in (*asked, *others):
                     for horizon in horizons:
-                        into = examples[counted, share, horizon]
-                        _collect(into, year, known, line, horizon, learned[counted], r, line in asked, rng)
-            done += 1
+                        into = found[counted, share, horizon]
+                        _collect(into, number, year, known, line, horizon, learned[counted], r, line in asked, rng)
+        return found
+
+    examples = {(c, s, h): Examples.none() for c, s in kinds for h in horizons}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for done, found in enumerate(threads.map(of_one, range(len(years))), 1):
+            for key, e in found.items():
+                examples[key].add(e)
             if progress:
-                progress(done, total)
-    students = sum(len(y.student) for y in years)
-    found = LayerTwo({}, {}, {})
-    for key, e in examples.items():
+                progress(done, len(years))
+    return examples
+
+
+def fit_layer_two(examples: dict[Key, Examples], students: int) -> LayerTwo:
+    """A glass box and its bars for each key; where too few reached a line, layer 1 serves alone. students: student-years the examples were taken from."""
+
+    def of_one(e: Examples) -> tuple[GlassBox, Bars, int] | None:
         y = np.concatenate(e.y) if e.y else np.zeros(0, dtype=np.bool_)
         if y.sum() < ENOUGH_REACHED or (~y).sum() < ENOUGH_REACHED:
-            continue
+            return None
         x, weight, band = np.concatenate(e.x), np.concatenate(e.weight), np.concatenate(e.band)
-        student, through, asked_ = np.concatenate(e.student), np.concatenate(e.through), np.concatenate(e.asked)
+        student, through, asked = np.concatenate(e.student), np.concatenate(e.through), np.concatenate(e.asked)
         box = fit(x, y, weight, band, (student // _YEARS % 2).astype(np.int8))
-        chance = 1 / (1 + np.exp(-box.score(x[asked_], band[asked_])))
-        found.boxes[key] = box
-        found.bars[key] = bars_for(chance, student[asked_], through[asked_], students)
-        found.rows[key] = len(y)
-    return found
+        chance = 1 / (1 + np.exp(-box.score(x[asked], band[asked])))
+        return box, bars_for(chance, student[asked], through[asked], students), len(y)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        fitted = dict(zip(examples, threads.map(of_one, examples.values()), strict=True))
+    there = {key: found for key, found in fitted.items() if found}
+    return LayerTwo(
+        {key: box for key, (box, _bars, _rows) in there.items()},
+        {key: bars for key, (_box, bars, _rows) in there.items()},
+        {key: rows for key, (_box, _bars, rows) in there.items()},
+    )
 
 
 def bars_for(
@@ -225,7 +273,7 @@ def bars_for(
 
 
 def _collect(
-    into: Examples, year: ClosedYear, known: Known, line: Line, horizon: int, learned: Learned, r: Rates,
+    into: Examples, number: int, year: ClosedYear, known: Known, line: Line, horizon: int, learned: Learned, r: Rates,
     asked: bool, rng: np.random.Generator,
 ) -> None:  # fmt: skip
     days = days_ahead(known, horizon)
@@ -258,3 +306,4 @@ def _collect(
     into.student.append(year.student[rows] * _YEARS + year.ends_in % _YEARS)
     into.through.append(np.full(len(rows), known.through))
     into.asked.append(np.full(len(rows), asked))
+    into.year.append(np.full(len(rows), number))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell import clock
-from firstbell.forecast.evidence import Fates
+from firstbell.forecast.evidence import SETTLED_AFTER, Fates
 from firstbell.forecast.known import Carried, Known
 from firstbell.forecast.layers import summary
 from firstbell.forecast.lines import Counted
@@ -195,11 +195,14 @@ def year_summary(schools: Sequence[School], known: date | None) -> LastYear:
 
 
 def closed_year(
-    year: SchoolYear, schools: Sequence[School], last_year: LastYear, through: date | None,
+    year: SchoolYear, schools: Sequence[School], last_year: LastYear, through: date,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ClosedYear]:  # fmt: skip
-    """A closed year, school by school: a day of every week as known then, and how it ended as known at `through`."""
-    days = judged_days(schools)
+    """A year, school by school: a day of every week as known then, and how it ended as known at the end of `through`.
+
+    Of a year that is not over, the days whose marks have had their time to settle.
+    """
+    days = [d for d in judged_days(schools) if d <= through]
     seen: dict[int, list[Known]] = defaultdict(list)
     for done, day in enumerate(days, 1):
         for number, (_school, known) in enumerate(known_on(schools, day, last_year)):
@@ -212,7 +215,13 @@ def closed_year(
         if not seen[number]:
             continue
         grid = school.grid(through)
-        end = Known.of(grid, grid.days, school.group, school.band)
+        over = grid.through(np.datetime64(through))
+        settled = over if over == grid.days else max(over - SETTLED_AFTER, 0)
+        end = Known.of(grid, settled, school.group, school.band)
         left_out = np.zeros((len(school.students), grid.days), dtype=np.bool_)
-        closed.append(ClosedYear(year.ends_in, seen[number], end.kinds, school.students, left_out))
+        kept = [k for k in seen[number] if k.through <= settled]
+        if kept:
+            closed.append(
+                ClosedYear(year.ends_in, school.column.calendar.school_id, kept, end.kinds, school.students, left_out)
+            )
     return closed

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,18 +15,19 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from firstbell import clock
+from firstbell.forecast import backtest as judging
 from firstbell.forecast.forecasts import Bars, forecast
 from firstbell.forecast.glassbox import GlassBox
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Learned, rates
 from firstbell.forecast.lines import PACKS, Counted, Line
 from firstbell.forecast.model import Model, Shelf, code_version
-from firstbell.forecast.training import ClosedYear, learn_layer_one, learn_layer_two
+from firstbell.forecast.training import ClosedYear, collect, fit_layer_two, learn_layer_one
 from firstbell.register.models import SchoolYear, Student
 from firstbell.watch import asof
 from firstbell.watch.asof import School
 
-__all__ = ["NoYear", "forecast_file", "forecasts", "shelf", "train"]
+__all__ = ["NoYear", "backtest", "forecast_file", "forecasts", "shelf", "train"]
 
 WHY = "forecasts are made and judged"
 #: bars where no closed year says where an officer's time ends
@@ -72,11 +74,73 @@ def train(through: date, progress: Progress | None = None) -> Model:
 
 def learn(closed: list[ClosedYear], ends_in: list[int], through: date, students: int, say: Progress) -> Model:
     learned = {c: learn_layer_one(closed, c) for c in Counted}
-    two = learn_layer_two(closed, lines_in_force(), learned, progress=lambda d, t: say("Learning", d, t))
+    examples = collect(closed, lines_in_force(), learned, progress=lambda d, t: say("Learning", d, t))
+    two = fit_layer_two(examples, sum(len(y.student) for y in closed))
     return Model(
         learned, two, tuple(ends_in), through.isoformat(), clock.now().isoformat(timespec="seconds"), code_version(),
         students, {},
     )  # fmt: skip
+
+
+def backtest(progress: Progress | None = None) -> dict[str, Any]:
+    """Learn on earlier school years, judge on the latest, by what was known then. See forecast.backtest for what it reports.
+
+    The latest year that has a closed one before it; where it is not over yet, its days whose outcome is known.
+    """
+    say = progress or (lambda _words, _done, _total: None)
+    today = clock.now().date()
+    years = list(SchoolYear.objects.filter(starts__lte=today).order_by("ends_in"))
+    if len(years) < 2:
+        raise NoYear(
+            "A backtest needs a closed school year to learn from and a later one to judge. "
+            f"There {'is one' if years else 'is none'}. Forecasts are made of counts and pooled rates alone until then."
+        )
+    latest, earlier = years[-1], years[-3:-1]
+    trained: list[ClosedYear] = []
+    before: asof.LastYear | None = None
+    for year in earlier:
+        schools = asof.schools_of(year, lambda d, t, y=year: say(f"Reading {y}", d, t))
+        last = before or asof.last_year_of(year, year.starts)
+        known_at = latest.starts - timedelta(days=1)
+        trained += asof.closed_year(year, schools, last, known_at, lambda d, t, y=year: say(f"Rebuilding {y}", d, t))
+        before = asof.year_summary(schools, known_at)
+    schools = asof.schools_of(latest, lambda d, t: say(f"Reading {latest}", d, t))
+    assert before is not None
+    judged = asof.closed_year(latest, schools, before, today, lambda d, t: say(f"Rebuilding {latest}", d, t))
+    rules = {f"{pack}/{rule}": line for pack, lines in PACKS.items() for rule, line in lines.items()}
+    learned = {c: learn_layer_one(trained, c) for c in Counted}
+    examples = collect(trained, list(rules.values()), learned, progress=lambda d, t: say("Learning", d, t))
+    two = fit_layer_two(examples, sum(len(y.student) for y in trained))
+    held_out = None
+    if len(schools) > 1:  # half of the schools, by name of id: learned from, and the others judged
+        ids = sorted({y.school for y in (*trained, *judged)})
+        kept = set(ids[::2])
+        some = {k for k, y in enumerate(trained) if y.school in kept}
+        ten = fit_layer_two(
+            {key: e.only(some) for key, e in examples.items() if key[2] == 10},
+            sum(len(trained[k].student) for k in some),
+        )
+        held_out = (ten, {k for k, y in enumerate(judged) if y.school not in kept})
+    names = np.array([s.column.calendar.school.name for s in schools])
+    language = dict(Student.objects.system(WHY).values_list("pk", "home_language"))
+
+    def groups(rows: judging.Rows) -> dict[str, NDArray[np.str_]]:
+        who, where = np.unique(rows.student, return_inverse=True)
+        spoken = np.array([language.get(int(i)) or "not known" for i in who], dtype=str)
+        return {
+            "grade": np.array(judging.BANDS)[rows.band], "school": names[rows.school], "home language": spoken[where],
+        }  # fmt: skip
+
+    report = judging.backtest(
+        trained, judged, learned, two, rules, groups, no_bars=NO_BARS, held_out=held_out,
+        progress=lambda d, t: say("Judging", d, t),
+    )  # fmt: skip
+    return {
+        "made_at": clock.now().isoformat(timespec="seconds"), "code": code_version(),
+        "learned_from": [str(y) for y in earlier], "judged_on": str(latest), "judged_whole": latest.ends <= today,
+        "students": len({int(i) for y in judged for i in y.student}), "schools": len(judged),
+        "baselines": judging.BASELINES, "rules": {name: line.title for name, line in rules.items()}, "questions": report,
+    }  # fmt: skip
 
 
 SCHEMA = pa.schema(
@@ -190,7 +254,7 @@ def _first_year(
     seen = [[k for _school, k in asof.known_on(schools, d, none)] for d in earlier]
     closed = [
         ClosedYear(
-            year.ends_in, [*(at[i] for at in seen if at[i].through), k], k.kinds, school.students,
+            year.ends_in, school.column.calendar.school_id, [*(at[i] for at in seen if at[i].through), k], k.kinds, school.students,
             np.zeros((len(school.students), k.through), dtype=np.bool_),
         )
         for i, (school, k) in enumerate(known)

@@ -1,0 +1,430 @@
+"""The backtest: a model of earlier years judged on a later one, week by week, by what was known then and how it ended.
+
+Who is past the line already is left out: with them in, every figure flatters. The report is a plain dict, so that the page and its JSON
+twin say the same. A verdict says of each question whether a forecast is offered at all (rule 4 of the house): only where it beats, beyond chance,
+both the count so far and the absences of the last 20 days.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from firstbell.forecast.evidence import COUNTED, EXCUSED, PENDING, Col
+from firstbell.forecast.forecasts import Band, Bars, forecast
+from firstbell.forecast.glassbox import GlassBox
+from firstbell.forecast.judging import (
+    Ranked,
+    calibration_error,
+    calibration_slope,
+    reliability,
+    wilson,
+)
+from firstbell.forecast.known import Known
+from firstbell.forecast.layers import Learned, Rates, days_ahead, rates
+from firstbell.forecast.lines import HORIZONS, YEAR_END, Counted, Line
+from firstbell.forecast.training import CAPACITY, STANDS, ClosedYear, LayerTwo, outcome
+
+__all__ = ["BASELINES", "Rows", "judge", "pooled_rates", "question_rows"]
+
+Array = NDArray[np.float64]
+#: the rules a forecast is set against, and what each is
+BASELINES = {
+    "count": "the count so far",
+    "projection": "the count so far, carried on in a straight line",
+    "rate": "the share of days missed so far",
+    "last_20": "absences in the last 20 school days",
+    "last_5": "absences in the last 5 school days",
+    "first_20": "absences in the first 20 school days",
+    "last_year": "the share of days missed last year",
+    "beta_binomial": "a pooled beta-binomial of this year and last",
+    "surroundings": "the school and grade alone",
+}
+#: those a forecast must beat to be offered
+MUST_BEAT = ("count", "last_20")
+BANDS = ("to grade 5", "grades 6 to 8", "grade 9 and above")
+#: fewer who reached a line in the judged year, and nothing can be said
+ENOUGH = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A row a student and judged day, of who was not past the line: (rows,) each."""
+
+    student: NDArray[np.int64]
+    through: NDArray[np.int64]
+    school: NDArray[np.int64]
+    band: NDArray[np.int8]
+    reached: NDArray[np.bool_]
+    chance: Array
+    said: NDArray[np.str_]
+    baselines: dict[str, Array]
+
+
+def pooled_rates(years: Sequence[ClosedYear], counted: Counted) -> dict[int, tuple[float, float]]:
+    """Beta parameters of students' yearly shares by grade band, by moments (Griffiths 1973), for the beta-binomial baseline."""
+    found = {}
+    for band in range(len(BANDS)):
+        hits = np.concatenate([(y.final[counted] == COUNTED).sum(axis=1)[y.known[0].band == band] for y in years])
+        days = np.concatenate([(y.final[counted] > 0).sum(axis=1)[y.known[0].band == band] for y in years])
+        there = days >= 20
+        if there.sum() < 30:
+            continue
+        share = hits[there] / days[there]
+        mean, n = float(share.mean()), float(days[there].mean())
+        spread = float(share.var()) - mean * (1 - mean) / n
+        size = max(mean * (1 - mean) / max(spread, 1e-6) - 1, 0.5)
+        found[band] = (max(mean * size, 1e-3), max((1 - mean) * size, 1e-3))
+    return found
+
+
+def question_rows(
+    years: Sequence[ClosedYear], line: Line, horizon: int, learned: Learned, box: GlassBox | None, bars: Bars,
+    pooled: dict[int, tuple[float, float]], shared: dict[tuple[int, int, Counted], Rates] | None = None,
+) -> Rows:  # fmt: skip
+    """Every judged row of one question. `shared` keeps each school-day's rates from one question to the next."""
+    parts: list[tuple[Any, ...]] = []
+    for number, year in enumerate(years):
+        for known in year.known:
+            days = days_ahead(known, horizon)
+            if not days or known.through + days > next(iter(year.final.values())).shape[1]:
+                continue  # nothing ahead, or its end is not known yet
+            key = (number, known.through, line.counted)
+            r = shared.get(key) if shared is not None else None
+            if r is None:
+                r = rates(known, line.counted, learned)
+                if shared is not None:
+                    shared[key] = r
+            f = forecast(known, line, horizon, learned, box, bars, r=r)
+            reached, already = outcome(year, known, line, horizon)
+            if line.share is not None:
+                already = np.zeros_like(already)
+            ask = np.flatnonzero(f.asked & ~np.isnan(f.chance) & ~already)
+            rival = _baselines(known, line, horizon, r, f.count, f.needed, pooled)
+            parts.append(
+                (
+                    year.student[ask], np.full(len(ask), known.through), np.full(len(ask), number), known.band[ask],
+                    reached[ask], f.chance[ask], f.band[ask], *(rival[name][ask] for name in BASELINES),
+                )
+            )  # fmt: skip
+    if not parts:
+        none = np.zeros(0)
+        whole, small, said = none.astype(np.int64), none.astype(np.int8), none.astype("U11")
+        return Rows(whole, whole, whole, small, none.astype(bool), none, said, dict.fromkeys(BASELINES, none))
+    student, through, school, band, reached, chance, said, *base = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
+    return Rows(student, through, school, band, reached, chance, said, dict(zip(BASELINES, base, strict=True)))
+
+
+def _baselines(
+    known: Known, line: Line, horizon: int, r: Rates, count: NDArray[np.int64], needed: NDArray[np.int64],
+    pooled: dict[int, tuple[float, float]],
+) -> dict[str, Array]:  # fmt: skip
+    e = r.evidence
+    kinds = known.kinds[line.counted]
+    away = (kinds >= EXCUSED) & (kinds <= PENDING)
+    possible = e[Col.POSSIBLE] + known.carried.possible
+    days = days_ahead(known, horizon)
+    before = known.before.get(line.counted)
+    n = len(count)
+    last_hits = before.counted if before else np.zeros(n)
+    last_days = before.exposed + before.could_stay if before else np.zeros(n)
+    groups = int(known.group.max(initial=-1)) + 1
+    group_absent = np.bincount(known.group, e[Col.ABSENT], minlength=groups)
+    group_days = np.bincount(known.group, possible, minlength=groups)
+    return {
+        "count": count.astype(float),
+        "projection": count * (possible + days) / np.maximum(possible, 1) - (count + needed),
+        "rate": (e[Col.ABSENT] + known.carried.absent) / np.maximum(possible, 1),
+        "last_20": away[:, -20:].sum(axis=1).astype(float),
+        "last_5": away[:, -5:].sum(axis=1).astype(float),
+        "first_20": away[:, :20].sum(axis=1).astype(float),
+        "last_year": last_hits / np.maximum(last_days, 1),
+        "beta_binomial": _beta_binomial(known.band, count, possible, needed, days, last_hits, last_days, pooled),
+        "surroundings": (group_absent / np.maximum(group_days, 1))[known.group],
+    }
+
+
+#: last year's days weigh a quarter of this year's in the beta-binomial: the best of 0, 1/4, 1/2 and 1 on made-up districts
+_BB_LAST_YEAR = 0.25
+
+
+def _beta_binomial(
+    band: NDArray[np.int8], count: NDArray[np.int64], possible: Array, needed: NDArray[np.int64], days: int,
+    last_hits: Array, last_days: Array, pooled: dict[int, tuple[float, float]],
+) -> Array:  # fmt: skip
+    prior = np.array([pooled.get(b, (0.5, 8.0)) for b in range(len(BANDS))])[band]
+    a = prior[:, 0] + count + _BB_LAST_YEAR * last_hits
+    rest = prior[:, 1] + np.maximum(possible - count, 0) + _BB_LAST_YEAR * np.maximum(last_days - last_hits, 0)
+    chance: Array = beta_binomial(needed, days, a, rest)
+    return chance
+
+
+@nb.njit(cache=True, nogil=True)
+def beta_binomial(needed, days, a, b):  # type: ignore[no-untyped-def]
+    """(n,) P(at least `needed` of `days`) where the chance of each is drawn from Beta(a, b)."""
+    out = np.zeros(len(needed))
+    for i in range(len(needed)):
+        k = needed[i]
+        if k <= 0:
+            out[i] = 1.0
+        elif k <= days:
+            log = math.lgamma(days + 1) - math.lgamma(k + 1) - math.lgamma(days - k + 1)
+            log += math.lgamma(a[i] + k) + math.lgamma(b[i] + days - k) - math.lgamma(a[i] + b[i] + days)
+            log -= math.lgamma(a[i]) + math.lgamma(b[i]) - math.lgamma(a[i] + b[i])
+            share = math.exp(log)
+            total = share
+            for j in range(k, days):
+                share *= (days - j) / (j + 1.0) * (a[i] + j) / (b[i] + days - j - 1.0)
+                total += share
+            out[i] = min(total, 1.0)
+    return out
+
+
+def judge(
+    rows: Rows, first_reached: NDArray[np.int64], groups: dict[str, NDArray[np.str_]], rounds: int = 40
+) -> dict[str, Any]:
+    """All figures of one question, and its verdict.
+
+    first_reached  by student number: the count of school days after which their final marks reached the line; a big number for never
+    groups         name of a grouping -> (rows,) each row's group in it, for the audit; never an input
+    """
+    y, p = rows.reached, rows.chance
+    if y.sum() < ENOUGH:
+        return {"rows": len(y), "reached": int(y.sum()), "verdict": _verdict(None, int(y.sum()))}
+    scores = {"forecast": p, **rows.baselines}
+    lists = {name: Ranked(y, score) for name, score in scores.items()}
+    drawn = {name: ranked.drawn_again(rows.student, rounds) for name, ranked in lists.items()}
+    precision = {name: _interval(ranked.average_precision, drawn[name]) for name, ranked in lists.items()}
+    gains = {
+        name: _interval(precision["forecast"]["value"] - precision[name]["value"], drawn["forecast"] - drawn[name])
+        for name in rows.baselines
+    }
+    found: dict[str, Any] = {
+        "rows": len(y), "students": len(np.unique(rows.student)), "reached": int(y.sum()),
+        "students_reached": len(np.unique(rows.student[y])),
+        "average_precision": precision, "gain": gains,
+        "ratio": {name: precision["forecast"]["value"] / max(precision[name]["value"], 1e-9) for name in rows.baselines},
+        "false_alarms_at_equal_recall": {name: lists["forecast"].false_alarms_ratio(lists[name]) for name in rows.baselines},
+        "at_capacity": {name: _at_capacity(rows, score) for name, score in scores.items()},
+        "calibration": {
+            "error": calibration_error(y, p), "slope": calibration_slope(y, p), "bins": reliability(y, p),
+            "by_grade_band": {
+                BANDS[b]: {"error": calibration_error(y[m], p[m]), "slope": calibration_slope(y[m], p[m]), "reached": int(y[m].sum())}
+                for b in range(len(BANDS)) if (m := rows.band == b).any() and y[m].sum() >= ENOUGH
+            },
+        },
+        "curve": {name: lists[name].curve() for name in ("forecast", *MUST_BEAT)},
+        "lead": _lead(rows, first_reached), "false_alarms": _false_alarms(rows, first_reached),
+        "alerts_a_week_per_100": _new_alerts(rows), "stability": _stability(rows),
+        "cannot_tell": float((rows.said == Band.CANNOT_TELL).mean()),
+        "shares": _shares(rows),
+        "groups": {name: _by_group(rows, which) for name, which in groups.items()},
+    }  # fmt: skip
+    found["verdict"] = _verdict(found, int(y.sum()))
+    return found
+
+
+def _interval(value: float, drawn: Array) -> dict[str, float]:
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    return {"value": float(value), "low": float(low), "high": float(high)}
+
+
+def _verdict(found: dict[str, Any] | None, reached: int) -> dict[str, Any]:
+    if found is None:
+        return {"offered": False, "why": f"Only {reached} reached it in the judged year: too few to tell."}
+    beaten = [name for name in MUST_BEAT if found["gain"][name]["low"] > 0]
+    if len(beaten) < len(MUST_BEAT):
+        lost = next(name for name in MUST_BEAT if name not in beaten)
+        return {
+            "offered": False,
+            "why": f"It does not beat {BASELINES[lost]} beyond chance: the simple rule is shown instead.",
+        }
+    slope, error = found["calibration"]["slope"], found["calibration"]["error"]
+    if not 0.75 <= slope <= 1.33 or error > 0.03:
+        return {"offered": False, "why": f"Its chances do not hold (slope {slope:.2f}, error {error:.3f})."}
+    best = max(MUST_BEAT, key=lambda name: found["average_precision"][name]["value"])
+    return {
+        "offered": True,
+        "why": f"It finds {found['ratio'][best]:.2f} times what {BASELINES[best]} finds (average precision), beyond chance.",
+    }
+
+
+def _at_capacity(rows: Rows, score: Array) -> dict[str, float]:
+    """Each week's first `CAPACITY` of a hundred, by a score: how many of them reach the line, and of all who do how many are among them."""
+    caught = looked = 0.0
+    for day in np.unique(rows.through):
+        at = np.flatnonzero(rows.through == day)
+        size = max(round(len(at) * CAPACITY / 100), 1)
+        s, y = score[at], rows.reached[at]
+        bar = np.partition(s, len(s) - size)[len(s) - size]
+        above, tied = s > bar, s == bar
+        # of those tied at the bar a lot is drawn: counted by its expectation
+        caught += y[above].sum() + y[tied].sum() * (size - above.sum()) / max(tied.sum(), 1)
+        looked += size
+    return {"precision": caught / looked, "recall": caught / max(int(rows.reached.sum()), 1)}
+
+
+def _first_alert(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(students flagged, the day of their first alert)."""
+    act = rows.said == Band.ACT
+    order = np.lexsort((rows.through[act], rows.student[act]))
+    who, when = rows.student[act][order], rows.through[act][order]
+    first = np.append(True, who[1:] != who[:-1]) if len(who) else np.zeros(0, dtype=np.bool_)
+    return who[first], when[first]
+
+
+def _lead(rows: Rows, first_reached: NDArray[np.int64]) -> dict[str, Any]:
+    """School days from the first alert to the line, of who reached it."""
+    who, when = _first_alert(rows)
+    asked = np.unique(rows.student)
+    reached = asked[first_reached[asked] < NEVER]
+    lead = np.full(len(first_reached), -1, dtype=np.int64)
+    lead[who] = first_reached[who] - when
+    # the last look of five and more days before: an alert may have been raised, fallen silent and been raised again
+    led = lead[reached]
+    before = led[led > 0]
+    return {
+        "reached": len(reached),
+        "median": float(np.median(before)) if len(before) else None,
+        "tenth": float(np.percentile(before, 10)) if len(before) else None,
+        "five_days": float((led >= 5).mean()) if len(led) else None,
+        "ten_days": float((led >= 10).mean()) if len(led) else None,
+        "days": np.bincount(np.minimum(np.maximum(before, 0), 60) // 5, minlength=13).tolist(),
+    }
+
+
+NEVER = 10_000
+
+
+def _false_alarms(rows: Rows, first_reached: NDArray[np.int64]) -> dict[str, Any]:
+    """Of those ever said *act*, by each definition: one list can be 15 % or 40 % false."""
+    who, when = _first_alert(rows)
+    if not len(who):
+        return {"alerts": 0}
+    ahead = first_reached[who] - when
+    never = int((first_reached[who] >= NEVER).sum())
+    month = int((ahead > 30).sum())
+    return {
+        "alerts": len(who),
+        "never_this_year": {"share": never / len(who), "interval": wilson(never, len(who))},
+        "not_within_30_days": {"share": month / len(who), "interval": wilson(month, len(who))},
+    }
+
+
+def _new_alerts(rows: Rows) -> float:
+    act = rows.said == Band.ACT
+    order = np.lexsort((rows.through[act], rows.student[act]))
+    who, when = rows.student[act][order], rows.through[act][order]
+    standing = np.append(False, (who[1:] == who[:-1]) & (when[1:] - when[:-1] <= STANDS)) if len(who) else np.zeros(0)
+    weeks = len(np.unique(rows.through))
+    return float((len(who) - standing.sum()) / weeks / max(len(np.unique(rows.student)), 1) * 100)
+
+
+def _stability(rows: Rows) -> float | None:
+    """Of two weeks' lists, the share that is on both (Jaccard), on the mean."""
+    days = np.unique(rows.through)
+    lists = [set(rows.student[(rows.through == d) & (rows.said == Band.ACT)].tolist()) for d in days]
+    shared = [len(a & b) / len(a | b) for a, b in zip(lists, lists[1:], strict=False) if a | b]
+    return float(np.mean(shared)) if shared else None
+
+
+def _shares(rows: Rows) -> dict[str, dict[str, Any]]:
+    """Of past students told a band, how many reached the line: what a page says in words."""
+    found = {}
+    for band in (Band.ACT, Band.WATCH, Band.CLEAR, Band.CANNOT_TELL):
+        there = rows.said == band
+        n, hits = int(there.sum()), int(rows.reached[there].sum())
+        if n:
+            found[str(band)] = {"rows": n, "reached": hits, "share": hits / n, "interval": wilson(hits, n)}
+    return found
+
+
+def _by_group(rows: Rows, which: NDArray[np.str_]) -> list[dict[str, Any]]:
+    """Of each group: misses, precision, calibration and abstention, with n; no ratio where there is nobody."""
+    found = []
+    for name in np.unique(which):
+        m = which == name
+        y, act = rows.reached[m], rows.said[m] == Band.ACT
+        hits, flagged, reached = int((y & act).sum()), int(act.sum()), int(y.sum())
+        found.append(
+            {
+                "group": str(name), "rows": int(m.sum()), "students": len(np.unique(rows.student[m])), "reached": reached,
+                "missed": {"share": (reached - hits) / reached, "interval": wilson(reached - hits, reached)} if reached else None,
+                "precision": {"share": hits / flagged, "interval": wilson(hits, flagged)} if flagged else None,
+                "expected": float(rows.chance[m].sum()),
+                "cannot_tell": float((rows.said[m] == Band.CANNOT_TELL).mean()),
+            }
+        )  # fmt: skip
+    return found
+
+
+def first_days(years: Sequence[ClosedYear], line: Line, students: int) -> NDArray[np.int64]:
+    """By student number: after how many school days their final marks reached the line; `NEVER` where they did not."""
+    first = np.full(students, NEVER, dtype=np.int64)
+    for year in years:
+        final = year.final[line.counted]
+        count = np.cumsum(final == COUNTED, axis=1)
+        possible = np.cumsum(final > 0, axis=1).astype(np.int64)
+        over = (count >= line.reached_at(possible)) & (possible > 0)
+        if line.share is not None:  # a share means nothing in the first weeks
+            over[:, :20] = False
+        day = np.where(over.any(axis=1), over.argmax(axis=1) + 1, NEVER)
+        np.minimum.at(first, year.student, day)
+    return first
+
+
+def backtest(
+    trained_on: Sequence[ClosedYear], judged: Sequence[ClosedYear], learned: dict[Counted, Learned], two: LayerTwo,
+    lines: dict[str, Line], groups: Callable[[Rows], dict[str, NDArray[np.str_]]], *, no_bars: Bars,
+    held_out: tuple[LayerTwo, set[int]] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Every question of every line, judged.
+
+    held_out: layer 2 learned from some schools only, and the numbers (in `judged`) of the others, judged by it.
+    """
+    students = 1 + max(int(y.student.max(initial=0)) for y in judged)
+    first = {name: first_days(judged, line, students) for name, line in lines.items()}
+    pooled = {c: pooled_rates(trained_on, c) for c in Counted}
+    shared: dict[tuple[int, int, Counted], Rates] = {}
+
+    def of_one(question: tuple[str, int]) -> dict[str, Any]:
+        name, horizon = question
+        line = lines[name]
+        key = (line.counted, line.share is not None, horizon)
+        layer_one, pool = learned[line.counted], pooled[line.counted]
+        rows = question_rows(
+            judged, line, horizon, layer_one, two.boxes.get(key), two.bars.get(key, no_bars), pool, shared
+        )
+        figures = judge(rows, first[name], groups(rows)) | {"learned": key in two.boxes}
+        if held_out is not None and key in held_out[0].boxes:
+            layer_two, numbers = held_out
+            others = [y for k, y in enumerate(judged) if k in numbers]
+            elsewhere = question_rows(others, line, horizon, layer_one, layer_two.boxes[key], layer_two.bars[key], pool)
+            figures["schools_held_out"] = {
+                "average_precision": Ranked(elsewhere.reached, elsewhere.chance).average_precision,
+                "count": Ranked(elsewhere.reached, elsewhere.baselines["count"]).average_precision,
+                "rows": len(elsewhere.reached),
+            }
+        return figures
+
+    questions = [(name, horizon) for name in lines for horizon in HORIZONS]
+    report: dict[str, Any] = {name: {} for name in lines}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for done, ((name, horizon), figures) in enumerate(
+            zip(questions, threads.map(of_one, questions), strict=True), 1
+        ):
+            report[name]["year-end" if horizon == YEAR_END else str(horizon)] = figures
+            if progress:
+                progress(done, len(questions))
+    return report
