@@ -181,23 +181,46 @@ def train(
     with _progress() as progress:
         model = forecasting.train(day, progress)
     number = forecasting.shelf().keep(model)
-    years = ", ".join(f"{y - 1}–{y % 100:02d}" for y in model.years)
-    typer.echo(f"Model {number}, learned from {years} ({model.students:,} students), is in use.")
+    typer.echo(
+        f"Model {number}, learned from {forecasting.years_words(model)} ({model.students:,} students), is in use."
+    )
+
+
+@app.command()
+def backtest(
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for backtest.html and backtest.json; else beside the data.")
+    ] = None,
+) -> None:
+    """Judge the forecast on this district's own past, and from now on offer it only where it beat the simple rule."""
+    _set_up()
+    from django.conf import settings
+
+    from firstbell.insight.report import questions, write_report
+    from firstbell.watch import backtests
+
+    _ready_database()
+    with _progress() as progress:
+        report, _model = backtests.backtest(progress)
+    backtests.keep(report)
+    page, twin = write_report(report, out or Path(settings.HOME) / "backtests" / "latest")
+    for q in questions(report):
+        typer.echo(f"{'offered    ' if q.offered else 'not offered'}  {q.title}, {q.horizon}: {q.verdict}")
+    typer.echo(f"The report: {page}\nThe same as JSON: {twin}")
 
 
 @model_app.command("list")
 def model_list() -> None:
     """Every model kept, and the one in use."""
     _set_up()
-    from firstbell.watch.forecasting import shelf
+    from firstbell.watch import forecasting
 
-    kept = shelf()
+    kept = forecasting.shelf()
     for number in kept.numbers():
         model = kept.load(number)
         assert model is not None
-        years = ", ".join(f"{y - 1}–{y % 100:02d}" for y in model.years)
         in_use = "  in use" if number == kept.current() else ""
-        typer.echo(f"{number}  made {model.made_at}  of {years}  code {model.code}{in_use}")
+        typer.echo(f"{number}  made {model.made_at}  of {forecasting.years_words(model)}  code {model.code}{in_use}")
     if not kept.numbers():
         typer.echo("No model yet. One is made by: firstbell train")
 

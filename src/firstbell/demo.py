@@ -18,6 +18,7 @@ from firstbell.intake.command import import_command
 from firstbell.register.models import District, School, Section
 from firstbell.simulator.calendars import demo_day
 from firstbell.simulator.export import ZONE, make_district
+from firstbell.watch.learning import learn_and_judge
 from firstbell.watch.models import Pass
 from firstbell.watch.passes import current_year, run_pass
 
@@ -56,6 +57,9 @@ def _make(console: Console, students: int, seed: int) -> None:
     clock.demo_start.cache_clear()
     if import_command(files, source_name="demo", dry_run=False, yes=True, accept_bounds=[], complete_through=None):
         raise typer.Exit(1)
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("Learning from last year", total=None)
+        learn_and_judge(lambda words, n, total: progress.update(task, description=words, completed=n, total=total))
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("Looking it over", total=None)
         done = run_pass(progress=lambda n, total: progress.update(task, completed=n, total=total))

@@ -4,6 +4,7 @@ urlpatterns = [
     path("account/", include("allauth.urls")),
     path("", include("firstbell.desk.urls")),
     path("", include("firstbell.classroom.urls")),
+    path("", include("firstbell.insight.urls")),
 ]
 handler400 = "firstbell.desk.errors.bad_request"
 handler404 = "firstbell.desk.errors.not_found"

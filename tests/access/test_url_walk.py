@@ -33,6 +33,7 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
     "student_day": ({OFFICER, LEAD, TEACHER}, {"pk": "student", "day": "day"}),
     "me": (EVERYBODY, None),
     "toured": (EVERYBODY, None),
+    "model_card": ({OFFICER, LEAD, DISTRICT, STEWARD}, None),
     "keep_view": ({OFFICER, LEAD}, None),
     "alive": (EVERYBODY, None),
     "live": ({OFFICER, LEAD}, None),

@@ -30,7 +30,7 @@ def pages(scene: Scene) -> dict[str, list[str]]:
             "/account/logout/",
         ],
         "teacher@example.org": ["/roll/", f"/roll/{scene.section.pk}/{TODAY}/0/"],
-        "district@example.org": ["/schools/"],
+        "district@example.org": ["/schools/", "/model/"],
         "data@example.org": ["/intake/"],
     }  # fmt: skip
 

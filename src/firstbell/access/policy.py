@@ -37,6 +37,7 @@ class Deed(StrEnum):
     TAKE_ROLL = "take_roll"
     BRING_DATA = "bring_data"
     SEE_SCHOOLS = "see_schools"
+    SEE_MODEL = "see_model"
 
 
 DEEDS: dict[Deed, frozenset[Role]] = {
@@ -46,6 +47,7 @@ DEEDS: dict[Deed, frozenset[Role]] = {
     Deed.TAKE_ROLL: frozenset({Role.TEACHER}),
     Deed.BRING_DATA: frozenset({Role.DATA_STEWARD}),
     Deed.SEE_SCHOOLS: frozenset({Role.DISTRICT_LEAD}),
+    Deed.SEE_MODEL: frozenset({Role.OFFICER, Role.SCHOOL_LEAD, Role.DISTRICT_LEAD, Role.DATA_STEWARD}),
 }
 
 #: Roles that see the students of their schools. A district lead sees schools, a data steward sees deliveries.

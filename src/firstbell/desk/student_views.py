@@ -17,6 +17,7 @@ from firstbell.access.policy import Deed, allow
 from firstbell.register import rows
 from firstbell.watch.course import course
 from firstbell.watch.models import Kind
+from firstbell.watch.outlook import outlook
 from firstbell.watch.record import StudentRecord, student_record
 from firstbell.watch.words import alert_days
 
@@ -43,8 +44,10 @@ def student_page(request: HttpRequest, pk: int) -> HttpResponse:
     if as_of and as_of > record.today:
         raise Http404
     audit.record(request.user, "saw", f"student:{pk}", f"as known on {as_of}" if as_of else "")
+    schools = [None if as_of else rows.school_grid(year.column) for year in record.years]
     context = {
-        "record": record, "years": [(year, course(record, year)) for year in record.years],
+        "record": record, "years": [(y, course(record, y, s)) for y, s in zip(record.years, schools, strict=True)],
+        "ahead": outlook(record, record.years[-1], schools[-1]) if schools and schools[-1] else [],
         "why": policy.why(request.user, student), "highlights": _highlights(record),
     }  # fmt: skip
     return render(request, "desk/student.html", context)

@@ -36,21 +36,24 @@ from firstbell.forecast.training import CAPACITY, STANDS, ClosedYear, LayerTwo, 
 __all__ = ["BASELINES", "Rows", "judge", "pooled_rates", "question_rows"]
 
 Array = NDArray[np.float64]
-#: the rules a forecast is set against, and what each is
-BASELINES = {
-    "count": "the count so far",
-    "projection": "the count so far, carried on in a straight line",
-    "rate": "the share of days missed so far",
-    "last_20": "absences in the last 20 school days",
-    "last_5": "absences in the last 5 school days",
-    "first_20": "absences in the first 20 school days",
-    "last_year": "the share of days missed last year",
-    "beta_binomial": "a pooled beta-binomial of this year and last",
-    "surroundings": "the school and grade alone",
-}
+#: The rules a forecast is set against: the count so far, the same carried on in a straight line, the share of days missed so far, absences
+#: of the last 20 and 5 and of the year's first 20 school days, the share missed last year, a pooled beta-binomial of both years, and the
+#: school and grade alone.
+BASELINES = (
+    "count", "projection", "rate", "last_20", "last_5", "first_20", "last_year", "beta_binomial", "surroundings",
+)  # fmt: skip
 #: those a forecast must beat to be offered
 MUST_BEAT = ("count", "last_20")
-BANDS = ("to grade 5", "grades 6 to 8", "grade 9 and above")
+#: grade bands by number: to grade 5, 6 to 8, 9 and above
+BANDS = ("primary", "middle", "high")
+#: a forecast whose chances are this far off is not offered: slope of the outcome on its log-odds, and mean error of a chance
+SLOPE, MOST_ERROR = (0.75, 1.33), 0.03
+#: chances told apart in the picture of calibration: equally filled bins would nearly all lie at nought
+SIZES = np.array([0.002, 0.005, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+#: chances of about a size, and how many answers a size needs to be spoken of by itself
+STEPS, FEW = (0.01, 0.03, 0.06, 0.1, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 1.0), 40
+#: a group of fewer students is not shown by itself
+SMALL = 10
 #: fewer who reached a line in the judged year, and nothing can be said
 ENOUGH = 30
 
@@ -107,7 +110,8 @@ def question_rows(
             reached, already = outcome(year, known, line, horizon)
             if line.share is not None:
                 already = np.zeros_like(already)
-            ask = np.flatnonzero(f.asked & ~np.isnan(f.chance) & ~already)
+            acted_on = year.left_out[:, known.through - 1] if known.through else np.zeros_like(already)
+            ask = np.flatnonzero(f.asked & ~np.isnan(f.chance) & ~already & ~acted_on)
             rival = _baselines(known, line, horizon, r, f.count, f.needed, pooled)
             parts.append(
                 (
@@ -217,7 +221,7 @@ def judge(
         "false_alarms_at_equal_recall": {name: lists["forecast"].false_alarms_ratio(lists[name]) for name in rows.baselines},
         "at_capacity": {name: _at_capacity(rows, score) for name, score in scores.items()},
         "calibration": {
-            "error": calibration_error(y, p), "slope": calibration_slope(y, p), "bins": reliability(y, p),
+            "error": calibration_error(y, p), "slope": calibration_slope(y, p), "bins": reliability(y, p, SIZES),
             "by_grade_band": {
                 BANDS[b]: {"error": calibration_error(y[m], p[m]), "slope": calibration_slope(y[m], p[m]), "reached": int(y[m].sum())}
                 for b in range(len(BANDS)) if (m := rows.band == b).any() and y[m].sum() >= ENOUGH
@@ -227,7 +231,7 @@ def judge(
         "lead": _lead(rows, first_reached), "false_alarms": _false_alarms(rows, first_reached),
         "alerts_a_week_per_100": _new_alerts(rows), "stability": _stability(rows),
         "cannot_tell": float((rows.said == Band.CANNOT_TELL).mean()),
-        "shares": _shares(rows),
+        "shares": _shares(rows), "steps": _steps(y, p),
         "groups": {name: _by_group(rows, which) for name, which in groups.items()},
     }  # fmt: skip
     found["verdict"] = _verdict(found, int(y.sum()))
@@ -240,23 +244,17 @@ def _interval(value: float, drawn: Array) -> dict[str, float]:
 
 
 def _verdict(found: dict[str, Any] | None, reached: int) -> dict[str, Any]:
+    """Whether it is offered, and why: `too_few`, `not_beaten` (which rule), `not_calibrated`, or `beats` (the best rule, by how much)."""
     if found is None:
-        return {"offered": False, "why": f"Only {reached} reached it in the judged year: too few to tell."}
-    beaten = [name for name in MUST_BEAT if found["gain"][name]["low"] > 0]
-    if len(beaten) < len(MUST_BEAT):
-        lost = next(name for name in MUST_BEAT if name not in beaten)
-        return {
-            "offered": False,
-            "why": f"It does not beat {BASELINES[lost]} beyond chance: the simple rule is shown instead.",
-        }
+        return {"offered": False, "why": "too_few", "reached": reached}
+    lost = next((name for name in MUST_BEAT if found["gain"][name]["low"] <= 0), None)
+    if lost is not None:
+        return {"offered": False, "why": "not_beaten", "rule": lost}
     slope, error = found["calibration"]["slope"], found["calibration"]["error"]
-    if not 0.75 <= slope <= 1.33 or error > 0.03:
-        return {"offered": False, "why": f"Its chances do not hold (slope {slope:.2f}, error {error:.3f})."}
+    if not SLOPE[0] <= slope <= SLOPE[1] or error > MOST_ERROR:
+        return {"offered": False, "why": "not_calibrated", "slope": slope, "error": error}
     best = max(MUST_BEAT, key=lambda name: found["average_precision"][name]["value"])
-    return {
-        "offered": True,
-        "why": f"It finds {found['ratio'][best]:.2f} times what {BASELINES[best]} finds (average precision), beyond chance.",
-    }
+    return {"offered": True, "why": "beats", "rule": best, "times": found["ratio"][best]}
 
 
 def _at_capacity(rows: Rows, score: Array) -> dict[str, float]:
@@ -349,16 +347,38 @@ def _shares(rows: Rows) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _steps(y: NDArray[np.bool_], p: Array) -> list[dict[str, Any]]:
+    """What chances of about a size came to: "of students like this, 4 in 10". Steps with few answers are joined to the one below."""
+    found: list[dict[str, Any]] = []
+    low = 0.0
+    for upto in STEPS:
+        there = (p > low) & (p <= upto)
+        n, hits = int(there.sum()), int(y[there].sum())
+        if n < FEW and found and upto < 1:
+            continue
+        if n < FEW and found:
+            n, hits = n + found[-1]["rows"], hits + found[-1]["reached"]
+            found.pop()
+        found.append({"upto": upto, "rows": n, "reached": hits, "share": hits / max(n, 1)})
+        low = upto
+    return found
+
+
 def _by_group(rows: Rows, which: NDArray[np.str_]) -> list[dict[str, Any]]:
-    """Of each group: misses, precision, calibration and abstention, with n; no ratio where there is nobody."""
+    """Of each group: misses, precision, calibration and abstention, with n; no ratio where there is nobody. Small groups together."""
     found = []
-    for name in np.unique(which):
-        m = which == name
+    names, at = np.unique(which, return_inverse=True)
+    students = [len(np.unique(rows.student[at == k])) for k in range(len(names))]
+    small = np.array([n < SMALL for n in students])
+    parts = [(str(name), at == k) for k, name in enumerate(names) if not small[k]]
+    if small.any():
+        parts.append(("", small[at]))
+    for name, m in parts:
         y, act = rows.reached[m], rows.said[m] == Band.ACT
         hits, flagged, reached = int((y & act).sum()), int(act.sum()), int(y.sum())
         found.append(
             {
-                "group": str(name), "rows": int(m.sum()), "students": len(np.unique(rows.student[m])), "reached": reached,
+                "group": name, "rows": int(m.sum()), "students": len(np.unique(rows.student[m])), "reached": reached,
                 "missed": {"share": (reached - hits) / reached, "interval": wilson(reached - hits, reached)} if reached else None,
                 "precision": {"share": hits / flagged, "interval": wilson(hits, flagged)} if flagged else None,
                 "expected": float(rows.chance[m].sum()),

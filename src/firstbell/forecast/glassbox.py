@@ -16,6 +16,7 @@ from scipy.optimize import isotonic_regression, lsq_linear, minimize
 from firstbell.forecast.evidence import Col
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Answers, Rates
+from firstbell.said import said
 
 __all__ = ["TERMS", "GlassBox", "Term", "fit", "inputs", "venn_abers"]
 
@@ -33,29 +34,29 @@ class Term:
 
 #: Everything the learned layer sees. Own marks, enrolment and grade only: see tests/forecast/test_inputs.py.
 TERMS = (
-    Term("chance_year", "the chance if the rest of the year goes as this student's year did", 1),
-    Term("chance_45", "the chance if it goes as the last two months did", 1),
-    Term("chance_15", "the chance if it goes as the last weeks did", 1),
-    Term("chance_5", "the chance if it goes as the last days did", 1),
-    Term("chance_new", "the chance that a new absence reaches it, if the marks so far have not", 1),
-    Term("already", "the chance that marks not yet settled have reached it already"),
-    Term("needed", "days still needed, as known", -1),
-    Term("needed_expected", "days still needed when what is unsettled has been settled", -1),
-    Term("pending", "absences without a reason yet"),
-    Term("days", "school days known of this student this year"),
-    Term("streak", "days away in a row"),
-    Term("since", "days since the last absence", -1),
-    Term("level", "how often an absence begins, pooled over the year", 1),
-    Term("level_45", "the last two months against the year", 1),
-    Term("level_15", "the last weeks against the year", 1),
-    Term("level_5", "the last days against the year", 1),
-    Term("stay", "how long an absence lasts once begun", 1),
-    Term("share", "share of absences that end as counted days", 1),
-    Term("current", "the chance that the absence going on now is one of counted days", 1),
-    Term("counted_5", "counted days of the last days", 1),
-    Term("away_5", "days away of the last days", 1),
-    Term("away_15", "days away of the last weeks", 1),
-    Term("part", "days partly missed or late, the last weeks against the last months"),
+    Term("chance_year", said("the chance if the rest of the year goes as this student's year did"), 1),
+    Term("chance_45", said("the chance if it goes as the last two months did"), 1),
+    Term("chance_15", said("the chance if it goes as the last weeks did"), 1),
+    Term("chance_5", said("the chance if it goes as the last days did"), 1),
+    Term("chance_new", said("the chance that a new absence reaches it, if the marks so far have not"), 1),
+    Term("already", said("the chance that marks not yet settled have reached it already")),
+    Term("needed", said("days still needed, as known"), -1),
+    Term("needed_expected", said("days still needed when what is unsettled has been settled"), -1),
+    Term("pending", said("absences without a reason yet")),
+    Term("days", said("school days known of this student this year")),
+    Term("streak", said("days away in a row")),
+    Term("since", said("days since the last absence"), -1),
+    Term("level", said("how often an absence begins, pooled over the year"), 1),
+    Term("level_45", said("the last two months against the year"), 1),
+    Term("level_15", said("the last weeks against the year"), 1),
+    Term("level_5", said("the last days against the year"), 1),
+    Term("stay", said("how long an absence lasts once begun"), 1),
+    Term("share", said("share of absences that end as counted days"), 1),
+    Term("current", said("the chance that the absence going on now is one of counted days"), 1),
+    Term("counted_5", said("counted days of the last days"), 1),
+    Term("away_5", said("days away of the last days"), 1),
+    Term("away_15", said("days away of the last weeks"), 1),
+    Term("part", said("days partly missed or late, the last weeks against the last months")),
 )
 
 

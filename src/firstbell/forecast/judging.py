@@ -93,16 +93,17 @@ def _drawn(y, number, last, times):  # type: ignore[no-untyped-def]
     return area / max(hits, 1.0)
 
 
-def reliability(y: Bools, p: Array, bins: int = 15) -> list[tuple[float, float, int]]:
-    """(mean chance, share reached, n) by equally filled bins of the chance."""
-    edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)[1:-1]))
+def reliability(y: Bools, p: Array, edges: Array | None = None, bins: int = 15) -> list[tuple[float, float, int]]:
+    """(mean chance, share reached, n) by bins of the chance: between these edges, or equally filled."""
+    if edges is None:
+        edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)[1:-1]))
     at = np.searchsorted(edges, p, side="right")
     return [(float(p[at == k].mean()), float(y[at == k].mean()), int((at == k).sum())) for k in np.unique(at)]
 
 
-def calibration_error(y: Bools, p: Array, bins: int = 15) -> float:
+def calibration_error(y: Bools, p: Array) -> float:
     """Expected calibration error over equally filled bins (Naeini et al. 2015)."""
-    return sum(abs(chance - share) * n for chance, share, n in reliability(y, p, bins)) / max(len(y), 1)
+    return sum(abs(chance - share) * n for chance, share, n in reliability(y, p)) / max(len(y), 1)
 
 
 def calibration_slope(y: Bools, p: Array) -> float:

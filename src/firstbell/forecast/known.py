@@ -35,6 +35,9 @@ class Carried:
     def nothing(cls, n: int) -> Carried:
         return cls(np.zeros(n), np.zeros(n), np.zeros(n))
 
+    def rows(self, rows: NDArray[np.int64]) -> Carried:
+        return Carried(self.count[rows], self.absent[rows], self.possible[rows])
+
 
 @dataclass(frozen=True)
 class Known:
@@ -57,6 +60,8 @@ class Known:
     band: NDArray[np.int8]
     carried: Carried
     before: dict[Counted, Before]
+    #: (1, through) how bad each of the school's days was, where these rows are not the whole school
+    school_weights: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
@@ -71,6 +76,13 @@ class Known:
             (last != ord(NOT_EXPECTED)).any(axis=1), group, band, carried or Carried.nothing(len(group)), before or {},
         )  # fmt: skip
 
+    def only(self, rows: NDArray[np.int64]) -> Known:
+        """These rows, against the whole school's days."""
+        return Known(
+            self.dates, self.through, {c: kinds[rows] for c, kinds in self.kinds.items()}, self.here[rows], self.group[rows],
+            self.band[rows], self.carried.rows(rows), {c: b.rows(rows) for c, b in self.before.items()}, self.weights,
+        )  # fmt: skip
+
     @property
     def days_left(self) -> int:
         return len(self.dates) - self.through
@@ -78,6 +90,8 @@ class Known:
     @cached_property
     def weights(self) -> NDArray[np.float64]:
         """(1, through): how bad each of the school's days was."""
+        if self.school_weights is not None:
+            return self.school_weights
         kinds = next(iter(self.kinds.values()))
         absent = (kinds >= EXCUSED) & (kinds <= PENDING)
         return day_weights(absent.sum(axis=0)[None, :], (kinds > 0).sum(axis=0)[None, :])

@@ -48,6 +48,7 @@ class Rates:
     mean     the same -> (n,) mean log level
     stay     (n,) chance that an absence goes on another day
     share    (n,) share of absences that end as counted
+    prior    (n, levels) what is usual in a student's group
     """
 
     evidence: Evidence
@@ -55,12 +56,14 @@ class Rates:
     mean: dict[str, Array]
     stay: Array
     share: Array
+    prior: Array
 
 
 SPANS = ("year", "45", "15", "5")
 
 
-def rates(known: Known, counted: Counted, learned: Learned) -> Rates:
+def rates(known: Known, counted: Counted, learned: Learned, *, prior: Array | None = None) -> Rates:
+    """prior: (n, levels) of the groups, where `known` is not a whole school and cannot tell it."""
     pool = learned.pool
     before = known.before.get(counted) or Before.nothing(len(known.group))
     evidence = gather(
@@ -68,7 +71,8 @@ def rates(known: Known, counted: Counted, learned: Learned) -> Rates:
         before.ended * LAST_YEAR, before.counted * LAST_YEAR,
     )  # fmt: skip
     e = evidence
-    prior = group_priors(pool, e[Col.STARTS], e[Col.EXPOSED], known.group)
+    if prior is None:
+        prior = group_priors(pool, e[Col.STARTS], e[Col.EXPOSED], known.group)
     returning = before.exposed > 0
     lean = prior
     if returning.any():
@@ -95,7 +99,7 @@ def rates(known: Known, counted: Counted, learned: Learned) -> Rates:
         share = (pool.counted[at] * SHARE_DAYS + e[Col.ENDED_COUNTED] + LAST_YEAR * before.counted) / (
             SHARE_DAYS + e[Col.ENDED] + LAST_YEAR * before.ended
         )
-    return Rates(evidence, by_span, mean, stay, np.clip(share, 0.02, 1.0))
+    return Rates(evidence, by_span, mean, stay, np.clip(share, 0.02, 1.0), prior)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell import clock
-from firstbell.forecast.evidence import SETTLED_AFTER, Fates
+from firstbell.forecast.evidence import SETTLED_AFTER
 from firstbell.forecast.known import Carried, Known
-from firstbell.forecast.layers import summary
 from firstbell.forecast.lines import Counted
-from firstbell.forecast.pooling import Before
 from firstbell.forecast.training import ClosedYear
 from firstbell.register.grid import Grid
 from firstbell.register.models import Calendar, Enrolment, SchoolYear
 from firstbell.register.rows import Column, Past, RowSpan, columns_of, row_spans
+from firstbell.watch.history import LastYear, summed
+from firstbell.watch.models import Verdict
 
-__all__ = ["LastYear", "School", "closed_year", "grade_band", "schools_of"]
+__all__ = ["School", "closed_year", "grade_band", "schools_of"]
 
 WHY = "forecasts are made and judged"
+#: school days after somebody acted on a student that are neither learned from nor judged
+TREATED_DAYS = 20
 #: a training or backtest day every so many school days: a week
 EVERY = 5
 
@@ -39,30 +41,6 @@ def grade_band(grade: str) -> int:
     if number is None:
         return 0
     return int(np.searchsorted([5, 8], int(number.group()), side="left"))
-
-
-class LastYear:
-    """What a closed year said of each student, by student id."""
-
-    def __init__(self, ids: NDArray[np.int64], before: dict[Counted, Before]) -> None:
-        self._ids, where = np.unique(ids, return_inverse=True)
-
-        def joined(b: Before) -> Before:  # who was at two schools has both schools' days
-            sums = {n: np.bincount(where, getattr(b, n), minlength=len(self._ids)) for n in Before.__slots__}
-            return Before(**sums)
-
-        self._before = {counted: joined(b) for counted, b in before.items()}
-
-    @classmethod
-    def nothing(cls) -> LastYear:
-        return cls(np.zeros(0, dtype=np.int64), {})
-
-    def of(self, students: NDArray[np.int64]) -> dict[Counted, Before]:
-        if not len(self._ids):
-            return {}
-        at = np.minimum(np.searchsorted(self._ids, students), len(self._ids) - 1)
-        where = np.where(self._ids[at] == students, at, -1)
-        return {counted: b.rows(where) for counted, b in self._before.items()}
 
 
 @dataclass(frozen=True)
@@ -135,7 +113,12 @@ def known_on(
     grids = [s.grid(day) for s in schools]
     known = [
         Known.of(
-            grid, grid.through(np.datetime64(day)), s.group, s.band, before=last_year.of(s.students), counted=counted
+            grid,
+            grid.through(np.datetime64(day)),
+            s.group,
+            s.band,
+            before=last_year.before(s.students),
+            counted=counted,
         )
         for s, grid in zip(schools, grids, strict=True)
     ]
@@ -178,20 +161,26 @@ def last_year_of(year: SchoolYear, known: date | None) -> LastYear:
 
 
 def year_summary(schools: Sequence[School], known: date | None) -> LastYear:
-    # how unsettled marks end plays no part in a closed year: its counts are taken as they are
-    fates = Fates(np.full((3, 30), 0.5), 0.5)
-    found: dict[Counted, list[Before]] = {c: [] for c in Counted}
+    parts = []
     for school in schools:
         grid = school.grid(known)
-        k = Known.of(grid, grid.days, school.group, school.band)
-        for c in Counted:
-            found[c].append(summary(k, c, fates))
+        parts.append(summed(school.students, Known.of(grid, grid.days, school.group, school.band)))
+    return LastYear.of(parts)
+
+
+def _acted_on(schools: Sequence[School]) -> dict[int, list[date]]:
+    """The days somebody acted for a student: what came after was not left to itself, and teaches nothing of what would have been."""
+    found: dict[int, list[date]] = defaultdict(list)
     if not schools:
-        return LastYear.nothing()
-    joined = {
-        c: Before(*(np.concatenate([getattr(b, n) for b in bs]) for n in Before.__slots__)) for c, bs in found.items()
-    }
-    return LastYear(np.concatenate([s.students for s in schools]), joined)
+        return found
+    first, last = (min(s.column.dates[0] for s in schools), max(s.column.dates[-1] for s in schools))
+    given = Verdict.objects.system(WHY).filter(
+        decision=Verdict.Decision.ACT, undone_at=None, student__isnull=False, given_at__date__gte=first,
+        given_at__date__lte=last,
+    )  # fmt: skip
+    for student, at in given.values_list("student_id", "given_at"):
+        found[student].append(at.date())
+    return found
 
 
 def closed_year(
@@ -203,6 +192,7 @@ def closed_year(
     Of a year that is not over, the days whose marks have had their time to settle.
     """
     days = [d for d in judged_days(schools) if d <= through]
+    acted = _acted_on(schools)
     seen: dict[int, list[Known]] = defaultdict(list)
     for done, day in enumerate(days, 1):
         for number, (_school, known) in enumerate(known_on(schools, day, last_year)):
@@ -219,6 +209,10 @@ def closed_year(
         settled = over if over == grid.days else max(over - SETTLED_AFTER, 0)
         end = Known.of(grid, settled, school.group, school.band)
         left_out = np.zeros((len(school.students), grid.days), dtype=np.bool_)
+        for row, student in enumerate(school.students.tolist()):
+            for on in acted.get(student, ()):
+                first = int(np.searchsorted(grid.dates, np.datetime64(on)))
+                left_out[row, first : first + TREATED_DAYS] = True
         kept = [k for k in seen[number] if k.through <= settled]
         if kept:
             closed.append(

@@ -14,6 +14,7 @@ import numpy as np
 
 from firstbell.register import rows
 from firstbell.register.grid import Grid
+from firstbell.register.rows import SchoolGrid
 from firstbell.signals import metrics
 from firstbell.signals.kernel import context, student_signals
 from firstbell.signals.metrics import Attendance, CountedDay
@@ -55,8 +56,11 @@ class Course:
         return None if self.usual is None else max(2, min(200, round(1 / max(self.usual, 0.005))))
 
 
-def course(record: StudentRecord, year: Year) -> Course:
-    """Of one of a record's years. As known on a past day there is no usual: the alerts of that day are not rebuilt."""
+def course(record: StudentRecord, year: Year, school: SchoolGrid | None = None) -> Course:
+    """Of one of a record's years. As known on a past day there is no usual: that day's alerts are not rebuilt.
+
+    school: the year's whole register, for who has it already.
+    """
     zone = year.calendar.school.zone
     verdicts = [v for a in [*record.open, *record.past] for v in a.verdicts if v.undone_at is None]
     steps = sorted(
@@ -65,7 +69,7 @@ def course(record: StudentRecord, year: Year) -> Course:
     changed = next((d for a in record.open if a.alert.kind == Kind.BREAK for d, _letters in alert_days(a.alert)), None)
     return Course(
         tuple(_weeks(year.days)),
-        None if record.as_of else _usual(record, year),
+        None if record.as_of else _usual(record, year, school or rows.school_grid(year.column)),
         None if record.as_of else changed,
         tuple(s for s in steps if year.dates[0] <= s.on <= (record.as_of or year.dates[-1])),
     )
@@ -78,9 +82,8 @@ def _weeks(days: Sequence[CountedDay]) -> list[Week]:
     return [Week(monday, metrics.attendance(found)) for monday, found in sorted(by_monday.items())]
 
 
-def _usual(record: StudentRecord, year: Year) -> float | None:
+def _usual(record: StudentRecord, year: Year, school: SchoolGrid) -> float | None:
     """The kernel's baseline of this student, seen against their school as the alerts see it."""
-    school = rows.school_grid(year.column)
     at = np.flatnonzero(school.student_ids == record.student.pk)
     through, _today = whole_days(year.calendar, school.grid, record.today)
     if not len(at) or not through:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,19 +14,19 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from firstbell import clock
-from firstbell.forecast import backtest as judging
 from firstbell.forecast.forecasts import Bars, forecast
-from firstbell.forecast.glassbox import GlassBox
+from firstbell.forecast.glassbox import TERMS, GlassBox
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Learned, rates
 from firstbell.forecast.lines import PACKS, Counted, Line
 from firstbell.forecast.model import Model, Shelf, code_version
-from firstbell.forecast.training import ClosedYear, collect, fit_layer_two, learn_layer_one
+from firstbell.forecast.training import ClosedYear, Examples, Key, collect, fit_layer_two, learn_layer_one
 from firstbell.register.models import SchoolYear, Student
 from firstbell.watch import asof
 from firstbell.watch.asof import School
+from firstbell.watch.history import LastYear
 
-__all__ = ["NoYear", "backtest", "forecast_file", "forecasts", "shelf", "train"]
+__all__ = ["ModelFacts", "NoYear", "forecast_file", "forecasts", "model_facts", "shelf", "train"]
 
 WHY = "forecasts are made and judged"
 #: bars where no closed year says where an officer's time ends
@@ -41,6 +40,37 @@ class NoYear(LookupError):
 
 def shelf() -> Shelf:
     return Shelf(Path(settings.HOME) / "models")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The model in use as a page tells of it. terms: (meaning, direction, weight per spread) for the question shown."""
+
+    number: int
+    years: str
+    students: int
+    through: date
+    made_at: datetime
+    code: str
+    terms: list[tuple[str, int, float]]
+
+
+def model_facts() -> ModelFacts | None:
+    kept = shelf()
+    number = kept.current()
+    model = kept.load(number) if number is not None else None
+    if model is None or number is None:
+        return None
+    box = model.layer_two.boxes.get((Counted.UNEXCUSED, False, 10))
+    terms = [(t.meaning, t.direction, float(w)) for t, w in zip(TERMS, box.weights, strict=True)] if box else []
+    return ModelFacts(
+        number, years_words(model), model.students, date.fromisoformat(model.through), datetime.fromisoformat(model.made_at),
+        model.code, terms,
+    )  # fmt: skip
+
+
+def years_words(model: Model) -> str:
+    return ", ".join(f"{y - 1}–{y % 100:02d}" for y in model.years)
 
 
 def lines_in_force() -> list[Line]:
@@ -61,86 +91,25 @@ def train(through: date, progress: Progress | None = None) -> Model:
         )
     say = progress or (lambda _words, _done, _total: None)
     closed: list[ClosedYear] = []
-    students = 0
-    last: asof.LastYear | None = None
+    last: LastYear | None = None
     for year in years[-2:]:  # what a school was three years ago says little of it now
         schools = asof.schools_of(year, lambda d, t, y=year: say(f"Reading {y}", d, t))
         before = last or asof.last_year_of(year, year.starts)
         closed += asof.closed_year(year, schools, before, through, lambda d, t, y=year: say(f"Rebuilding {y}", d, t))
         last = asof.year_summary(schools, through)
-        students = sum(len(s.students) for s in schools)
-    return learn(closed, [y.ends_in for y in years[-2:]], through, students, say)
+    return learn(closed, through, say)[0]
 
 
-def learn(closed: list[ClosedYear], ends_in: list[int], through: date, students: int, say: Progress) -> Model:
+def learn(closed: list[ClosedYear], through: date, say: Progress) -> tuple[Model, dict[Key, Examples]]:
+    """A model of these years, and the examples its second layer learned from."""
     learned = {c: learn_layer_one(closed, c) for c in Counted}
     examples = collect(closed, lines_in_force(), learned, progress=lambda d, t: say("Learning", d, t))
-    two = fit_layer_two(examples, sum(len(y.student) for y in closed))
-    return Model(
-        learned, two, tuple(ends_in), through.isoformat(), clock.now().isoformat(timespec="seconds"), code_version(),
-        students, {},
+    years = tuple(sorted({y.ends_in for y in closed}))
+    model = Model(
+        learned, fit_layer_two(examples, sum(len(y.student) for y in closed)), years, through.isoformat(),
+        clock.now().isoformat(timespec="seconds"), code_version(), len({int(i) for y in closed for i in y.student}), {},
     )  # fmt: skip
-
-
-def backtest(progress: Progress | None = None) -> dict[str, Any]:
-    """Learn on earlier school years, judge on the latest, by what was known then. See forecast.backtest for what it reports.
-
-    The latest year that has a closed one before it; where it is not over yet, its days whose outcome is known.
-    """
-    say = progress or (lambda _words, _done, _total: None)
-    today = clock.now().date()
-    years = list(SchoolYear.objects.filter(starts__lte=today).order_by("ends_in"))
-    if len(years) < 2:
-        raise NoYear(
-            "A backtest needs a closed school year to learn from and a later one to judge. "
-            f"There {'is one' if years else 'is none'}. Forecasts are made of counts and pooled rates alone until then."
-        )
-    latest, earlier = years[-1], years[-3:-1]
-    trained: list[ClosedYear] = []
-    before: asof.LastYear | None = None
-    for year in earlier:
-        schools = asof.schools_of(year, lambda d, t, y=year: say(f"Reading {y}", d, t))
-        last = before or asof.last_year_of(year, year.starts)
-        known_at = latest.starts - timedelta(days=1)
-        trained += asof.closed_year(year, schools, last, known_at, lambda d, t, y=year: say(f"Rebuilding {y}", d, t))
-        before = asof.year_summary(schools, known_at)
-    schools = asof.schools_of(latest, lambda d, t: say(f"Reading {latest}", d, t))
-    assert before is not None
-    judged = asof.closed_year(latest, schools, before, today, lambda d, t: say(f"Rebuilding {latest}", d, t))
-    rules = {f"{pack}/{rule}": line for pack, lines in PACKS.items() for rule, line in lines.items()}
-    learned = {c: learn_layer_one(trained, c) for c in Counted}
-    examples = collect(trained, list(rules.values()), learned, progress=lambda d, t: say("Learning", d, t))
-    two = fit_layer_two(examples, sum(len(y.student) for y in trained))
-    held_out = None
-    if len(schools) > 1:  # half of the schools, by name of id: learned from, and the others judged
-        ids = sorted({y.school for y in (*trained, *judged)})
-        kept = set(ids[::2])
-        some = {k for k, y in enumerate(trained) if y.school in kept}
-        ten = fit_layer_two(
-            {key: e.only(some) for key, e in examples.items() if key[2] == 10},
-            sum(len(trained[k].student) for k in some),
-        )
-        held_out = (ten, {k for k, y in enumerate(judged) if y.school not in kept})
-    names = np.array([s.column.calendar.school.name for s in schools])
-    language = dict(Student.objects.system(WHY).values_list("pk", "home_language"))
-
-    def groups(rows: judging.Rows) -> dict[str, NDArray[np.str_]]:
-        who, where = np.unique(rows.student, return_inverse=True)
-        spoken = np.array([language.get(int(i)) or "not known" for i in who], dtype=str)
-        return {
-            "grade": np.array(judging.BANDS)[rows.band], "school": names[rows.school], "home language": spoken[where],
-        }  # fmt: skip
-
-    report = judging.backtest(
-        trained, judged, learned, two, rules, groups, no_bars=NO_BARS, held_out=held_out,
-        progress=lambda d, t: say("Judging", d, t),
-    )  # fmt: skip
-    return {
-        "made_at": clock.now().isoformat(timespec="seconds"), "code": code_version(),
-        "learned_from": [str(y) for y in earlier], "judged_on": str(latest), "judged_whole": latest.ends <= today,
-        "students": len({int(i) for y in judged for i in y.student}), "schools": len(judged),
-        "baselines": judging.BASELINES, "rules": {name: line.title for name, line in rules.items()}, "questions": report,
-    }  # fmt: skip
+    return model, examples
 
 
 SCHEMA = pa.schema(
@@ -249,7 +218,7 @@ def _first_year(
     year: SchoolYear, schools: Sequence[School], day: date, known: list[tuple[School, Known]]
 ) -> dict[Counted, Learned]:
     """No closed year: layer 1 pools this year's own days so far, and how its earlier marks have ended by now."""
-    none = asof.LastYear.nothing()
+    none = LastYear.nothing()
     earlier = [d for d in asof.judged_days(schools) if d < day][-6:]
     seen = [[k for _school, k in asof.known_on(schools, d, none)] for d in earlier]
     closed = [

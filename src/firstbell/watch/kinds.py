@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from firstbell.register.rows import SchoolGrid
 from firstbell.signals.kernel import Count, Signals, Window, context, day_bits, student_signals
 from firstbell.signals.metrics import chronic_mask
+from firstbell.watch.history import LastYear
 from firstbell.watch.models import Clock, Kind
 
-__all__ = ["KINDS", "Finding", "KindRule", "LastYear", "pattern_findings", "today_findings"]
+__all__ = ["KINDS", "Finding", "KindRule", "pattern_findings", "today_findings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ KINDS: dict[Kind, KindRule] = {
     Kind.NOT_SEEN: KindRule(Clock.PATTERN, 10, 5, 5, 15, 0),
     Kind.STREAK: KindRule(Clock.PATTERN, 3, 2, 5, 10, 1),
     Kind.BREAK: KindRule(Clock.PATTERN, 3, 3, 10, 10, 2),
+    Kind.LINE_AHEAD: KindRule(Clock.PATTERN, 5, 2, 20, 10, 2),
     Kind.WEEKDAY: KindRule(Clock.PATTERN, 4, 2, 20, 10, 3),
     Kind.HIGH_ABSENCE: KindRule(Clock.PATTERN, 1, 3, 20, 15, 4),
     Kind.UNEXPLAINED: KindRule(Clock.PATTERN, 3, 2, 10, 5, 5),
@@ -80,14 +82,10 @@ class Finding:
     weekday: int = 0
     session: int | None = None
     section_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LastYear:
-    """Absent and possible days of last year, by row of the grid."""
-
-    absent: NDArray[np.int32]
-    possible: NDArray[np.int32]
+    rule: str = ""
+    why: str = ""
+    #: keeps an alert that stands, and opens none
+    holds: bool = False
 
 
 def groups_of(school: SchoolGrid) -> NDArray[np.int32]:
@@ -100,7 +98,7 @@ def pattern_findings(school: SchoolGrid, through: int, last_year: LastYear) -> t
     """Everything the whole days up to `through` give ground for, of every student and of the school itself."""
     grid, group = school.grid, groups_of(school)
     around = context(grid, through, group)
-    signals = student_signals(grid, through, group, around, last_year.absent, last_year.possible)
+    signals = student_signals(grid, through, group, around, *last_year.attendance(school.student_ids))
     found: list[Finding] = []
     if through:
         found.extend(_school_day(school, through, group))

@@ -146,7 +146,12 @@ def today(user: User, *, school: int | None = None, kind: str | None = None) -> 
 
 def _urgency(alert: Alert) -> tuple[int, Fraction, int]:
     rule = KINDS[Kind(alert.kind)]
-    return (rule.rank, -Fraction(alert.measure, max(rule.bar, 1)), alert.pk)
+    past_bar = Fraction(alert.measure, max(rule.bar, 1))
+    if (
+        alert.kind == Kind.LINE_AHEAD and alert.usual_of
+    ):  # by how it went for students like this: 2 in 10 is a bar's worth
+        past_bar = Fraction(5 * alert.usual_count, alert.usual_of)
+    return (rule.rank, -past_bar, alert.pk)
 
 
 def _grouped(alerts: list[Alert]) -> list[Row]:

@@ -23,6 +23,7 @@ class Kind(models.TextChoices):
     UNEXPLAINED = "unexplained", _("absences nobody has explained")
     NOT_SEEN = "not_seen", _("not seen for a while")
     HIGH_ABSENCE = "high_absence", _("high absence, nobody has acted")
+    LINE_AHEAD = "line_ahead", _("a line ahead")
     CONCERN = "concern", _("a teacher says something is off")
     SCHOOL_DAY = "school_day", _("many away at once: the school's own item")
 
@@ -61,6 +62,10 @@ class Alert(models.Model):
     session = models.PositiveSmallIntegerField(null=True)
     #: "2026-11-02U 2026-11-04N": the days behind it with their letters as known then
     days = models.TextField(blank=True)
+    #: the line it speaks of, as "pack/rule"; empty for most kinds
+    rule = models.CharField(max_length=80, blank=True)
+    #: "lately:3/10 unexplained:2/0": what moved the forecast most, in order (forecast.reasons); empty where there is none
+    why = models.CharField(max_length=200, blank=True)
     #: how bad, in the kind's own unit; only to say whether an answered alert got worse, and to order the list
     measure = models.IntegerField()
     opened_at = models.DateTimeField()
@@ -82,7 +87,7 @@ class Alert(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["student", "kind", "school"],
+                fields=["student", "kind", "school", "rule"],
                 condition=models.Q(state="open", student__isnull=False),
                 name="one_open_alert_a_kind",
             ),
@@ -137,6 +142,15 @@ class Concern(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["school", "said_at"], name="concern_recent")]
+
+
+class CalendarSummary(models.Model):
+    """A closed calendar in a few numbers a student (watch.history), and the state of the register it was made from."""
+
+    calendar = models.OneToOneField(Calendar, models.CASCADE, primary_key=True, related_name="summary")
+    rows = models.IntegerField()
+    versions = models.BigIntegerField()
+    days = models.BinaryField()
 
 
 class Pass(models.Model):

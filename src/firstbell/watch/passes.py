@@ -12,17 +12,17 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from django.db import connection, transaction
 from django.db.models import F
-from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.jobs.queue import job_kind
 from firstbell.register import rows
 from firstbell.register.grid import Grid
-from firstbell.register.models import Calendar, District, RegisterRow, RollState, SchoolYear, Section, SectionEnrolment
+from firstbell.register.models import Calendar, District, RollState, SchoolYear, Section, SectionEnrolment
 from firstbell.register.rows import SchoolGrid
-from firstbell.signals.kernel import Count, Window, compute
+from firstbell.watch.ahead import Elsewhere, Forecaster, ahead_findings, elsewhere, known_now
 from firstbell.watch.concerns import concern_findings
-from firstbell.watch.kinds import KINDS, Finding, LastYear, SectionToday, pattern_findings, today_findings
+from firstbell.watch.history import LastYear, last_year, last_year_of
+from firstbell.watch.kinds import KINDS, Finding, SectionToday, pattern_findings, today_findings
 from firstbell.watch.models import Alert, Clock, Kind, Pass, SchoolChange, Verdict
 
 __all__ = ["Outcome", "evaluate", "run_pass"]
@@ -45,48 +45,19 @@ class Outcome:
     withdrawn: int
 
 
-class LastYears:
-    """Last year's absent and possible days of every student, from the closed year's registers."""
+@dataclass(frozen=True)
+class Around:
+    """What a school's own register doesn't hold: last year, this year at other schools, and the forecast."""
 
-    def __init__(self, ids: NDArray[np.int64], absent: NDArray[np.int32], possible: NDArray[np.int32]) -> None:
-        order = np.argsort(ids, kind="stable")
-        self._ids, self._absent, self._possible = ids[order], absent[order], possible[order]
+    last_year: LastYear
+    elsewhere: Elsewhere
+    forecaster: Forecaster
 
     @classmethod
-    def of(cls, year: SchoolYear, student_ids: Sequence[int] | None = None) -> LastYears:
-        ids, absent, possible = [], [], []
-        calendars = Calendar.objects.filter(school_year__ends_in=year.ends_in - 1).select_related("school")
-        if student_ids is not None:
-            calendars = calendars.filter(pk__in=_calendars_of(student_ids))
-        for calendar in calendars:
-            school = rows.school_grid(calendar, student_ids=student_ids)
-            if not len(school.student_ids):
-                continue
-            signals = compute(school.grid, school.grid.days, np.zeros(len(school.student_ids), dtype=np.int32))
-            ids.append(school.student_ids)
-            absent.append(signals.days(Count.ABSENT, Window.YEAR))
-            possible.append(signals.days(Count.POSSIBLE, Window.YEAR))
-        none = np.zeros(0, dtype=np.int32)
-        return cls(
-            np.concatenate([*ids, none.astype(np.int64)]),
-            np.concatenate([*absent, none]),
-            np.concatenate([*possible, none]),
-        )
-
-    def rows(self, student_ids: NDArray[np.int64]) -> LastYear:
-        """By row of a grid; a student of two schools last year has both years' days."""
-        first = np.searchsorted(self._ids, student_ids, side="left")
-        last = np.searchsorted(self._ids, student_ids, side="right")
-        absent = np.concatenate([[0], np.cumsum(self._absent)])
-        possible = np.concatenate([[0], np.cumsum(self._possible)])
-        return LastYear(
-            (absent[last] - absent[first]).astype(np.int32), (possible[last] - possible[first]).astype(np.int32)
-        )
-
-
-def _calendars_of(student_ids: Sequence[int]) -> set[int]:
-    found = RegisterRow.objects.system(WHY).filter(student_id__in=student_ids)
-    return set(found.values_list("calendar_id", flat=True))
+    def of(cls, year: SchoolYear, student_ids: Sequence[int] | None = None, *, as_of: date | None = None) -> Around:
+        """`student_ids`: whom it will be asked about; for the others it may know less."""
+        last = last_year(year) if student_ids is None else last_year_of(year, student_ids)
+        return cls(last, elsewhere(year, student_ids), Forecaster.now(as_of))
 
 
 def run_pass(
@@ -104,13 +75,13 @@ def run_pass(
         year = current_year(day)
         found = list(Calendar.objects.filter(school_year=year).select_related("school", "school_year")) if year else []
     this = Pass.objects.create(started_at=started, as_of=day)
-    last_years: dict[int, LastYears] = {}
+    around: dict[int, Around] = {}
     totals = [0, 0, 0]
     for done, calendar in enumerate(found, 1):
         year_pk = calendar.school_year_id
-        if year_pk not in last_years:
-            last_years[year_pk] = LastYears.of(calendar.school_year)
-        outcome = evaluate(calendar, as_of=as_of, last_years=last_years[year_pk])
+        if year_pk not in around:
+            around[year_pk] = Around.of(calendar.school_year, as_of=as_of)
+        outcome = evaluate(calendar, as_of=as_of, around=around[year_pk])
         totals = [a + b for a, b in zip(totals, (outcome.students, outcome.opened, outcome.withdrawn), strict=True)]
         if progress:
             progress(done, len(found))
@@ -129,7 +100,7 @@ def evaluate(
     calendar: Calendar,
     *,
     as_of: date | None = None,
-    last_years: LastYears | None = None,
+    around: Around | None = None,
     student_ids: Sequence[int] | None = None,
 ) -> Outcome:
     """Compare one school's register with its open alerts, in one transaction.
@@ -139,9 +110,11 @@ def evaluate(
     now = clock.now()
     today = as_of or now.astimezone(calendar.school.zone).date()
     school = rows.school_grid(calendar) if as_of is None else rows.grid_as_known(calendar, as_of)
-    years = last_years or LastYears.of(calendar.school_year, None if student_ids is None else student_ids)
+    around = around or Around.of(calendar.school_year, student_ids, as_of=as_of)
     through, column = whole_days(calendar, school.grid, today)
-    findings, _signals = pattern_findings(school, through, years.rows(school.student_ids))
+    findings, _signals = pattern_findings(school, through, around.last_year)
+    known_days = known_now(school, through, around.last_year, around.elsewhere)
+    findings.extend(ahead_findings(school, known_days, around.forecaster))
     if column is not None:
         findings += today_findings(school, column, _sections_today(calendar, school, today, now, as_of))
     known = now if as_of is None else datetime.fromtimestamp(clock.end_of_day(as_of, calendar.school.zone), UTC)
@@ -214,12 +187,12 @@ def bump(school_id: int) -> None:
 
 # -- writing -------------------------------------------------------------------------------------------------------
 
-Key = tuple[Kind, int | None, int | None, int | None]  # kind, student, section, session
+Key = tuple[Kind, int | None, int | None, int | None, str]  # kind, student, section, session, rule
 
 
 def _key(finding: Finding, school: SchoolGrid) -> Key:
     student = None if finding.row is None else int(school.student_ids[finding.row])
-    return (finding.kind, student, finding.section_id, finding.session if finding.section_id else None)
+    return (finding.kind, student, finding.section_id, finding.session if finding.section_id else None, finding.rule)
 
 
 def _write(
@@ -243,9 +216,20 @@ def _write(
     if only is not None:
         standing = standing.filter(student_id__in=only) | standing.filter(student=None)
     open_now = {
-        (Kind(kind), student, section, session if section else None): _Standing(*rest)
-        for kind, student, section, session, *rest in standing.values_list(
-            "kind", "student_id", "section_id", "session", "pk", "count", "of", "days", "expires_on"
+        (Kind(kind), student, section, session if section else None, rule): _Standing(*rest)
+        for kind, student, section, session, rule, *rest in standing.values_list(
+            "kind",
+            "student_id",
+            "section_id",
+            "session",
+            "rule",
+            "pk",
+            "count",
+            "of",
+            "days",
+            "expires_on",
+            "why",
+            "usual_count",
         )
     }
     answered = _answered(calendar, only)
@@ -260,10 +244,14 @@ def _write(
         alert = open_now.get(key)
         if alert is not None and _acted_on(finding, answered.get(key[1] or 0, []), today):
             continue  # "nobody has acted" is no longer so: left in open_now, it is withdrawn below
+        if finding.holds:
+            if alert is not None and alert.expires_on >= today:
+                open_now.pop(key)
+            continue
         open_now.pop(key, None)
         said = {
             "count": finding.count, "of": finding.of, "measure": finding.measure, "usual_count": finding.usual_count,
-            "usual_of": finding.usual_of, "weekday": finding.weekday, "session": finding.session, "days": finding.days,
+            "usual_of": finding.usual_of, "weekday": finding.weekday, "session": finding.session, "days": finding.days, "why": finding.why,
             "as_of": today, "known_through": known, "expires_on": expires,
         }  # fmt: skip
         if alert is None:
@@ -272,11 +260,11 @@ def _write(
             of_whom = {
                 "kind": finding.kind, "clock": rule.clock, "school": calendar.school_id, "calendar": calendar.pk,
                 "student": key[1], "enrolment": None if finding.row is None else int(school.enrolment_ids[finding.row]),
-                "section": finding.section_id, "state": Alert.State.OPEN, "opened_at": known, "closed_at": None,
+                "section": finding.section_id, "rule": finding.rule, "state": Alert.State.OPEN, "opened_at": known, "closed_at": None,
                 "closing": "", "version": 0,
             }  # fmt: skip
             new.append({**of_whom, **said})
-        elif (alert.count, alert.of, alert.days) != (finding.count, finding.of, finding.days):
+        elif alert.ground != (finding.count, finding.of, finding.days, finding.why, finding.usual_count):
             changed.append({**said, "id": alert.pk})
         elif alert.expires_on != expires:  # the same ground, for longer: nothing anybody read has changed
             longer[expires].append(alert.pk)
@@ -300,6 +288,12 @@ class _Standing:
     of: int
     days: str
     expires_on: date
+    why: str
+    usual_count: int
+
+    @property
+    def ground(self) -> tuple[int, int, str, str, int]:
+        return (self.count, self.of, self.days, self.why, self.usual_count)
 
 
 def _of(pks: list[int], **change: Any) -> None:
@@ -366,7 +360,7 @@ def _still_answered(finding: Finding, verdicts: list[Verdict], today: date) -> b
     rule = KINDS[finding.kind]
     if _acted_on(finding, verdicts, today):
         return True
-    latest = next((v for v in verdicts if v.alert.kind == finding.kind), None)
+    latest = next((v for v in verdicts if (v.alert.kind, v.alert.rule) == (finding.kind, finding.rule)), None)
     if latest is None:
         return False
     if rule.clock is Clock.TODAY:

@@ -107,7 +107,7 @@ def _years(student: Student, enrolments: list[Enrolment], day: date, *, rebuilt:
     made = []
     found = RegisterRow.objects.system("of a student the reader was given").filter(student=student)
     rows = list(
-        found.select_related("calendar__school", "calendar__school_year").order_by(
+        found.select_related("calendar__school", "calendar__school_year", "calendar__summary").order_by(
             "calendar__school_year__ends_in", "id"
         )
     )

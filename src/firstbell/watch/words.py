@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from django.utils.dates import WEEKDAYS
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
+from firstbell.forecast.reasons import Why
 from firstbell.watch.models import Alert, Kind
 
-__all__ = ["alert_days", "next_step", "sentence", "worse_means"]
+__all__ = ["alert_days", "in_ten_words", "line_words", "next_step", "reason_words", "sentence", "worse_means"]
+
+
+#: school days ahead that an alert of a line speaks of (watch.ahead.HORIZON)
+AHEAD_DAYS = 10
 
 
 def _name(alert: Alert) -> str:
@@ -50,6 +56,8 @@ def sentence(alert: Alert) -> str:
                 )
                 % figures
             )
+        case Kind.LINE_AHEAD:
+            return line_ahead(alert, figures)
         case Kind.CONCERN:
             return ngettext(
                 "A teacher says that something is off with %(name)s, on %(since)s.",
@@ -98,6 +106,74 @@ def sentence(alert: Alert) -> str:
             )
 
 
+def line_ahead(alert: Alert, figures: dict[str, Any]) -> str:
+    """How near the line is, what moved the forecast, and how it went for students like this."""
+    parts = [
+        ngettext(
+            "%(name)s has %(count)s unexcused day this year.", "%(name)s has %(count)s unexcused days this year.", alert.count
+        )
+        % figures,
+        room_words(alert.of - alert.count, alert.of),
+    ]  # fmt: skip
+    parts += [reason_words(Why(why), int(count), int(of)) for why, count, of in _reasons(alert.why)]
+    if alert.usual_of:
+        parts.append(in_ten_words(alert.usual_count, AHEAD_DAYS))
+    return " ".join(parts)
+
+
+_LINES = {
+    "10 unexcused full days in the school year": gettext_noop("10 unexcused full days in the school year"),
+    "a tenth or more of the days enrolled missed, for any reason": gettext_noop(
+        "a tenth or more of the days enrolled missed, for any reason"
+    ),
+}
+
+
+def line_words(title: str) -> str:
+    """A line's own name in the reader's language."""
+    return _(_LINES.get(title, title))
+
+
+def room_words(room: int, line: int) -> str:
+    return ngettext(
+        "At %(line)s a line of the law is reached: %(room)s day of room is left.",
+        "At %(line)s a line of the law is reached: %(room)s days of room are left.",
+        room,
+    ) % {"room": room, "line": line}
+
+
+def _reasons(why: str) -> list[tuple[str, str, str]]:
+    return [(name, *figures.split("/")) for name, figures in (part.split(":") for part in why.split())]  # type: ignore[misc]
+
+
+def reason_words(why: Why, count: int, of: int) -> str:
+    """One sentence a reason, each about days a person can check."""
+    figures = {"count": count, "of": of}
+    match why:
+        case Why.AWAY_NOW:
+            return ngettext("Away now, %(count)s day in a row.", "Away now, %(count)s days in a row.", count) % figures
+        case Why.LATELY:
+            return _("Away %(count)s of the last %(of)s days.") % figures
+        case Why.UNEXPLAINED:
+            return ngettext(
+                "%(count)s absence is still without a reason.", "%(count)s absences are still without a reason.", count
+            ) % figures  # fmt: skip
+        case _:
+            return _("Last year %(count)s of %(of)s absences were unexcused or never explained.") % figures
+
+
+def in_ten_words(in_ten: int, days: int) -> str:
+    """How it went for past students told about the same chance. days: school days ahead; 0 for the year's end."""
+    figures = {"n": in_ten, "days": days}
+    if days == 0:
+        if in_ten == 0:
+            return _("Of students like this, fewer than 1 in 10 reached it by the year’s end.")
+        return _("Of students like this, %(n)s in 10 reached it by the year’s end.") % figures
+    if in_ten == 0:
+        return _("Of students like this, fewer than 1 in 10 reached it within %(days)s school days.") % figures
+    return _("Of students like this, %(n)s in 10 reached it within %(days)s school days.") % figures
+
+
 def next_step(alert: Alert) -> str:
     """One thing to do first."""
     return _(_NEXT_STEP[Kind(alert.kind)])
@@ -107,6 +183,7 @@ _NEXT_STEP = {
     Kind.UNEXPLAINED_TODAY: gettext_noop("Call home: are they safe, and is there something we can do?"),
     Kind.NOT_IN_CLASS: gettext_noop("Ask the front office where they are."),
     Kind.ROLL_NOT_TAKEN: gettext_noop("Remind the teacher, or take the roll by phone."),
+    Kind.LINE_AHEAD: gettext_noop("Call home before the line, offer help, and close what can be explained."),
     Kind.CONCERN: gettext_noop("Talk to the teacher, then to the student."),
     Kind.NOT_SEEN: gettext_noop("Find out whether they are safe: call, then visit."),
     Kind.STREAK: gettext_noop("Call home and offer help with coming back."),
@@ -126,6 +203,7 @@ def worse_means(kind: Kind) -> str:
 
 _A_NEW_DAY = gettext_noop("a new day")
 _WORSE = {
+    Kind.LINE_AHEAD: gettext_noop("two more unexcused days"),
     Kind.CONCERN: gettext_noop("a teacher says so again"),
     Kind.NOT_SEEN: gettext_noop("five more school days not seen"),
     Kind.STREAK: gettext_noop("two more days away in the same row"),

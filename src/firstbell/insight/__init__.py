@@ -1,0 +1,1 @@
+"""What Firstbell says of itself: the backtest's report and the model card."""
