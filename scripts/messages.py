@@ -6,6 +6,7 @@ Babel does both, so that no system gettext is needed. `missing(language)` is wha
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -93,8 +94,10 @@ def compile_all() -> None:
         po = LOCALE / language / "LC_MESSAGES" / "django.po"
         mo = po.with_suffix(".mo")
         if po.exists() and (not mo.exists() or mo.stat().st_mtime < po.stat().st_mtime):
-            with mo.open("wb") as stream:
+            beside = mo.with_suffix(f".{os.getpid()}.part")  # whole or not at all: tests run side by side
+            with beside.open("wb") as stream:
                 write_mo(stream, read(language))
+            beside.replace(mo)
 
 
 if __name__ == "__main__":

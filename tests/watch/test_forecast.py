@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from firstbell.forecast.lines import YEAR_END, find_line
 from firstbell.intake.command import import_path
 from firstbell.register.models import Calendar, Enrolment, School, SchoolYear, Student
 from firstbell.simulator.export import ZONE, make_district
-from firstbell.watch import forecasting
+from firstbell.watch import backtests, forecasting
 from firstbell.watch.forecasting import NoYear, forecast_file, train
+from firstbell.watch.learning import learn_and_judge, stale
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, at, draw, mark
 
 TEN = find_line("example", "ten-unexcused-days")
@@ -183,3 +185,15 @@ def test_a_district_learns_from_the_year_that_closed(
     (home / "models" / "current").unlink()
     forecast_file(days[1:], TEN, 10, tmp_path / "three.parquet", through=closed.ends)
     assert written(tmp_path / "three.parquet") == written(tmp_path / "two.parquet")
+
+    # judged on the year that runs, by the days whose end is known; what the verdict says is kept and in force
+    steps: list[str] = []
+    report, _judged = backtests.backtest(lambda words, _done, _total: steps.append(words))
+    assert (report["learned_from"], report["judged_whole"]) == ([str(closed)], False)
+    assert set(report["questions"]["example/ten-unexcused-days"]) == {"5", "10", "20", "year-end"}
+    assert steps[-1] == "Judging"
+    json.dumps(report, allow_nan=False)
+    backtests.keep(report)
+    learn_and_judge()
+    assert not stale()
+    assert backtests.kept() == json.loads(json.dumps(report))

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from firstbell.insight.figures import slope_svg
 from firstbell.insight.report import Question, horizon_words, questions
 from firstbell.watch import backtests
-from firstbell.watch.forecasting import ModelFacts, model_facts
+from firstbell.watch.forecasting import BadModel, ModelFacts, model_facts
 from firstbell.watch.words import line_words
 
 __all__ = ["Card", "card"]
@@ -34,9 +34,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """`current`: whether the report judged this version's forecast, so that its verdict counts."""
+    """`current`: whether the report judged this version's forecast, so that its verdict counts. `unreadable`: there is a model, which this
+    version can't use."""
 
     model: ModelFacts | None
+    unreadable: bool
     inputs: list[Input]
     report: dict[str, Any] | None
     judged_at: datetime | None
@@ -46,9 +48,13 @@ class Card:
 
 
 def card() -> Card:
-    facts, report = model_facts(), backtests.kept()
+    report = backtests.kept()
+    try:
+        facts, unreadable = model_facts(), False
+    except BadModel:
+        facts, unreadable = None, True
     return Card(
-        facts, _inputs(facts) if facts else [], report, datetime.fromisoformat(report["made_at"]) if report else None, backtests.is_current(report), questions(report) if report else [],
+        facts, unreadable, _inputs(facts) if facts else [], report, datetime.fromisoformat(report["made_at"]) if report else None, backtests.is_current(report), questions(report) if report else [],
         _changes(report, backtests.kept(back=1)),
     )  # fmt: skip
 

@@ -19,14 +19,14 @@ from firstbell.forecast.glassbox import TERMS, GlassBox
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Learned, rates
 from firstbell.forecast.lines import PACKS, Counted, Line
-from firstbell.forecast.model import Model, Shelf, code_version
+from firstbell.forecast.model import BadModel, Model, Shelf, code_version
 from firstbell.forecast.training import ClosedYear, Examples, Key, collect, fit_layer_two, learn_layer_one
 from firstbell.register.models import SchoolYear, Student
 from firstbell.watch import asof
 from firstbell.watch.asof import School
 from firstbell.watch.history import LastYear
 
-__all__ = ["ModelFacts", "NoYear", "forecast_file", "forecasts", "model_facts", "shelf", "train"]
+__all__ = ["BadModel", "ModelFacts", "NoYear", "forecast_file", "forecasts", "model_facts", "shelf", "train"]
 
 WHY = "forecasts are made and judged"
 #: bars where no closed year says where an officer's time ends

@@ -159,7 +159,7 @@ def reason_words(why: Why, count: int, of: int) -> str:
                 "%(count)s absence is still without a reason.", "%(count)s absences are still without a reason.", count
             ) % figures  # fmt: skip
         case _:
-            return _("Last year %(count)s of %(of)s absences were unexcused or never explained.") % figures
+            return _("Last year %(count)s of %(of)s absences were unexcused.") % figures
 
 
 def in_ten_words(in_ten: int, days: int) -> str:
