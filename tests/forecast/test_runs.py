@@ -47,14 +47,14 @@ def test_more_days_never_lower_a_chance_and_more_needed_never_raises_it() -> Non
 def ask(line: int, settled: int, added: list[float], current: float, level: int, days: int = 10) -> tuple[float, float]:
     unsettled = np.zeros((1, ADDED))
     unsettled[0, : len(added)] = added
-    sure = np.zeros((1, len(LEVELS)))
-    sure[0, level] = 1
-    out, already = np.zeros(1), np.zeros(1)
+    sure = np.zeros((1, 1, len(LEVELS)))
+    sure[0, 0, level] = 1
+    out, already = np.zeros((1, 1)), np.zeros(1)
     mixed(
         run_table(days, 10), LOG_RATES, STAYS, LEVELS, sure, np.zeros(1), np.array([0.5]), np.array([current]),
         np.array([float(settled)]), unsettled, np.array([line]), out, already,
     )  # fmt: skip
-    return float(out[0]), float(already[0])
+    return float(out[0, 0]), float(already[0])
 
 
 def test_marks_that_may_still_settle_are_weighed_with_the_days_to_come() -> None:

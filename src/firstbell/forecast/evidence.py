@@ -93,11 +93,11 @@ class Evidence:
 NOT_POSSIBLE, PRESENT, EXCUSED, COUNTED, PENDING, PART = 0, 1, 2, 3, 4, 5
 
 
-def kinds_of_days(grid: Grid, through: int, counted: Counted) -> NDArray[np.uint8]:
-    """(n, through) uint8: each day as the line sees it. UNKNOWN squares make a day not possible, never present."""
-    bits = day_matrix(grid, through)
-    kinds = np.zeros(bits.shape, dtype=np.uint8)
+def _kind_table(counted: Counted) -> NDArray[np.uint8]:
+    """A day's bits (`DAY`) -> its kind."""
+    bits = np.arange(4096)
     possible, absent = bits & DAY.POSSIBLE != 0, bits & DAY.ABSENT != 0
+    kinds = np.zeros(4096, dtype=np.uint8)
     kinds[possible] = PRESENT
     kinds[possible & (bits & (DAY.PART | DAY.LATE) != 0)] = PART
     if counted is Counted.ABSENT:
@@ -108,6 +108,14 @@ def kinds_of_days(grid: Grid, through: int, counted: Counted) -> NDArray[np.uint
     kinds[full & (bits & DAY.UNAUTHORISED != 0)] = COUNTED
     kinds[full & (bits & DAY.PENDING != 0)] = PENDING
     return kinds
+
+
+_KINDS = {counted: _kind_table(counted) for counted in Counted}
+
+
+def kinds_of_days(grid: Grid, through: int, counted: Counted) -> NDArray[np.uint8]:
+    """(n, through) uint8: each day as the line sees it. UNKNOWN squares make a day not possible, never present."""
+    return day_matrix(grid, through, _KINDS[counted])
 
 
 def gather(
@@ -121,28 +129,61 @@ def gather(
     group           (n,) int32, each row's row of `weights`
     ended_before, counted_before  (n,) float64, last year's absences and those of them that counted: habit carried over
     """
-    n = kinds.shape[0]
+    n, through = kinds.shape
     columns = np.zeros((n, len(Col)), dtype=np.float64)
     added = np.zeros((n, ADDED), dtype=np.float64)
+    fade = np.array(HALVES)[:, None] ** np.arange(through + 1)
+    known = np.concatenate(
+        [np.zeros((3, 1)), np.cumsum(fade, axis=1)], axis=1
+    )  # what so many known days in a row are worth
     _gather(
-        np.ascontiguousarray(kinds), weights, group, fates.chance, fates.usual, ended_before, counted_before, columns,
-        added,
+        np.ascontiguousarray(kinds), weights, *_exposures(weights), fade, known, group, fates.chance, fates.usual, ended_before,
+        counted_before, columns, added,
     )  # fmt: skip
     return Evidence(columns, added)
 
 
+#: what a day's weight is multiplied with each day after it: halved in 5, 15 and 45 days
+HALVES = (0.5 ** (1 / 5), 0.5 ** (1 / 15), 0.5 ** (1 / 45))
+
+
 @nb.njit(cache=True, nogil=True)
-def _gather(kinds, weights, group, fate, usual, ended_before, counted_before, out, added):  # type: ignore[no-untyped-def]
-    d5, d15, d45 = 0.5 ** (1 / 5.0), 0.5 ** (1 / 15.0), 0.5 ** (1 / 45.0)
+def _exposures(weights):  # type: ignore[no-untyped-def]
+    """Running sums of the days' weights: plain (groups, through + 1), and fading by each of `HALVES` (groups, 3, through + 1)."""
+    groups, through = weights.shape
+    plain = np.zeros((groups, through + 1))
+    fading = np.zeros((groups, 3, through + 1))
+    for g in range(groups):
+        for d in range(through):
+            plain[g, d + 1] = plain[g, d] + weights[g, d]
+            for h in range(3):
+                fading[g, h, d + 1] = fading[g, h, d] * HALVES[h] + weights[g, d]
+    return plain, fading
+
+
+@nb.njit(cache=True, nogil=True)
+def _gather(  # type: ignore[no-untyped-def]
+    kinds, weights, plain, fading, fade, known, group, fate, usual, ended_before, counted_before, out, added
+):  # fmt: skip
+    """A run of days present is taken in one step: what fades has a closed form, and nine days in ten are such."""
+    d5, d15, d45 = HALVES
     n, through = kinds.shape
     base_odds = np.log(usual / (1.0 - usual))
+    event = np.zeros(through + 1, dtype=np.int64)  # the days that were not plainly present
     for i in range(n):
         row = out[i]
+        days = kinds[i]
+        g = group[i]
         # a first look, for the habit
         ended = counted = 0.0
-        for d in range(through - SETTLED_AFTER):
-            k = kinds[i, d]
-            if k >= 2 and k <= 4:
+        events = 0
+        for d in range(through):
+            event[events] = d
+            events += days[d] != 1
+        event[events] = through
+        for e in range(events):
+            k = days[event[e]]
+            if event[e] < through - SETTLED_AFTER and k >= 2 and k <= 4:
                 ended += 1.0
                 counted += k == 3
         habit = (usual * HABIT_DAYS + counted + counted_before[i]) / (HABIT_DAYS + ended + ended_before[i])
@@ -155,14 +196,46 @@ def _gather(kinds, weights, group, fate, usual, ended_before, counted_before, ou
         spell_days = 0
         p_last = 0.0
         last_known = -1
-        for d in range(through):
-            k = kinds[i, d]
+        at = 0
+        for e in range(events + 1):
+            d = event[e]
+            run = d - at
+            if run:  # days present, from `at` to the day before `d`
+                first = at
+                if was_absent:
+                    row[10] += 1.0
+                    first += 1
+                row[4] += run
+                row[5] = 0.0
+                row[6] += run
+                row[8] += plain[g, d] - plain[g, first]
+                row[19] *= fade[0, run]
+                row[20] = row[20] * fade[0, run] + known[0, run]
+                row[21] *= fade[0, run]
+                row[22] *= fade[1, run]
+                row[23] = row[23] * fade[1, run] + known[1, run]
+                row[24] *= fade[1, run]
+                row[25] *= fade[2, run]
+                row[26] = row[26] * fade[2, run] + known[2, run]
+                for h in range(3):
+                    row[13 + 2 * h] *= fade[h, run]
+                    row[14 + 2 * h] *= fade[h, run]
+                    row[14 + 2 * h] += fading[g, h, d] - fading[g, h, first] * fade[h, d - first]
+                if spell_days > 0:
+                    _add_block(pmf, spell_chance, spell_days)
+                    spell_days = 0
+                was_absent = False
+                p_last = 0.0
+                last_known = d - 1
+            at = d + 1
+            if d == through:
+                break
+            k = days[d]
             if k == 0:
                 if d >= through - 5:
                     row[30] += 1.0
                 continue
             last_known = d
-            w = weights[group[i], d]
             absent = k >= 2 and k <= 4
             start = absent and not was_absent
             row[4] += 1.0
@@ -184,6 +257,7 @@ def _gather(kinds, weights, group, fate, usual, ended_before, counted_before, ou
                 row[10] += 1.0
                 row[9] += absent
             else:
+                w = weights[g, d]
                 row[8] += w
                 row[14] += w
                 row[16] += w
@@ -211,12 +285,12 @@ def _gather(kinds, weights, group, fate, usual, ended_before, counted_before, ou
             else:
                 row[5] = 0.0
                 row[6] += 1.0
-            if spell_days > 0 and (not absent or d == through - 1):
-                _add_block(pmf, spell_chance, spell_days)
-                spell_days = 0
+                if spell_days > 0:
+                    _add_block(pmf, spell_chance, spell_days)
+                    spell_days = 0
             was_absent = absent
             p_last = p
-        if spell_days > 0:  # the last days of the row were not known
+        if spell_days > 0:
             _add_block(pmf, spell_chance, spell_days)
         row[11] = counted
         row[12] = ended

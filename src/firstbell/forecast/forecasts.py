@@ -102,6 +102,6 @@ def _cannot_tell(known: Known, r: Rates) -> NDArray[np.bool_]:
     e = r.evidence
     few = e[Col.POSSIBLE] + known.carried.possible < ENOUGH_DAYS
     stale = (e[Col.STALE] >= STALE_DAYS) | (e[Col.UNKNOWN_5] >= UNKNOWN_DAYS)
-    shocked = bool(known.through) and known.weights[0, -1] >= SHOCKED
+    shocked = known.weights[known.school, -1] >= SHOCKED if known.through else np.zeros(len(few), dtype=np.bool_)
     cannot: NDArray[np.bool_] = few | stale | shocked
     return cannot

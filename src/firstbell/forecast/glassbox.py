@@ -62,9 +62,9 @@ TERMS = (
 
 def inputs(known: Known, r: Rates, a: Answers, rows: NDArray[np.int64] | None = None) -> Array:
     """(n, len(TERMS)) float64, in the order of `TERMS`; `a` was asked for the same rows."""
-    rows = np.arange(len(known.group)) if rows is None else rows
-    e = r.evidence.columns[rows]
-    mean = {span: level[rows] for span, level in r.mean.items()}
+    some: slice | NDArray[np.int64] = slice(None) if rows is None else rows
+    e = r.evidence.columns[some]
+    mean = {span: level[some] for span, level in r.mean.items()}
     new = (np.stack(list(a.chance.values())) - a.already) / np.maximum(1 - a.already, 1e-3)
     chance_new = np.clip(new, 1e-6, 1 - 1e-6)
     return np.column_stack(
@@ -82,8 +82,8 @@ def inputs(known: Known, r: Rates, a: Answers, rows: NDArray[np.int64] | None = 
             mean["45"] - mean["year"],
             mean["15"] - mean["year"],
             mean["5"] - mean["year"],
-            r.stay[rows],
-            r.share[rows],
+            r.stay[some],
+            r.share[some],
             e[:, Col.CURRENT],
             _share(e, Col.EVENTS_5, Col.DAYS_5),
             _share(e, Col.AWAY_5, Col.DAYS_5),
@@ -121,7 +121,8 @@ class GlassBox:
 
     def score(self, x: Array, band: NDArray[np.int8]) -> Array:
         """(n,) log-odds."""
-        raw = ((x - self.middle) / self.spread) @ self.weights + self.bias
+        weights = self.weights / self.spread
+        raw = x @ weights + (self.bias - self.middle @ weights)
         slope, shift = self.by_band[band].T
         score: Array = slope * raw + shift
         return score

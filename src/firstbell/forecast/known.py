@@ -1,4 +1,4 @@
-"""What was known of one school on one day: the input of every forecast, live, nightly or in a backtest alike."""
+"""What was known of a school on a day: the input of every forecast, live, nightly or in a backtest alike."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,15 +42,16 @@ class Carried:
 
 @dataclass(frozen=True)
 class Known:
-    """A school's register as known at the end of its school day number `through`.
+    """A school's register as known at the end of its school day number `through`; or several schools', who share their days.
 
     dates     (days,) datetime64[D], the school days of the whole year, past and to come
     through   whole school days known
     kinds     what a line may count -> (n, through) uint8, each day as that line sees it (`evidence.kinds_of_days`)
     here      (n,) bool, on this roll on the last day known
-    group     (n,) int32, each row's grade within the school
+    group     (n,) int32, each row's grade within its school
     band      (n,) int8, grade band: 0 to grade 5, 1 to grade 8, 2 above
     carried, before  this year at other schools; last year
+    schools   (n,) int32, each row's school, counted from 0; None where all are of one
     """
 
     dates: NDArray[np.datetime64]
@@ -60,27 +62,30 @@ class Known:
     band: NDArray[np.int8]
     carried: Carried
     before: dict[Counted, Before]
-    #: (1, through) how bad each of the school's days was, where these rows are not the whole school
+    schools: NDArray[np.int32] | None = None
+    #: (schools, through) how bad each school's days were, where these rows are not whole schools
     school_weights: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
         cls, grid: Grid, through: int, group: NDArray[np.int32], band: NDArray[np.int8], *,
         carried: Carried | None = None, before: dict[Counted, Before] | None = None,
-        counted: Sequence[Counted] = tuple(Counted),
+        counted: Sequence[Counted] = tuple(Counted), schools: NDArray[np.int32] | None = None,
     ) -> Known:  # fmt: skip
         """From a register as it was known then; nothing after its first `through` days is read."""
         last = grid.codes[:, max(through - 1, 0) * grid.sessions : through * grid.sessions]
         return cls(
             grid.dates, through, {kind: kinds_of_days(grid, through, kind) for kind in counted},
             (last != ord(NOT_EXPECTED)).any(axis=1), group, band, carried or Carried.nothing(len(group)), before or {},
+            schools,
         )  # fmt: skip
 
     def only(self, rows: NDArray[np.int64]) -> Known:
-        """These rows, against the whole school's days."""
+        """These rows, against their whole schools' days."""
         return Known(
             self.dates, self.through, {c: kinds[rows] for c, kinds in self.kinds.items()}, self.here[rows], self.group[rows],
-            self.band[rows], self.carried.rows(rows), {c: b.rows(rows) for c, b in self.before.items()}, self.weights,
+            self.band[rows], self.carried.rows(rows), {c: b.rows(rows) for c, b in self.before.items()},
+            self.school[rows], self.weights,
         )  # fmt: skip
 
     @property
@@ -88,13 +93,30 @@ class Known:
         return len(self.dates) - self.through
 
     @cached_property
+    def school(self) -> NDArray[np.int32]:
+        return np.zeros(len(self.group), dtype=np.int32) if self.schools is None else self.schools
+
+    @cached_property
     def weights(self) -> NDArray[np.float64]:
-        """(1, through): how bad each of the school's days was."""
+        """(schools, through): how bad each school's days were."""
         if self.school_weights is not None:
             return self.school_weights
         kinds = next(iter(self.kinds.values()))
-        absent = (kinds >= EXCUSED) & (kinds <= PENDING)
-        return day_weights(absent.sum(axis=0)[None, :], (kinds > 0).sum(axis=0)[None, :])
+        return day_weights(*_by_day(kinds, self.school, int(self.school.max(initial=0)) + 1))
+
+
+@nb.njit(cache=True, nogil=True)
+def _by_day(kinds, school, schools):  # type: ignore[no-untyped-def]
+    """(schools, days) twice: absent and possible students."""
+    absent = np.zeros((schools, kinds.shape[1]), dtype=np.int64)
+    possible = np.zeros((schools, kinds.shape[1]), dtype=np.int64)
+    for i in range(len(kinds)):
+        away, there = absent[school[i]], possible[school[i]]
+        for d in range(kinds.shape[1]):
+            k = kinds[i, d]
+            there[d] += k > 0
+            away[d] += (k >= EXCUSED) & (k <= PENDING)
+    return absent, possible
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from firstbell.forecast.pooling import (
     carried_over,
     group_priors,
     posterior,
+    posteriors_by_span,
 )
 from firstbell.forecast.runs import LOG_RATES, MOST, STAYS, mixed, run_table
 
@@ -44,15 +45,16 @@ class Learned:
 class Rates:
     """Layer 1 of a school's students, before any line is asked about.
 
-    by_span  name of a stretch of time -> (n, levels) posterior: "year", and the weeks whose weight halves every 45, 15 and 5 days
-    mean     the same -> (n,) mean log level
+    by_span  (n, spans, levels) posterior by stretch of time, in the order of `SPANS`: the year, and the weeks whose weight halves every 45, 15
+             and 5 days
+    mean     name of the stretch -> (n,) mean log level
     stay     (n,) chance that an absence goes on another day
     share    (n,) share of absences that end as counted
     prior    (n, levels) what is usual in a student's group
     """
 
     evidence: Evidence
-    by_span: dict[str, Array]
+    by_span: Array
     mean: dict[str, Array]
     stay: Array
     share: Array
@@ -67,7 +69,7 @@ def rates(known: Known, counted: Counted, learned: Learned, *, prior: Array | No
     pool = learned.pool
     before = known.before.get(counted) or Before.nothing(len(known.group))
     evidence = gather(
-        known.kinds[counted], known.weights, np.zeros(len(known.group), dtype=np.int32), learned.fates,
+        known.kinds[counted], known.weights, known.school, learned.fates,
         before.ended * LAST_YEAR, before.counted * LAST_YEAR,
     )  # fmt: skip
     e = evidence
@@ -81,15 +83,12 @@ def rates(known: Known, counted: Counted, learned: Learned, *, prior: Array | No
     # days at another school this year speak as days here do
     starts = e[Col.STARTS] + known.carried.absent * 0.5
     exposed = e[Col.EXPOSED] + np.maximum(known.carried.possible - known.carried.absent * 0.5, 0)
-    year = posterior(starts, exposed, lean)
-    loose = (1 - LOOSENED) * year + LOOSENED * prior
-    by_span = {
-        "year": year,
-        "45": posterior(e[Col.STARTS_45], e[Col.EXPOSED_45], loose),
-        "15": posterior(e[Col.STARTS_15], e[Col.EXPOSED_15], loose),
-        "5": posterior(e[Col.STARTS_5], e[Col.EXPOSED_5], loose),
-    }
-    mean = {name: chance @ LEVELS for name, chance in by_span.items()}
+    by_span, means = posteriors_by_span(
+        np.column_stack([starts, e[Col.STARTS_45], e[Col.STARTS_15], e[Col.STARTS_5]]),
+        np.column_stack([exposed, e[Col.EXPOSED_45], e[Col.EXPOSED_15], e[Col.EXPOSED_5]]),
+        lean, prior, LOOSENED,
+    )  # fmt: skip
+    mean = dict(zip(SPANS, means.T, strict=True))
     at = np.digitize(mean["year"], pool.edges)
     stay = (pool.stays[at] * STAY_DAYS + e[Col.STAYED] + LAST_YEAR * before.stayed) / (
         STAY_DAYS + e[Col.COULD_STAY] + LAST_YEAR * before.could_stay
@@ -140,31 +139,28 @@ def answers(
 ) -> Answers:
     """Of all students, or of these rows."""
     count, reached_at = counts(known, line, r, horizon)
-    rows = np.arange(len(count)) if rows is None else rows
+    some: slice | NDArray[np.int64] = slice(None) if rows is None else rows
     days = days_ahead(known, horizon)
-    e = r.evidence.columns[rows]
-    carried = (known.carried.absent if line.counted is Counted.ABSENT else known.carried.count)[rows]
-    need = np.maximum(reached_at[rows] - (e[:, Col.SETTLED] + carried).astype(np.int64), 0)
+    e = r.evidence.columns[some]
+    carried = (known.carried.absent if line.counted is Counted.ABSENT else known.carried.count)[some]
+    need = np.maximum(reached_at[some] - (e[:, Col.SETTLED] + carried).astype(np.int64), 0)
     most = int(min(MOST, max(need.max(initial=1), 1)))
     table = run_table(days, -(-most // 10) * 10)
-    shift = np.log(r.share[rows] * learned.ahead.over(known.dates, known.through, days))
-    chance: dict[str, Array] = {}
-    already = np.zeros(len(rows))
-    settled = np.zeros(len(rows))
-    for span in SPANS:
-        out = np.zeros(len(rows))
-        mixed(
-            table, LOG_RATES, STAYS, LEVELS, r.by_span[span][rows], shift, r.stay[rows], e[:, Col.CURRENT], settled,
-            r.evidence.added[rows], need, out, already,
-        )  # fmt: skip
-        chance[span] = np.clip(out, 1e-6, 1 - 1e-6)
-    return Answers(count[rows], reached_at[rows], days, chance, already)
+    shift = np.log(r.share[some] * learned.ahead.over(known.dates, known.through, days))
+    chance = np.zeros((len(e), len(SPANS)))
+    already = np.zeros(len(e))
+    mixed(
+        table, LOG_RATES, STAYS, LEVELS, r.by_span[some], shift, r.stay[some], e[:, Col.CURRENT], np.zeros(len(e)),
+        r.evidence.added[some], need, chance, already,
+    )  # fmt: skip
+    np.clip(chance, 1e-6, 1 - 1e-6, out=chance)
+    return Answers(count[some], reached_at[some], days, dict(zip(SPANS, chance.T, strict=True)), already)
 
 
 def summary(known: Known, counted: Counted, fates: Fates) -> Before:
     """A closed year, as the next one's `Before`."""
     e = gather(
-        known.kinds[counted], known.weights, np.zeros(len(known.group), dtype=np.int32), fates,
+        known.kinds[counted], known.weights, known.school, fates,
         np.zeros(len(known.group)), np.zeros(len(known.group)),
     )  # fmt: skip
     return Before(

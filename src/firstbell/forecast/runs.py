@@ -71,43 +71,45 @@ def _fill(rates, stays, days, most, spread, nodes, shares, table):  # type: igno
 
 @nb.njit(cache=True, nogil=True)
 def mixed(table, log_rates, stays, levels, posterior, shift, stay, current, settled, added, line, out, already):  # type: ignore[no-untyped-def]
-    """Chance that settled + added + future counted days reach `line`, over each student's posterior of levels.
+    """Chance that settled + added + future counted days reach `line`, over each of a student's posteriors of levels.
 
-    levels (k,) log rates of a spell; posterior (n, k); shift (n,) log of share counted and of the days ahead; stay, current, settled (n,);
-    added (n, ADDED); line (n,) int; out, already (n,): the chance, and the chance that the settled marks alone will have reached it.
+    levels (k,) log rates of a spell; posterior (n, spans, k); shift (n,) log of share counted and of the days ahead; stay, current, settled
+    (n,); added (n, ADDED); line (n,) int; out (n, spans): the chance; already (n,): the chance that the settled marks alone will have
+    reached it.
     """
     d_rate, d_stay = log_rates[1] - log_rates[0], stays[1] - stays[0]
     most = table.shape[1] - 1
+    at_level = np.zeros(len(levels))
     for i in range(len(stay)):
         y = min(max((stay[i] - stays[0]) / d_stay, 0.0), len(stays) - 1.001)
         b = int(y)
         fy = y - b
-        total = 0.0
         done = 0.0
+        at_level[:] = 0.0
         for j in range(added.shape[1]):
             chance = added[i, j]
             if chance < 1e-7:
                 continue
             need = line[i] - int(settled[i]) - j
             if need <= 0:
-                total += chance
                 done += chance
                 continue
             need = min(need, most)
-            for z in range(len(levels)):
-                weight = posterior[i, z] * chance
-                if weight < 1e-7:
+            for s in range(2):
+                share = chance * (current[i] if s == 1 else 1.0 - current[i])
+                if share < 1e-7:
                     continue
-                x = min(max((levels[z] + shift[i] - log_rates[0]) / d_rate, 0.0), len(log_rates) - 1.001)
-                a = int(x)
-                fx = x - a
-                for s in range(2):
-                    share = current[i] if s == 1 else 1.0 - current[i]
-                    if share < 1e-7:
-                        continue
-                    at = (1.0 - fx) * ((1.0 - fy) * table[s, need, a, b] + fy * table[s, need, a, b + 1]) + fx * (
-                        (1.0 - fy) * table[s, need, a + 1, b] + fy * table[s, need, a + 1, b + 1]
+                for z in range(len(levels)):
+                    x = min(max((levels[z] + shift[i] - log_rates[0]) / d_rate, 0.0), len(log_rates) - 1.001)
+                    a = int(x)
+                    fx = x - a
+                    at_level[z] += share * (
+                        (1.0 - fx) * ((1.0 - fy) * table[s, need, a, b] + fy * table[s, need, a, b + 1])
+                        + fx * ((1.0 - fy) * table[s, need, a + 1, b] + fy * table[s, need, a + 1, b + 1])
                     )
-                    total += weight * share * at
-        out[i] = total
+        for span in range(posterior.shape[1]):
+            total = done
+            for z in range(len(levels)):
+                total += posterior[i, span, z] * at_level[z]
+            out[i, span] = total
         already[i] = done

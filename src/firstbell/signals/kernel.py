@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import Any
 
 import numba as nb
 import numpy as np
@@ -555,14 +556,28 @@ def day_bits(grid: Grid, through: int, row: int) -> NDArray[np.uint16]:
     return out[:through]
 
 
+_BITS = np.arange(4096, dtype=np.uint16)
+
+
 @nb.njit(cache=True, nogil=True)
-def _all_days(codes, sessions, through, lut, out):  # type: ignore[no-untyped-def]
+def _all_days(codes, sessions, through, lut, table, out):  # type: ignore[no-untyped-def]
+    days = np.zeros(max(through, 1), dtype=np.uint16)
+    by_letter = np.zeros(256, dtype=out.dtype)
+    for letter in range(256):
+        by_letter[letter] = table[lut[letter]]
     for i in range(codes.shape[0]):
-        _day_facts(codes[i], sessions, through, lut, out[i])
+        row, found = codes[i], out[i]
+        if sessions == 1:
+            for d in range(through):
+                found[d] = by_letter[row[d]]
+        else:
+            _day_facts(row, sessions, through, lut, days)
+            for d in range(through):
+                found[d] = table[days[d]]
 
 
-def day_matrix(grid: Grid, through: int) -> NDArray[np.uint16]:
-    """(n, through) uint16: every student's days as the kernel sees them, bits of `DAY`."""
-    out = np.zeros((grid.codes.shape[0], max(through, 1)), dtype=np.uint16)
-    _all_days(np.ascontiguousarray(grid.codes), grid.sessions, through, _LUT, out)
-    return out[:, :through]
+def day_matrix(grid: Grid, through: int, table: NDArray[Any] = _BITS) -> NDArray[Any]:
+    """(n, through): every student's days as the kernel sees them, each looked up in `table` (4096,) by its bits of `DAY`."""
+    out = np.zeros((grid.codes.shape[0], through), dtype=table.dtype)
+    _all_days(np.ascontiguousarray(grid.codes), grid.sessions, through, _LUT, table, out)
+    return out
