@@ -1,178 +1,145 @@
 """The nightly pass over a million students, from SQLite to stored alerts: `python -m bench.pass_bench --students 1000000`.
 
-Builds the register once (kept under FIRSTBELL_HOME/bench, or a temporary folder), then runs the real pass in a process of its own, twice: the
-first opens the alerts of a district nobody has looked at, the second is a night on which nothing changed.
+Builds the register once (in a temporary folder, or under --home and kept there), then runs the real pass in a process of its own, three nights:
+the first opens the alerts of a district nobody has looked at; the second is an ordinary night, a school day later; the third is that night
+again, with nothing changed. --growth runs a tenth of the students beside it.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.district import build, environment, school_days, set_up
 from bench.memory import peak_bytes
+from bench.signals_bench import DAYS, time_of
 
-SCHOOL = 700
 FULL, QUICK = 1_000_000, 7_000  # students
-FIRST = date(2026, 8, 17)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     students: int
     read: float
-    signals: float
     first: float
+    night: float
     again: float
     opened: int
+    changed: int
     summing: float
+    from_cache: float
     peak: int
 
 
-def _environment(home: Path) -> dict[str, str]:
-    environment = {**os.environ, "FIRSTBELL_HOME": str(home), "DJANGO_SETTINGS_MODULE": "firstbell.settings"}
-    environment.pop("DATABASE_URL", None)
-    return environment
-
-
-def _set_up() -> None:
-    import django
-
-    django.setup()
-
-
-def build(students: int) -> None:
-    """Schools of 700 with one session a day, 180 school days, and a row a student."""
-    import numpy as np
-
-    _set_up()
-    from django.core.management import call_command
-    from django.db import connection
-
-    from bench.signals_bench import DAYS, register
-
-    call_command("migrate", verbosity=0)
-    schools = max(1, students // SCHOOL)
-    days: list[date] = []
-    day = FIRST
-    while len(days) < DAYS:
-        if day.weekday() < 5:
-            days.append(day)
-        day += timedelta(days=1)
-    with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO register_district (id, source_id, name, time_zone) VALUES (1, 'd', 'Bench', 'UTC')")
-        cursor.execute(
-            "INSERT INTO register_schoolyear (id, ends_in, starts, ends) VALUES (1, 2027, %s, %s)", [days[0], days[-1]]
-        )
-        cursor.executemany(
-            "INSERT INTO register_school (id, source_id, name, identifier, time_zone, district_id) VALUES (%s, %s, %s, '', 'UTC', 1)",
-            [(s, f"s{s}", f"School {s}") for s in range(1, schools + 1)],
-        )
-        cursor.executemany(
-            "INSERT INTO register_calendar (id, sessions, session_starts, session_minutes, covered_through, inferred, school_id, "
-            "school_year_id) VALUES (%s, 1, '', '', %s, %s, %s, 1)",
-            [(s, days[-1], False, s) for s in range(1, schools + 1)],
-        )
-        cursor.executemany(
-            "INSERT INTO register_calendarday (date, day_type, note, calendar_id) VALUES (%s, 'instructional', '', %s)",
-            [(d, s) for s in range(1, schools + 1) for d in days],
-        )
-        codes = register(schools * SCHOOL)
-        for s in range(1, schools + 1):
-            ids = range((s - 1) * SCHOOL + 1, s * SCHOOL + 1)
-            cursor.executemany(
-                "INSERT INTO register_student (id, source_id, number, given_name, family_name, preferred_name, home_language, grade) "
-                "VALUES (%s, %s, '', 'Ana', 'Reyes', '', '', %s)",
-                [(i, f"st{i}", f"{i % 6:02d}") for i in ids],
-            )
-            cursor.executemany(
-                'INSERT INTO register_enrolment (id, grade, starts, "primary", inferred, school_id, student_id) '
-                "VALUES (%s, %s, %s, %s, %s, %s, %s)",
-                [(i, f"{i % 6:02d}", days[0], True, False, s, i) for i in ids],
-            )
-            text = np.ascontiguousarray(codes[ids[0] - 1 : ids[-1]]).tobytes().decode("ascii")
-            cursor.executemany(
-                "INSERT INTO register_registerrow (id, codes, minutes, version, calendar_id, enrolment_id, student_id) "
-                "VALUES (%s, %s, '', 0, %s, %s, %s)",
-                [(i, text[k * DAYS : (k + 1) * DAYS], s, i, i) for k, i in enumerate(ids)],
-            )
-
-
 def measure() -> None:
-    """In a process of its own: read alone, signals alone, and the pass as it runs at night."""
+    """In a process of its own: reading the bytes alone, reading the registers alone, and the pass as it runs at night."""
     import numpy as np
 
-    _set_up()
+    set_up()
+    from firstbell import clock
     from firstbell.register import rows
     from firstbell.register.models import Calendar
-    from firstbell.signals.kernel import compute
-    from firstbell.watch.kinds import groups_of
+    from firstbell.watch.models import Alert
     from firstbell.watch.passes import run_pass
 
-    calendars = list(Calendar.objects.select_related("school", "school_year"))
-    compute(rows.school_grid(calendars[0]).grid, 180, np.zeros(SCHOOL, dtype=np.int32))  # compiled before it is timed
-    began = time.perf_counter()
-    reading = summing = signals = 0.0
-    for calendar in calendars:
-        at = time.perf_counter()
-        school = rows.school_grid(calendar)
-        reading += time.perf_counter() - at
-        at = time.perf_counter()
-        school.grid.codes.sum()
-        summing += time.perf_counter() - at
-        at = time.perf_counter()
-        compute(school.grid, school.grid.days, groups_of(school))
-        signals += time.perf_counter() - at
-    last = rows.columns(calendars[0]).dates[-1]
-    from firstbell import clock
+    columns = list(
+        rows.columns_of(Calendar.objects.filter(school_year=1).select_related("school", "school_year")).values()
+    )
+    with tempfile.NamedTemporaryFile() as flat:
+        reading = students = 0
+        for some in (columns[i : i + 16] for i in range(0, len(columns), 16)):
+            began = time.perf_counter()
+            schools = rows.school_grids(some)
+            reading += time.perf_counter() - began
+            for school in schools:
+                students += len(school.student_ids)
+                flat.write(school.grid.codes.tobytes())
+        flat.flush()
 
-    clock.now = lambda: clock.moment(clock.end_of_day(last, calendars[0].school.zone))
-    began = time.perf_counter()
-    first = run_pass()
-    one = time.perf_counter() - began
-    began = time.perf_counter()
-    run_pass()
-    two = time.perf_counter() - began
-    peak = peak_bytes()
-    print(first.students, reading, signals, one, two, first.opened, summing, peak)
+        def read_and_sum() -> None:  # in pieces, as any reader of ten million would
+            with Path(flat.name).open("rb", buffering=0) as stream:
+                piece = np.empty(2**22, dtype=np.uint8)
+                while n := stream.readinto(piece):  # type: ignore[attr-defined]
+                    piece[:n].sum(dtype=np.uint64)
 
+        from_cache = min(time_of(read_and_sum) for _ in range(3))
+    piece = np.zeros(2**22, dtype=np.uint8)
+    summing = min(time_of(lambda: piece.sum(dtype=np.uint64)) for _ in range(5)) * students * DAYS / len(piece)
+    zone, last = columns[0].calendar.school.zone, school_days()
+    run_pass(calendars=[])  # nothing yet, but what a process sets up once
 
-def run(students: int = FULL) -> Result:
-    with tempfile.TemporaryDirectory(prefix="firstbell-bench-") as place:
-        environment = _environment(Path(place))
-        command = [sys.executable, "-m", "bench.pass_bench"]
-        subprocess.run([*command, "--build", str(students)], env=environment, check=True)
-        ran = subprocess.run([*command, "--measure"], env=environment, check=True, stdout=subprocess.PIPE, text=True)
-        n, read, signals, first, again, opened, summing, peak = ran.stdout.split()
-        return Result(
-            int(n), float(read), float(signals), float(first), float(again), int(opened), float(summing), int(peak)
+    def night(day: int) -> tuple[float, int, int]:
+        clock.now = lambda: clock.moment(clock.end_of_day(last[day], zone))
+        began = time.perf_counter()
+        found = run_pass()
+        return time.perf_counter() - began, found.opened, found.withdrawn
+
+    _warm(columns[0].calendar)
+    first, opened, _gone = night(DAYS - 3)
+    ordinary, _opened, _gone = night(DAYS - 2)
+    changed = Alert.objects.system("a benchmark counts").filter(version__gt=0).count() + _opened
+    again, _opened, _gone = night(DAYS - 2)
+    print(
+        json.dumps(
+            asdict(
+                Result(students, reading, first, ordinary, again, opened, changed, summing, from_cache, peak_bytes())
+            )
         )
+    )
 
 
-def show(result: Result) -> None:
-    r = result
+def _warm(calendar) -> None:  # type: ignore[no-untyped-def]
+    """Compiled before it is timed: one school, taken back."""
+    from django.db import transaction
+
+    from firstbell.watch.passes import evaluate
+
+    with transaction.atomic():
+        evaluate(calendar)
+        transaction.set_rollback(True)
+
+
+def run(students: int = FULL, home: Path | None = None) -> Result:
+    with tempfile.TemporaryDirectory(prefix="firstbell-bench-") as place:
+        there = home or Path(place)
+        if not (there / "firstbell.sqlite3").exists():
+            there.mkdir(parents=True, exist_ok=True)
+            command = [sys.executable, "-m", "bench.pass_bench", "--build", str(students)]
+            subprocess.run(command, env=environment(there), check=True)
+        ran = subprocess.run(
+            [sys.executable, "-m", "bench.pass_bench", "--measure"], env=environment(there), check=True, stdout=subprocess.PIPE, text=True
+        )  # fmt: skip
+        return Result(**json.loads(ran.stdout.splitlines()[-1]))
+
+
+def show(r: Result) -> None:
     print(f"Nightly pass, {r.students:,} students x 180 days, SQLite to stored alerts")
-    print(f"  read              {r.read:8.2f} s")
-    print(f"  signals           {r.signals:8.2f} s")
     print(
-        f"  whole, first      {r.first:8.2f} s   ({r.opened:,} alerts opened; alerts {max(r.first - r.read - r.signals, 0):.2f} s)"
+        f"  summing the bytes          {r.summing:8.2f} s; reading them from the page cache and summing {r.from_cache:.2f} s"
     )
-    print(f"  whole, unchanged  {r.again:8.2f} s")
-    print(
-        f"  summing the bytes {r.summing:8.2f} s   whole / sum = {r.first / r.summing:.0f}, unchanged / sum = {r.again / r.summing:.0f}"
-    )
-    print(f"  peak memory       {r.peak / 2**30:8.2f} GiB")
+    print(f"  reading the registers      {r.read:8.2f} s")
+    for words, seconds, more in (
+        ("the first night", r.first, f"{r.opened:,} alerts opened"),
+        ("an ordinary night", r.night, f"{r.changed:,} alerts opened, changed or closed"),
+        ("the same night again", r.again, "nothing changed"),
+    ):
+        print(
+            f"  {words:<26} {seconds:8.2f} s   {seconds / r.from_cache:5.1f} x reading and summing, {seconds / r.summing:5.1f} x summing "
+            f"({more})"
+        )
+    print(f"  peak memory                {r.peak / 2**30:8.2f} GiB")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--students", type=int, default=FULL)
+    parser.add_argument("--home", type=Path)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--build", type=int)
     parser.add_argument("--measure", action="store_true")
@@ -182,4 +149,4 @@ if __name__ == "__main__":
     elif options.measure:
         measure()
     else:
-        show(run(QUICK if options.quick else options.students))
+        show(run(QUICK if options.quick else options.students, options.home))

@@ -18,7 +18,7 @@ from firstbell.forecast.lines import Counted
 from firstbell.register.grid import Grid
 from firstbell.signals.kernel import DAY, day_matrix
 
-__all__ = ["ADDED", "AGES", "Col", "Evidence", "Fates", "gather", "kinds_of_days"]
+__all__ = ["ADDED", "AGES", "KINDS_OF", "Col", "Evidence", "Fates", "gather", "kinds_of_days"]
 
 #: a mark's age in school days is told apart up to so many
 AGES = 30
@@ -110,12 +110,13 @@ def _kind_table(counted: Counted) -> NDArray[np.uint8]:
     return kinds
 
 
-_KINDS = {counted: _kind_table(counted) for counted in Counted}
+#: what a line counts -> (4096,) a day's bits -> its kind
+KINDS_OF = {counted: _kind_table(counted) for counted in Counted}
 
 
 def kinds_of_days(grid: Grid, through: int, counted: Counted) -> NDArray[np.uint8]:
     """(n, through) uint8: each day as the line sees it. UNKNOWN squares make a day not possible, never present."""
-    return day_matrix(grid, through, _KINDS[counted])
+    return day_matrix(grid, through, KINDS_OF[counted])
 
 
 def gather(
@@ -136,7 +137,7 @@ def gather(
     known = np.concatenate(
         [np.zeros((3, 1)), np.cumsum(fade, axis=1)], axis=1
     )  # what so many known days in a row are worth
-    _gather(
+    _gather(  # type: ignore[call-arg]
         np.ascontiguousarray(kinds), weights, *_exposures(weights), fade, known, group, fates.chance, fates.usual, ended_before,
         counted_before, columns, added,
     )  # fmt: skip

@@ -78,6 +78,8 @@ class Calendar(models.Model):
     #: through this day a source that sends only exceptions has said all it has to say; null: no such claim
     covered_through = models.DateField(null=True)
     inferred = models.BooleanField(default=False)
+    #: how often its register rows were folded anew: who kept what they say knows by it whether that still holds
+    folds = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["school", "school_year"], name="one_calendar_a_school_year")]
@@ -363,7 +365,7 @@ class RegisterRow(models.Model):
 
     enrolment = models.ForeignKey(Enrolment, models.CASCADE, related_name="rows")
     calendar = models.ForeignKey(Calendar, models.CASCADE, related_name="rows")
-    student = models.ForeignKey(Student, models.CASCADE, related_name="rows")
+    student = models.ForeignKey(Student, models.CASCADE, related_name="rows", db_index=False)
     codes = models.TextField()
     minutes = models.TextField(blank=True)
     version = models.PositiveIntegerField(default=0)
@@ -371,4 +373,5 @@ class RegisterRow(models.Model):
     objects = ScopedManager(student_path="student")
 
     class Meta:
+        indexes = [models.Index(fields=["student", "calendar"], name="register_row_whose")]
         constraints = [models.UniqueConstraint(fields=["calendar", "enrolment"], name="one_row_an_enrolment_year")]

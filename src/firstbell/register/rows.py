@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,9 +10,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import reduce
 from itertools import groupby, pairwise
+from typing import Any
 
 import numpy as np
 from django.db import connection
+from django.db.models import F
 from numpy.typing import NDArray
 
 from firstbell import clock
@@ -21,7 +24,6 @@ from firstbell.register.marks import NOT_EXPECTED, UNKNOWN
 from firstbell.register.models import (
     SCHOOL_DAY_TYPES,
     Calendar,
-    CalendarDay,
     Enrolment,
     MarkEvent,
     Meaning,
@@ -58,25 +60,31 @@ class Column:
 
 
 def columns(calendar: Calendar) -> Column:
-    dates = tuple(
-        CalendarDay.objects.filter(calendar=calendar, day_type__in=SCHOOL_DAY_TYPES)
-        .order_by("date")
-        .values_list("date", flat=True)
-    )
-    return Column(calendar, dates, {d: i for i, d in enumerate(dates)})
+    return columns_of([calendar])[calendar.pk]
 
 
 def columns_of(calendars: Iterable[Calendar]) -> dict[int, Column]:
-    """`columns` of several calendars by one query."""
+    """The columns of calendars. Most schools of a district have the same days: they are read as one text each, and a text is read once."""
     by_pk = {calendar.pk: calendar for calendar in calendars}
-    dates: dict[int, list[date]] = {pk: [] for pk in by_pk}
-    days = CalendarDay.objects.filter(calendar__in=by_pk, day_type__in=SCHOOL_DAY_TYPES).order_by("date")
-    for pk, day in days.values_list("calendar_id", "date"):
-        dates[pk].append(day)
-    return {
-        pk: Column(calendar, tuple(dates[pk]), {d: i for i, d in enumerate(dates[pk])})
-        for pk, calendar in by_pk.items()
-    }
+    joined = (
+        "string_agg(date::text, ' ' ORDER BY date)" if connection.vendor == "postgresql" else "group_concat(date, ' ')"
+    )
+    types = sorted(SCHOOL_DAY_TYPES)
+    texts: dict[int, str] = {}
+    with connection.cursor() as cursor:
+        for pks in _in_chunks(list(by_pk)):
+            cursor.execute(
+                f"SELECT calendar_id, {joined} FROM register_calendarday WHERE calendar_id IN ({', '.join(['%s'] * len(pks or ()))}) "  # noqa: S608
+                f"AND day_type IN ({', '.join(['%s'] * len(types))}) GROUP BY calendar_id",
+                [*(pks or ()), *types],
+            )
+            texts.update(cursor.fetchall())
+    days: dict[str, tuple[tuple[date, ...], dict[date, int]]] = {"": ((), {})}
+    for text in texts.values():
+        if text not in days:
+            dates = tuple(sorted(date.fromisoformat(day) for day in text.split()))
+            days[text] = (dates, {d: i for i, d in enumerate(dates)})
+    return {pk: Column(calendar, *days[texts.get(pk, "")]) for pk, calendar in by_pk.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +312,7 @@ def refold(calendar: Calendar, student_ids: Sequence[int] | None = None) -> int:
             cursor.executemany(
                 "UPDATE register_registerrow SET codes=%s, minutes=%s, version=version+1 WHERE id=%s", changed
             )
+    Calendar.objects.filter(pk=calendar.pk).update(folds=F("folds") + 1)
     return len(new) + len(changed) + len(gone)
 
 
@@ -331,6 +340,53 @@ def school_grid(of: Calendar | Column, *, student_ids: Sequence[int] | None = No
             )
         )
     return _as_grid(column, found)
+
+
+def school_grids(columns: Sequence[Column]) -> list[SchoolGrid]:
+    """The stored registers of many calendars, without their minutes: the database joins each into one text, and this is no copy of it.
+
+    In the order of `columns`; a calendar with no rows has none of them.
+    """
+    if connection.vendor == "postgresql":
+        joined = "string_agg(r.codes, ''), array_agg(r.student_id), array_agg(r.enrolment_id), array_agg(e.starts), array_agg(e.grade)"
+    else:
+        joined = (
+            "CAST(group_concat(r.codes, '') AS BLOB), json_group_array(r.student_id), json_group_array(r.enrolment_id), "
+            "json_group_array(e.starts), json_group_array(e.grade)"
+        )
+    found: dict[int, SchoolGrid] = {}
+    by_pk = {column.calendar.pk: column for column in columns}
+    with connection.cursor() as cursor:
+        for pks in _in_chunks(list(by_pk)):
+            assert pks is not None
+            cursor.execute(
+                f"SELECT r.calendar_id, {joined} FROM register_registerrow r JOIN register_enrolment e ON e.id = r.enrolment_id "  # noqa: S608
+                f"WHERE r.calendar_id IN ({', '.join(['%s'] * len(pks))}) GROUP BY r.calendar_id",
+                list(pks),
+            )
+            for pk, text, *lists in cursor:
+                codes = text.encode("ascii") if isinstance(text, str) else bytes(text)
+                whose = [json.loads(x) if isinstance(x, str) else x for x in lists]
+                found[pk] = _one_grid(by_pk[pk], codes, *whose)
+    return [found[pk] for pk in by_pk if pk in found]
+
+
+def _one_grid(
+    column: Column, codes: bytes, students: list[int], enrolments: list[int], starts: list[Any], grades: list[str]
+) -> SchoolGrid:
+    n, squares = len(students), len(column.dates) * column.calendar.sessions
+    letters = np.frombuffer(codes, dtype=np.uint8).reshape(n, squares)
+    whose, stay = np.array(students, dtype=np.int64), np.array(enrolments, dtype=np.int64)
+    if (whose[1:] == whose[:-1]).any() or len(set(students)) < n:
+        order = sorted(range(n), key=lambda i: (students[i], starts[i], enrolments[i]))
+        return _as_grid(
+            column, [(students[i], enrolments[i], letters[i].tobytes().decode("ascii"), "", grades[i]) for i in order]
+        )
+    dates = np.array(column.dates, dtype="datetime64[D]")
+    if not (whose[1:] > whose[:-1]).all():
+        by = np.argsort(whose, kind="stable")
+        whose, stay, letters, grades = whose[by], stay[by], letters[by], [grades[i] for i in by.tolist()]
+    return SchoolGrid(column.calendar, Grid(letters, dates, column.calendar.sessions), whose, stay, grades)
 
 
 def stays_as_known(

@@ -20,7 +20,18 @@ from numpy.typing import NDArray
 from firstbell.register.grid import Grid
 from firstbell.register.marks import ABSENT_LETTERS, PRESENT_LETTERS
 
-__all__ = ["DAY", "Count", "GroupContext", "Signals", "Window", "compute", "context", "day_matrix", "student_signals"]
+__all__ = [
+    "DAY",
+    "Count",
+    "GroupContext",
+    "Signals",
+    "Window",
+    "compute",
+    "context",
+    "day_matrix",
+    "day_text",
+    "student_signals",
+]
 
 
 class Window(IntEnum):
@@ -459,27 +470,33 @@ def _students(  # type: ignore[no-untyped-def]
                         out[14] = recent
 
 
-def context(grid: Grid, through: int, group: NDArray[np.int32]) -> GroupContext:
+def context(
+    grid: Grid, through: int, group: NDArray[np.int32], school: NDArray[np.int32] | None = None
+) -> GroupContext:
     """The groups' usual rates and each day's shock, from the grid's first `through` days.
 
-    group: (n,) int32, each student's group (school x grade), counted from 0.
+    group   (n,) int32, each student's group (school x grade), counted from 0
+    school  (groups,) int32, each group's school, counted from 0; None where all are of one
 
     A day's shock is the share of the group that was away beyond its own median share and what chance alone would add to it (one
     standard deviation), shrunk by the worth of three students; groups of fewer than 15 expected that day take the school's, and a
     school of fewer than 15 takes none.
     """
     groups = int(group.max(initial=-1)) + 1
+    of = np.zeros(groups, dtype=np.int32) if school is None else school
     absent, possible = _group_days(grid.codes, grid.sessions, through, group, groups, _LUT)
-    school_absent, school_possible = absent.sum(axis=0, keepdims=True), possible.sum(axis=0, keepdims=True)
+    schools = np.zeros((2, int(of.max(initial=0)) + 1, through), dtype=np.int32)
+    np.add.at(schools, (slice(None), of), np.stack([absent, possible]))
+    school_absent, school_possible = schools
     before = max(through - BREAK_DAYS, 0) or through
     school_rate = _ratio(
         school_absent[:, :before].sum(axis=1), school_possible[:, :before].sum(axis=1), np.array([NO_HISTORY_RATE])
     )
-    rate = _ratio(absent[:, :before].sum(axis=1), possible[:, :before].sum(axis=1), np.repeat(school_rate, groups))
+    rate = _ratio(absent[:, :before].sum(axis=1), possible[:, :before].sum(axis=1), school_rate[of])
     level, shock = _shock(absent, possible)
     _, school_shock = _shock(school_absent, school_possible)
     small = possible < SHOCK_MIN_STUDENTS
-    return GroupContext(rate, np.where(small, school_shock, shock), level)
+    return GroupContext(rate, np.where(small, school_shock[of], shock), level)
 
 
 def _ratio(part: NDArray[np.int32], whole: NDArray[np.int32], otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -581,3 +598,57 @@ def day_matrix(grid: Grid, through: int, table: NDArray[Any] = _BITS) -> NDArray
     out = np.zeros((grid.codes.shape[0], through), dtype=table.dtype)
     _all_days(np.ascontiguousarray(grid.codes), grid.sessions, through, _LUT, table, out)
     return out
+
+
+def day_text(
+    grid: Grid, through: int, rows: NDArray[np.int64], table: NDArray[np.bool_], start: NDArray[np.int64],
+    weekday: NDArray[np.int64], most: int,
+) -> NDArray[np.object_]:  # fmt: skip
+    """Days of some rows with their letters, as text: "2026-11-02U 2026-11-04N"; the last `most` of those that `table` (4096,) says yes to.
+
+    start    (rows,) the first day each may begin with
+    weekday  (rows,) only this weekday (Monday 0); -1 for any
+
+    A square nobody knows is written as an underscore, for the days are parted by spaces.
+    """
+    n, width = len(rows), 11 + grid.sessions
+    dates = np.frombuffer("".join(np.datetime_as_string(grid.dates.astype("datetime64[D]"))).encode(), dtype=np.uint8)
+    weekdays = (grid.dates.astype("datetime64[D]").astype(np.int64) + 3) % 7
+    out = np.empty(n * most * width, dtype=np.uint8)
+    ends = np.zeros(n + 1, dtype=np.int64)
+    _write_days(
+        np.ascontiguousarray(grid.codes), grid.sessions, through, rows, table, start, weekday, weekdays, dates.reshape(-1, 10), most, _LUT,
+        out, ends,
+    )  # fmt: skip
+    text = out[: ends[-1]].tobytes().decode("ascii")
+    at = ends.tolist()
+    found = np.empty(n, dtype=object)
+    found[:] = [text[at[k] : max(at[k + 1] - 1, at[k])] for k in range(n)]
+    return found
+
+
+@nb.njit(cache=True, nogil=True)
+def _write_days(codes, sessions, through, rows, table, start, weekday, weekdays, dates, most, lut, out, ends):  # type: ignore[no-untyped-def]
+    days = np.zeros(max(through, 1), dtype=np.uint16)
+    told = np.zeros(max(through, 1), dtype=np.int64)
+    at = 0
+    for k in range(len(rows)):
+        row = codes[rows[k]]
+        _day_facts(row, sessions, through, lut, days)
+        n = 0
+        for d in range(max(start[k], 0), through):
+            if table[days[d]] and (weekday[k] < 0 or weekdays[d] == weekday[k]):
+                told[n] = d
+                n += 1
+        for t in range(max(n - most, 0), n):
+            d = told[t]
+            for c in range(10):
+                out[at + c] = dates[d, c]
+            at += 10
+            for s in range(sessions):
+                letter = row[d * sessions + s]
+                out[at] = 95 if letter == 32 else letter
+                at += 1
+            out[at] = 32
+            at += 1
+        ends[k + 1] = at

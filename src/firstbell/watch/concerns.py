@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -12,10 +12,10 @@ from django.utils.translation import gettext as _
 from firstbell import clock
 from firstbell.access import audit
 from firstbell.access.models import User
-from firstbell.register.models import Calendar, Section, Student
-from firstbell.register.rows import SchoolGrid
-from firstbell.watch.kinds import Finding
+from firstbell.register.models import Section, Student
+from firstbell.watch.ground import Finding
 from firstbell.watch.models import Concern, Kind
+from firstbell.watch.standing import Look
 
 __all__ = ["STANDS_FOR", "NotSaid", "concern_findings", "said_of", "say", "take_back"]
 
@@ -64,16 +64,17 @@ def said_of(student: Student, day: date) -> list[Concern]:
     return list(recent.select_related("said_by", "section").order_by("-said_at"))
 
 
-def concern_findings(calendar: Calendar, school: SchoolGrid, today: date, known: datetime) -> Iterator[Finding]:
-    """Ground for an alert: the words that stand, by student of this register."""
-    by: dict[int, list[date]] = defaultdict(list)
-    since = datetime.combine(today - STANDS_FOR + timedelta(days=1), time(), calendar.school.zone)
-    said = Concern.objects.system(WHY).filter(school=calendar.school_id, said_at__gte=since, said_at__lte=known)
-    for student, day, taken_back in said.order_by("said_on").values_list("student_id", "said_on", "taken_back_at"):
-        if taken_back is None or taken_back > known:
-            by[student].append(day)
-    row_of = {int(student): i for i, student in enumerate(school.student_ids)}
-    for student, days in by.items():
-        if student in row_of:
-            dates = " ".join(str(day) for day in sorted(set(days)))
-            yield Finding(Kind.CONCERN, row_of[student], len(days), len(days), len(days), dates)
+def concern_findings(look: Look) -> Iterator[Finding]:
+    """Ground for an alert: the words that stand at the schools looked at."""
+    by: dict[tuple[int, int], list[date]] = defaultdict(list)
+    said = Concern.objects.system(WHY).filter(
+        school__in=look.school_ids, said_on__gt=look.today - STANDS_FOR, said_at__lte=look.known
+    )
+    rows = said.order_by("said_on").values_list("school_id", "student_id", "said_on", "taken_back_at")
+    for school, student, day, taken_back in rows:
+        if taken_back is None or taken_back > look.known:
+            by[school, student].append(day)
+    for whose, (number, row) in look.rows_of(set(by)).items():
+        days = by[whose]
+        dates = " ".join(str(day) for day in sorted(set(days)))
+        yield Finding(Kind.CONCERN, row, len(days), len(days), len(days), dates, school=number)

@@ -18,10 +18,9 @@ from firstbell.register.rows import SchoolGrid
 from firstbell.signals import metrics
 from firstbell.signals.kernel import context, student_signals
 from firstbell.signals.metrics import Attendance, CountedDay
-from firstbell.watch.kinds import groups_of
 from firstbell.watch.models import Kind, Verdict
-from firstbell.watch.passes import whole_days
 from firstbell.watch.record import StudentRecord, Year
+from firstbell.watch.registers import groups_of, whole_days
 from firstbell.watch.words import alert_days
 
 __all__ = ["Course", "Step", "Week", "course"]
@@ -85,7 +84,7 @@ def _weeks(days: Sequence[CountedDay]) -> list[Week]:
 def _usual(record: StudentRecord, year: Year, school: SchoolGrid) -> float | None:
     """The kernel's baseline of this student, seen against their school as the alerts see it."""
     at = np.flatnonzero(school.student_ids == record.student.pk)
-    through, _today = whole_days(year.calendar, school.grid, record.today)
+    through, _today = whole_days(year.calendar, year.dates, record.today)
     if not len(at) or not through:
         return None
     group = groups_of(school)

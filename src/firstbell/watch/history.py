@@ -1,6 +1,6 @@
 """What a closed school year said of each student, kept a calendar at a time so that no night reads last year's marks again.
 
-A summary is made anew when a row of its register has changed: late corrections reach it the next night.
+A summary is made anew when its register was folded anew: late corrections reach it the next night.
 """
 
 from __future__ import annotations
@@ -9,29 +9,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import Count, Sum
 from numpy.typing import NDArray
 
-from firstbell.forecast.evidence import COUNTED, Fates
+from firstbell.forecast.evidence import Fates
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import summary
 from firstbell.forecast.lines import Counted
 from firstbell.forecast.pooling import Before
 from firstbell.register import rows
 from firstbell.register.models import Calendar, RegisterRow, SchoolYear
+from firstbell.register.rows import SchoolGrid
 from firstbell.watch.models import CalendarSummary
 
 __all__ = ["LastYear", "kept_of", "last_year", "last_year_of"]
 
 WHY = "last year's days are summed up"
-_BEFORE = Before.__slots__
-#: as kept: little-endian, in the order of the fields of `Before`, of each kind of line
+#: as kept: little-endian. Whether an absence counts differs by line; how it comes in spells does not.
 _ROW = np.dtype(
     [
         ("student", "<i8"),
-        ("absent", "<i4"),
-        ("possible", "<i4"),
-        *((f"{c}_{n}", "<f8") for c in Counted for n in _BEFORE),
+        ("possible", "<i2"),
+        ("starts", "<i2"),
+        ("exposed", "<f4"),
+        ("stayed", "<i2"),
+        ("could_stay", "<i2"),
+        ("counted", "<i2"),
+        ("ended", "<i2"),
     ]
 )
 # how unsettled marks end plays no part in a closed year: its counts are taken as they are
@@ -47,6 +50,8 @@ class LastYear:
     @classmethod
     def of(cls, parts: Iterable[NDArray[np.void]]) -> LastYear:
         every = np.concatenate([np.zeros(0, dtype=_ROW), *parts])
+        if (np.diff(every["student"]) > 0).all():
+            return cls(every)
         ids, where = np.unique(every["student"], return_inverse=True)
         if len(ids) == len(every):
             return cls(every[np.argsort(every["student"])])
@@ -65,7 +70,11 @@ class LastYear:
         if not len(self.days):
             return {}
         days, there = self._of(students)
-        return {c: Before(*(days[f"{c}_{name}"] * there for name in _BEFORE)) for c in Counted}
+        column = {name: days[name] * there.astype(np.float64) for name in (_ROW.names or ())[2:]}
+        return {
+            Counted.UNEXCUSED: Before(**column),
+            Counted.ABSENT: Before(**(column | {"counted": column["ended"]})),  # every absence counts
+        }
 
     def attendance(self, students: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """(absent, possible) days by row of a register."""
@@ -73,7 +82,7 @@ class LastYear:
             none = np.zeros(len(students), dtype=np.int32)
             return none, none
         days, there = self._of(students)
-        return (days["absent"] * there).astype(np.int32), (days["possible"] * there).astype(np.int32)
+        return (days["ended"] * there).astype(np.int32), (days["possible"] * there).astype(np.int32)
 
     def _of(self, students: NDArray[np.int64]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
         at = np.minimum(np.searchsorted(self.days["student"], students), len(self.days) - 1)
@@ -83,39 +92,29 @@ class LastYear:
 def summed(students: NDArray[np.int64], known: Known) -> NDArray[np.void]:
     """A school's closed year, a row a student, as it is kept."""
     found = np.zeros(len(students), dtype=_ROW)
-    kinds = known.kinds[Counted.ABSENT]
     found["student"] = students
-    found["absent"] = (kinds == COUNTED).sum(axis=1)
-    found["possible"] = (kinds > 0).sum(axis=1)
-    for c in Counted:
-        before = summary(known, c, _CLOSED)
-        for name in _BEFORE:
-            found[f"{c}_{name}"] = getattr(before, name)
+    found["possible"] = (known.kinds[Counted.UNEXCUSED] > 0).sum(axis=1)
+    before = summary(known, Counted.UNEXCUSED, _CLOSED)
+    for name in (_ROW.names or ())[2:]:
+        found[name] = getattr(before, name)
     return found
 
 
 def last_year(year: SchoolYear) -> LastYear:
     """What the year before `year` said, from the registers as they are now."""
-    calendars = Calendar.objects.filter(school_year__ends_in=year.ends_in - 1).select_related("school", "school_year")
-    registers = RegisterRow.objects.system(WHY).filter(calendar__in=calendars)
-    now = {
-        pk: (count, versions)
-        for pk, count, versions in registers.values_list("calendar").annotate(Count("pk"), Sum("version"))
+    calendars = Calendar.objects.filter(school_year__ends_in=year.ends_in - 1).select_related("school")
+    kept = {
+        pk: (folds, days)
+        for pk, folds, days in CalendarSummary.objects.filter(calendar__in=calendars).values_list("pk", "folds", "days")
     }
-    kept = {s.calendar_id: s for s in CalendarSummary.objects.filter(calendar__in=list(now))}
-    parts = []
-    for calendar in calendars:
-        if calendar.pk not in now:
-            continue
-        rows_, versions = now[calendar.pk]
-        found = kept.get(calendar.pk)
-        if found is None or (found.rows, found.versions) != (rows_, versions):
-            found, _new = CalendarSummary.objects.update_or_create(
-                calendar=calendar,
-                defaults={"rows": rows_, "versions": versions, "days": _of_calendar(calendar).tobytes()},
-            )
-        parts.append(np.frombuffer(found.days, dtype=_ROW))
-    return LastYear.of(parts)
+    stale = [c for c in calendars if c.folds != kept.get(c.pk, (-1,))[0]]
+    for school in rows.school_grids(list(rows.columns_of(stale).values())):
+        days = _of_school(school).tobytes()
+        kept[school.calendar.pk] = (school.calendar.folds, days)
+        CalendarSummary.objects.update_or_create(
+            calendar=school.calendar, defaults={"folds": school.calendar.folds, "days": days}
+        )
+    return LastYear.of(np.frombuffer(days, dtype=_ROW) for _folds, days in kept.values())
 
 
 def last_year_of(year: SchoolYear, students: Sequence[int]) -> LastYear:
@@ -135,14 +134,14 @@ def kept_of(calendars: Iterable[Calendar], students: Sequence[int]) -> LastYear:
         try:
             days = np.frombuffer(calendar.summary.days, dtype=_ROW)
         except CalendarSummary.DoesNotExist:
-            days = _of_calendar(calendar)
+            days = _of_school(rows.school_grid(calendar))
         parts.append(days[np.isin(days["student"], students)])
     return LastYear.of(parts)
 
 
-def _of_calendar(calendar: Calendar) -> NDArray[np.void]:
-    school = rows.school_grid(calendar)
+def _of_school(school: SchoolGrid) -> NDArray[np.void]:
     n = len(school.student_ids)
-    return summed(
-        school.student_ids, Known.of(school.grid, school.grid.days, np.zeros(n, np.int32), np.zeros(n, np.int8))
+    known = Known.of(
+        school.grid, school.grid.days, np.zeros(n, np.int32), np.zeros(n, np.int8), counted=(Counted.UNEXCUSED,)
     )
+    return summed(school.student_ids, known)

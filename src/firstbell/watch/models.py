@@ -8,29 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from firstbell.access.scoped import ScopedManager
 from firstbell.register.models import Calendar, Enrolment, School, Section, Student
-
-
-class Kind(models.TextChoices):
-    """What kind of trouble an alert names. Its sentence, bar and clock are in watch.kinds."""
-
-    UNEXPLAINED_TODAY = "unexplained_today", _("not here today, no reason yet")
-    NOT_IN_CLASS = "not_in_class", _("on site but not in class")
-    ROLL_NOT_TAKEN = "roll_not_taken", _("register not taken")
-    BREAK = "break", _("a break from their own pattern")
-    STREAK = "streak", _("days away in a row")
-    WEEKDAY = "weekday", _("a weekday pattern")
-    LATENESS = "lateness", _("coming late more often")
-    UNEXPLAINED = "unexplained", _("absences nobody has explained")
-    NOT_SEEN = "not_seen", _("not seen for a while")
-    HIGH_ABSENCE = "high_absence", _("high absence, nobody has acted")
-    LINE_AHEAD = "line_ahead", _("a line ahead")
-    CONCERN = "concern", _("a teacher says something is off")
-    SCHOOL_DAY = "school_day", _("many away at once: the school's own item")
-
-
-class Clock(models.TextChoices):
-    TODAY = "today", _("today")
-    PATTERN = "pattern", _("pattern")
+from firstbell.watch.kinds import Clock, Kind
 
 
 class Alert(models.Model):
@@ -44,12 +22,14 @@ class Alert(models.Model):
 
     kind = models.CharField(max_length=20, choices=Kind)
     clock = models.CharField(max_length=10, choices=Clock)
-    school = models.ForeignKey(School, models.CASCADE, related_name="alerts")
+    school = models.ForeignKey(School, models.CASCADE, related_name="alerts", db_index=False)  # see alert_list
     calendar = models.ForeignKey(Calendar, models.CASCADE, related_name="+")
     #: empty for what belongs to the school itself (a roll not taken, a day many were away)
-    student = models.ForeignKey(Student, models.CASCADE, null=True, related_name="alerts")
+    student = models.ForeignKey(
+        Student, models.CASCADE, null=True, related_name="alerts", db_index=False
+    )  # see alert_student
     enrolment = models.ForeignKey(Enrolment, models.CASCADE, null=True, related_name="+")
-    section = models.ForeignKey(Section, models.CASCADE, null=True, related_name="+")
+    section = models.ForeignKey(Section, models.CASCADE, null=True, related_name="+", db_index=False)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     #: what there is now, how many there could have been, and the usual: the figures in the sentence, exact
     count = models.IntegerField()
@@ -84,6 +64,7 @@ class Alert(models.Model):
         indexes = [
             models.Index(fields=["school", "state", "clock"], name="alert_list"),
             models.Index(fields=["student", "state"], name="alert_student"),
+            models.Index(fields=["section"], name="alert_section", condition=models.Q(section__isnull=False)),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -145,12 +126,23 @@ class Concern(models.Model):
 
 
 class CalendarSummary(models.Model):
-    """A closed calendar in a few numbers a student (watch.history), and the state of the register it was made from."""
+    """A closed calendar in a few numbers a student (watch.history), and `Calendar.folds` when it was made."""
 
     calendar = models.OneToOneField(Calendar, models.CASCADE, primary_key=True, related_name="summary")
-    rows = models.IntegerField()
-    versions = models.BigIntegerField()
+    folds = models.PositiveBigIntegerField()
     days = models.BinaryField()
+
+
+class CalendarPass(models.Model):
+    """What the last pass over a calendar had read: while it reads just the same, it would say the same, and passes on."""
+
+    calendar = models.OneToOneField(Calendar, models.CASCADE, primary_key=True, related_name="last_pass")
+    school = models.ForeignKey(School, models.CASCADE, related_name="+")
+    #: a digest of the register and what else was read; and the school's `SchoolChange` after it
+    read = models.CharField(max_length=64)
+    change = models.BigIntegerField()
+    #: from this day on something that stands expires or wakes by itself
+    wakes = models.DateField()
 
 
 class Pass(models.Model):

@@ -11,10 +11,10 @@ from django.utils.translation import ngettext
 
 from firstbell.forecast.forecasts import Band
 from firstbell.register.rows import SchoolGrid
-from firstbell.watch.ahead import Forecaster, Position, known_now, positions
+from firstbell.watch.ahead import Forecaster, Position, positions
 from firstbell.watch.history import kept_of
-from firstbell.watch.passes import whole_days
 from firstbell.watch.record import StudentRecord, Year
+from firstbell.watch.registers import known_now, whole_days
 from firstbell.watch.words import in_ten_words, line_words, reason_words
 
 __all__ = ["Outlook", "outlook"]
@@ -31,7 +31,7 @@ class Outlook:
 
 def outlook(record: StudentRecord, year: Year, school: SchoolGrid) -> list[Outlook]:
     """Every line, today, at one of the student's schools. school: the year's whole register."""
-    through, _today = whole_days(year.calendar, school.grid, record.today)
+    through, _today = whole_days(year.calendar, year.dates, record.today)
     student = record.student.pk
     before = year.calendar.school_year.ends_in - 1
     last = kept_of((y.calendar for y in record.earlier if y.calendar.school_year.ends_in == before), [student])

@@ -18,7 +18,7 @@ from firstbell.register.rows import Column
 from firstbell.signals import metrics
 from firstbell.signals.metrics import Attendance, CountedDay
 from firstbell.watch.models import Alert, Verdict
-from firstbell.watch.passes import whole_days
+from firstbell.watch.registers import whole_days
 from firstbell.watch.words import sentence
 
 __all__ = ["Figure", "StudentRecord", "Year", "student_record"]
@@ -125,7 +125,7 @@ def _years(student: Student, enrolments: list[Enrolment], day: date, *, rebuilt:
             np.frombuffer(codes.encode("ascii"), dtype=np.uint8).reshape(1, -1), np.array(column.dates, dtype="datetime64[D]"),
             row.calendar.sessions,
         )  # fmt: skip
-        whole, _today = whole_days(row.calendar, grid, day)
+        whole, _today = whole_days(row.calendar, column.dates, day)
         made.append(
             Year(
                 column, by_pk[row.enrolment_id], codes, metrics.day_letters(grid, len(column.dates), 0), column.dates,

@@ -1,0 +1,399 @@
+"""The ground of alerts: what registers give reason to say of their students, as columns. Pure: no database, no settings.
+
+One function, `ground`, for a school or for many that share their school days; by night, live, as of a past day and on Spark alike. What is
+said in words, and what stands already, is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstbell.forecast.evidence import COUNTED, KINDS_OF
+from firstbell.forecast.forecasts import Band, Bars, forecast
+from firstbell.forecast.glassbox import GlassBox
+from firstbell.forecast.known import Carried, Known
+from firstbell.forecast.layers import Learned, rates
+from firstbell.forecast.lines import Counted, Line
+from firstbell.forecast.pooling import Before
+from firstbell.forecast.reasons import reasons
+from firstbell.register.grid import Grid
+from firstbell.signals.kernel import DAY, Count, Signals, Window, context, day_text, student_signals
+from firstbell.signals.metrics import chronic_mask
+from firstbell.watch.kinds import KINDS, Kind
+
+__all__ = ["KIND_NUMBERS", "Asker", "Finding", "Ground", "Registers", "ground"]
+
+#: A CUSUM of log-likelihood ratios over log(100): a hundred times likelier under a break than under the usual.
+BREAK_SCORE = 4.6
+#: P, after taking into account that five weekdays were looked at
+WEEKDAY_CHANCE = 0.01
+WEEKDAY_RECENT = 4
+LATENESS_TIMES = 2
+HIGH_ABSENCE_MIN_DAYS = 15
+#: A school's own day: twice its ordinary absence, and at least `bar` students more than that
+SCHOOL_SHOCK = 2.0
+#: the simple rule, where no forecast is offered: so near the line, and a counted day so lately
+SIMPLE_ROOM, SIMPLE_DAYS = 3, 20
+#: days told of an alert, at most: the latest
+MOST_DAYS = 40
+#: a kind as a number, in columns
+KIND_NUMBERS = {kind: number for number, kind in enumerate(Kind)}
+
+
+@dataclass(frozen=True)
+class Registers:
+    """The registers of schools that share their school days and sessions, row after row, a row a student at a school.
+
+    grid      (n, squares), through the year's last day
+    through   whole school days that counts and patterns may read
+    today     today's day column, if it is a school day of theirs
+    school    (n,) int32, each row's school, counted from 0; rows of a school stand together
+    group     (n,) int32, each row's grade within its school, counted from 0 over all of them
+    band      (n,) int8, grade band (`forecast.known.Known`)
+    absent, possible  (n,) int32, last year's days; zeros where not known
+    before    last year as the forecast takes it; empty where there was none
+    carried   this year at other schools
+    """
+
+    grid: Grid
+    through: int
+    today: int | None
+    school: NDArray[np.int32]
+    group: NDArray[np.int32]
+    band: NDArray[np.int8]
+    absent: NDArray[np.int32]
+    possible: NDArray[np.int32]
+    before: dict[Counted, Before]
+    carried: Carried
+
+    @property
+    def n(self) -> int:
+        return len(self.school)
+
+    @cached_property
+    def schools(self) -> int:
+        return int(self.school.max(initial=-1)) + 1
+
+    @cached_property
+    def school_of_group(self) -> NDArray[np.int32]:
+        found = np.zeros(int(self.group.max(initial=-1)) + 1, dtype=np.int32)
+        found[self.group] = self.school
+        return found
+
+    @cached_property
+    def here(self) -> NDArray[np.bool_]:
+        """(n,) still on this roll: the last day's first square isn't one they were not expected in."""
+        here: NDArray[np.bool_] = self.grid.codes[:, max(self.through - 1, 0) * self.grid.sessions] != ord("#")
+        return here
+
+    def known(self, counted: Sequence[Counted] = tuple(Counted)) -> Known:
+        """As the forecast takes them."""
+        return Known.of(
+            self.grid, self.through, self.group, self.band, carried=self.carried, before=self.before, counted=counted, schools=self.school
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """How the line ahead is asked about. learned: None where no forecast is offered, and the simple rule speaks.
+
+    steps: (chance up to, share of past answers up to there that came true), ascending
+    """
+
+    rule: str
+    line: Line
+    horizon: int
+    learned: Learned | None = None
+    box: GlassBox | None = None
+    bars: Bars | None = None
+    steps: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Ground for one alert: whose (a row of the registers, or None for a school's own), how much, and the days."""
+
+    kind: Kind
+    row: int | None
+    count: int
+    of: int
+    measure: int
+    days: str = ""
+    usual_count: int = 0
+    usual_of: int = 0
+    weekday: int = 0
+    session: int | None = None
+    section_id: int | None = None
+    rule: str = ""
+    why: str = ""
+    #: keeps an alert that stands, and opens none
+    holds: bool = False
+    school: int = 0
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Findings as columns, (findings,) each.
+
+    school    int32, of the registers' schools
+    row       int64, of the registers; -1 for a school's own
+    kind      int8, `KIND_NUMBERS`
+    count, of, measure, usual_count, usual_of, weekday  int32: the figures of the sentence; weekday from 1, 0 for none
+    session   int32, -1 for none
+    section   int64, its id; -1 for none
+    holds     bool: keeps an alert that stands, and opens none
+    days, rule, why  object (str)
+    """
+
+    school: NDArray[np.int32]
+    row: NDArray[np.int64]
+    kind: NDArray[np.int8]
+    count: NDArray[np.int32]
+    of: NDArray[np.int32]
+    measure: NDArray[np.int32]
+    usual_count: NDArray[np.int32]
+    usual_of: NDArray[np.int32]
+    weekday: NDArray[np.int32]
+    session: NDArray[np.int32]
+    section: NDArray[np.int64]
+    holds: NDArray[np.bool_]
+    days: NDArray[np.object_]
+    rule: NDArray[np.object_]
+    why: NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @classmethod
+    def of_findings(cls, found: Iterable[Finding]) -> Ground:
+        every = list(found)
+
+        def column(values: list[object], dtype: type) -> NDArray:  # type: ignore[type-arg]
+            made = np.empty(len(values), dtype=dtype)
+            made[:] = values
+            return made
+
+        return cls(
+            column([f.school for f in every], np.int32), column([-1 if f.row is None else f.row for f in every], np.int64),
+            column([KIND_NUMBERS[f.kind] for f in every], np.int8), column([f.count for f in every], np.int32),
+            column([f.of for f in every], np.int32), column([f.measure for f in every], np.int32),
+            column([f.usual_count for f in every], np.int32), column([f.usual_of for f in every], np.int32),
+            column([f.weekday for f in every], np.int32), column([-1 if f.session is None else f.session for f in every], np.int32),
+            column([-1 if f.section_id is None else f.section_id for f in every], np.int64),
+            column([f.holds for f in every], np.bool_), column([f.days for f in every], object),
+            column([f.rule for f in every], object), column([f.why for f in every], object),
+        )  # fmt: skip
+
+    @classmethod
+    def joined(cls, parts: Iterable[Ground]) -> Ground:
+        every = [cls.of_findings(()), *parts]
+        return cls(*(np.concatenate([getattr(part, f.name) for part in every]) for f in fields(cls)))
+
+    def only(self, rows: NDArray[np.bool_]) -> Ground:
+        return Ground(*(getattr(self, f.name)[rows] for f in fields(Ground)))
+
+
+def ground(registers: Registers, asker: Asker) -> Ground:
+    """Everything the registers alone give reason to say: of every student and of each school itself.
+
+    Rolls not taken and what teachers said are not on the register; who keeps them adds them.
+    """
+    parts = []
+    if registers.through and registers.n:
+        around = context(registers.grid, registers.through, registers.group, registers.school_of_group)
+        signals = student_signals(
+            registers.grid, registers.through, registers.group, around, registers.absent, registers.possible
+        )
+        parts += [
+            of(registers, signals)
+            for of in (_not_seen, _streak, _break, _weekday, _high_absence, _unexplained, _lateness)
+        ]
+        parts += [_school_day(registers), _ahead(registers, asker)]
+    if registers.today is not None and registers.n:
+        parts.append(_today(registers, registers.today))
+    return Ground.joined(parts)
+
+
+# -- columns of one kind -------------------------------------------------------------------------------------------------
+
+#: what a day must carry to be told of: `day_text`'s tables
+_BITS = np.arange(4096)
+_AWAY = _BITS & DAY.ABSENT != 0
+_PENDING, _LATE, _EVERY = _BITS & DAY.PENDING != 0, _BITS & DAY.LATE != 0, np.ones(4096, dtype=np.bool_)
+_COUNTED_DAY = KINDS_OF[Counted.UNEXCUSED] == COUNTED
+
+
+def _found(
+    r: Registers, kind: Kind, rows: NDArray[np.int64], days: NDArray[np.object_], count: NDArray[np.int32], of: NDArray[np.int32],
+    measure: NDArray[np.int32] | None = None, *, usual_count: NDArray[np.int32] | int = 0, usual_of: NDArray[np.int32] | int = 0,
+    weekday: NDArray[np.int32] | int = 0, session: NDArray[np.int32] | int = -1, holds: NDArray[np.bool_] | None = None,
+    rule: str = "", why: NDArray[np.object_] | None = None,
+) -> Ground:  # fmt: skip
+    """These rows' ground of one kind; the columns are by row of the registers, `days` and `why` by found row."""
+    n = len(rows)
+
+    def at(column: NDArray[np.int32] | int) -> NDArray[np.int32]:
+        return np.full(n, column, dtype=np.int32) if isinstance(column, int) else column[rows].astype(np.int32)
+
+    def words(text: str) -> NDArray[np.object_]:
+        made = np.empty(n, dtype=object)
+        made[:] = text
+        return made
+
+    return Ground(
+        r.school[rows], rows, np.full(n, KIND_NUMBERS[kind], dtype=np.int8), at(count), at(of), at(count if measure is None else measure),
+        at(usual_count), at(usual_of), at(weekday), at(session), np.full(n, -1, dtype=np.int64),
+        np.zeros(n, dtype=np.bool_) if holds is None else holds[rows], days, words(rule), words("") if why is None else why,
+    )  # fmt: skip
+
+
+def _text(
+    r: Registers, rows: NDArray[np.int64], table: NDArray[np.bool_], start: NDArray[np.int32] | int = 0,
+    weekday: NDArray[np.int32] | None = None, through: int | None = None,
+) -> NDArray[np.object_]:  # fmt: skip
+    """The days behind what is found in these rows, from `start` (by row of the registers) on."""
+    begin = np.full(len(rows), start, dtype=np.int64) if isinstance(start, int) else start[rows].astype(np.int64)
+    only = np.full(len(rows), -1, dtype=np.int64) if weekday is None else weekday[rows].astype(np.int64)
+    return day_text(r.grid, r.through if through is None else through, rows, table, begin, only, MOST_DAYS)
+
+
+def _not_seen(r: Registers, s: Signals) -> Ground:
+    rows = np.flatnonzero((s.days_since_seen >= KINDS[Kind.NOT_SEEN].bar) & r.here)
+    days = s.days_since_seen
+    return _found(r, Kind.NOT_SEEN, rows, _text(r, rows, _AWAY, s.last_seen + 1), days, days)
+
+
+def _streak(r: Registers, s: Signals) -> Ground:
+    recent = s.last_known >= r.through - 3
+    mask = (s.streak >= KINDS[Kind.STREAK].bar) & (s.days_since_seen < KINDS[Kind.NOT_SEEN].bar) & recent
+    rows = np.flatnonzero(mask & r.here)
+    return _found(r, Kind.STREAK, rows, _text(r, rows, _AWAY, s.streak_start), s.streak, s.streak)
+
+
+def _break(r: Registers, s: Signals) -> Ground:
+    # A break that is nothing but the run of days away now is said better by STREAK or NOT_SEEN.
+    only_streak = (s.streak >= KINDS[Kind.STREAK].bar) & (s.break_absent == s.break_possible)
+    mask = (s.break_score >= BREAK_SCORE) & (s.break_absent >= KINDS[Kind.BREAK].bar) & ~only_streak
+    rows = np.flatnonzero(mask & r.here)
+    usual = np.clip(np.round(1 / np.maximum(s.baseline, 0.005)), 2, 200).astype(np.int32)
+    return _found(
+        r, Kind.BREAK, rows, _text(r, rows, _AWAY, s.break_start), s.break_absent, s.break_possible, usual_count=1, usual_of=usual
+    )  # fmt: skip
+
+
+def _weekday(r: Registers, s: Signals) -> Ground:
+    mask = (s.weekday >= 0) & (s.weekday_chance <= WEEKDAY_CHANCE) & (s.weekday_recent >= WEEKDAY_RECENT)
+    rows = np.flatnonzero(mask & r.here)
+    return _found(
+        r, Kind.WEEKDAY, rows, _text(r, rows, _AWAY, weekday=s.weekday), s.weekday_recent, np.minimum(s.weekday_possible, 10),
+        s.weekday_absent, weekday=s.weekday + 1,
+    )  # fmt: skip
+
+
+def _high_absence(r: Registers, s: Signals) -> Ground:
+    absent, possible = s.days(Count.ABSENT, Window.YEAR), s.days(Count.POSSIBLE, Window.YEAR)
+    lately = s.days(Count.ABSENT, Window.LAST_20) >= 1
+    rows = np.flatnonzero(chronic_mask(absent, possible) & (possible >= HIGH_ABSENCE_MIN_DAYS) & lately & r.here)
+    return _found(r, Kind.HIGH_ABSENCE, rows, _text(r, rows, _AWAY), absent, possible)
+
+
+def _unexplained(r: Registers, s: Signals) -> Ground:
+    pending = s.days(Count.PENDING, Window.YEAR)
+    rows = np.flatnonzero((pending >= KINDS[Kind.UNEXPLAINED].bar) & r.here)
+    return _found(r, Kind.UNEXPLAINED, rows, _text(r, rows, _PENDING), pending, s.days(Count.ABSENT, Window.YEAR))
+
+
+def _lateness(r: Registers, s: Signals) -> Ground:
+    late = s.days(Count.LATE, Window.LAST_20)
+    rows = np.flatnonzero((late >= KINDS[Kind.LATENESS].bar) & (late > LATENESS_TIMES * s.late_before) & r.here)
+    text = _text(r, rows, _LATE, max(r.through - 20, 0))
+    return _found(
+        r, Kind.LATENESS, rows, text, late, s.days(Count.POSSIBLE, Window.LAST_20), usual_count=s.late_before, usual_of=20
+    )  # fmt: skip
+
+
+def _school_day(r: Registers) -> Ground:
+    """The last whole day of each school, if it took many away at once: the school's own item, not so many students'."""
+    level = context(r.grid, r.through, r.school, np.arange(r.schools, dtype=np.int32)).level
+    squares = r.grid.codes[:, (r.through - 1) * r.grid.sessions : r.through * r.grid.sessions]
+    absent = np.isin(squares, np.frombuffer(b"EUNX", dtype=np.uint8)).sum(axis=1)
+    known = ((squares != ord("#")) & (squares != ord(" "))).sum(axis=1)
+    away = np.bincount(r.school, (2 * absent >= known) & (absent > 0), minlength=r.schools).astype(np.int64)
+    expected = np.bincount(r.school, known > 0, minlength=r.schools).astype(np.int64)
+    usual = np.round(level * expected).astype(np.int64)
+    raised = (expected > 0) & (away >= SCHOOL_SHOCK * usual) & (away - usual >= KINDS[Kind.SCHOOL_DAY].bar)
+    day = str(r.grid.dates[r.through - 1])
+    return Ground.of_findings(
+        Finding(
+            Kind.SCHOOL_DAY, None, int(away[k]), int(expected[k]), int(away[k]), day, usual_count=int(usual[k]),
+            usual_of=int(expected[k]), school=k,
+        )
+        for k in np.flatnonzero(raised).tolist()
+    )  # fmt: skip
+
+
+def _ahead(r: Registers, asker: Asker) -> Ground:
+    """A line a person may still help a student not to reach."""
+    known, line = r.known((asker.line.counted,)), asker.line
+    if asker.learned is None or asker.bars is None:
+        return _simple(r, known, asker)
+    of_school = rates(known, line.counted, asker.learned)
+    f = forecast(known, line, asker.horizon, asker.learned, asker.box, asker.bars, r=of_school)
+    act = f.asked & (f.band == Band.ACT)
+    rows = np.flatnonzero(f.asked & (act | (f.band == Band.WATCH) | (f.band == Band.CANNOT_TELL)))
+    told = np.flatnonzero(act)
+    why, days = np.empty(r.n, dtype=object), np.empty(r.n, dtype=object)
+    why[rows] = days[rows] = ""
+    why[told] = [
+        " ".join(f"{x.why}:{x.count}/{x.of}" for x in found)
+        for found in reasons(known, told, line, asker.horizon, asker.learned, asker.box, of_school)
+    ]
+    days[told] = _text(r, told, _COUNTED_DAY)
+    count = f.count.astype(np.int32)
+    upto, share = np.array(asker.steps or ((1.0, 0.0),)).T
+    in_ten = np.zeros(r.n, dtype=np.int32)
+    in_ten[rows] = np.round(10 * share[np.searchsorted(upto, f.chance[rows], side="left")])
+    return _found(
+        r, Kind.LINE_AHEAD, rows, days[rows], count, np.full(r.n, line.days, dtype=np.int32), usual_count=in_ten, usual_of=10,
+        holds=~act, rule=asker.rule, why=why[rows],
+    )  # fmt: skip
+
+
+def _simple(r: Registers, known: Known, asker: Asker) -> Ground:
+    kinds, line = known.kinds[asker.line.counted], asker.line
+    count = ((kinds == COUNTED).sum(axis=1) + known.carried.count).astype(np.int32)
+    lately = (kinds[:, -SIMPLE_DAYS:] == COUNTED).any(axis=1)
+    rows = np.flatnonzero((count >= line.days - SIMPLE_ROOM) & (count < line.days) & known.here)
+    return _found(
+        r, Kind.LINE_AHEAD, rows, _text(r, rows, _COUNTED_DAY), count, np.full(r.n, line.days, dtype=np.int32), holds=~lately,
+        rule=asker.rule,
+    )  # fmt: skip
+
+
+def _today(r: Registers, column: int) -> Ground:
+    """Who is away today with nobody saying why, and who was there and then was not."""
+    n = r.grid.sessions
+    squares = r.grid.codes[:, column * n : (column + 1) * n]
+    away = (squares == ord("U")) | (squares == ord("N"))
+    rows = np.flatnonzero(away.any(axis=1))
+    gone, present = away[rows], np.isin(squares[rows], np.frombuffer(b"PFITLH", dtype=np.uint8))
+    first = gone.argmax(axis=1).astype(np.int32)
+    place = np.arange(n)[None, :]
+    here_before = (present & (place < first[:, None])).any(axis=1)
+    here_after = (present & (place > first[:, None])).any(axis=1)
+    count, session = np.zeros(r.n, dtype=np.int32), np.zeros(r.n, dtype=np.int32)
+    count[rows], session[rows] = gone.sum(axis=1), first
+    sessions = np.full(r.n, n, dtype=np.int32)
+    return Ground.joined(
+        _found(
+            r, kind, some, _text(r, some, _EVERY, column, through=column + 1), count, sessions, session=session
+        )
+        for kind, some in (
+            (Kind.NOT_IN_CLASS, rows[here_before]), (Kind.UNEXPLAINED_TODAY, rows[~here_before & ~here_after])
+        )
+    )  # fmt: skip
