@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firstbell.forecast.evidence import ADDED, AGES, Col, Evidence, Fates, gather, kinds_of_days
 from firstbell.forecast.lines import Counted, Line, UnknownLine, find_line
@@ -89,3 +91,46 @@ def test_a_share_of_the_days_is_reached_exactly() -> None:
     chronic = find_line("example", "chronic-absence")
     assert chronic.reached_at(np.array([1, 9, 10, 11, 180])).tolist() == [1, 1, 1, 2, 18]
     assert Line(Counted.UNEXCUSED, "", days=10).reached_at(np.array([5])).tolist() == [10]
+
+
+def day_by_day(kinds: list[int], weights: list[float]) -> dict[Col, float]:
+    """What fades, summed the long way: every known day halves what came before it in 5, 15 or 45 days."""
+    spans = (
+        (5.0, Col.STARTS_5, Col.EXPOSED_5, Col.AWAY_5, Col.DAYS_5), (15.0, Col.STARTS_15, Col.EXPOSED_15, Col.AWAY_15, Col.DAYS_15),
+        (45.0, Col.STARTS_45, Col.EXPOSED_45, None, Col.DAYS_45),
+    )  # fmt: skip
+    found = dict.fromkeys(
+        [c for span in spans for c in span[1:] if c is not None] + [Col.EXPOSED, Col.STAYED, Col.COULD_STAY], 0.0
+    )
+    was = False
+    for k, w in zip(kinds, weights, strict=True):
+        if k == 0:
+            continue
+        away = 2 <= k <= 4
+        for half, starts, exposed, gone, days in spans:
+            for col in (starts, exposed, gone, days):
+                if col is not None:
+                    found[col] *= 0.5 ** (1 / half)
+            found[starts] += away and not was
+            found[exposed] += 0 if was else w
+            found[days] += 1
+            if gone is not None:
+                found[gone] += away
+        found[Col.EXPOSED] += 0 if was else w
+        found[Col.COULD_STAY] += was
+        found[Col.STAYED] += was and away
+        was = away
+    return found
+
+
+@given(st.lists(st.sampled_from([0, 1, 1, 1, 1, 1, 2, 3, 4, 5]), min_size=1, max_size=60), st.integers(0, 1000))
+def test_a_run_of_days_taken_in_one_step_is_the_same_as_day_by_day(kinds: list[int], seed: int) -> None:
+    weights = np.random.default_rng(seed).uniform(0.3, 3, (1, len(kinds)))
+    row, none = np.array([kinds], dtype=np.uint8), np.zeros(1)
+    e = gather(row, weights, np.zeros(1, dtype=np.int32), FATES, none, none)
+    for col, wanted in day_by_day(kinds, weights[0].tolist()).items():
+        assert e[col][0] == pytest.approx(wanted, abs=1e-9), col.name
+    known = [k for k in kinds if k]
+    assert e[Col.POSSIBLE][0] == len(known)
+    assert e[Col.ABSENT][0] == sum(2 <= k <= 4 for k in known)
+    assert e.added[0].sum() == pytest.approx(1)

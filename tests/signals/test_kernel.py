@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from firstbell.signals.kernel import Count, Signals, Window, compute
+from firstbell.signals.kernel import DAY, Count, Signals, Window, compute, day_text
 from tests.signals.draw import a_grid
 
 
@@ -181,3 +181,27 @@ def test_a_school_with_nobody() -> None:
     grid = a_grid("PPPPP")
     empty = type(grid)(grid.codes[:0], grid.dates, 1)
     assert compute(empty, 5, np.zeros(0, dtype=np.int32)).counts.shape == (0, 5, 6)
+
+
+def test_the_days_behind_a_finding_are_written_with_their_letters() -> None:
+    grid = a_grid("UUPEN PUP_U", "PPPPP PPPPP")
+    away = np.zeros(4096, dtype=np.bool_)
+    away[[bits for bits in range(4096) if bits & DAY.ABSENT]] = True
+    rows, start, any_day = np.array([0, 1, 0]), np.array([0, 0, 3]), np.full(3, -1)
+
+    def text(weekday: int = -1, most: int = 40) -> list[str]:
+        return day_text(grid, 10, rows, away, start, np.full(3, weekday) if weekday >= 0 else any_day, most).tolist()
+
+    d = [str(day) for day in grid.dates]
+    assert text() == [f"{d[0]}U {d[1]}U {d[3]}E {d[4]}N {d[6]}U {d[9]}U", "", f"{d[3]}E {d[4]}N {d[6]}U {d[9]}U"]
+    assert text(most=2) == [f"{d[6]}U {d[9]}U", "", f"{d[6]}U {d[9]}U"]
+    monday = int((grid.dates[0].astype(np.int64) + 3) % 7)
+    assert text(weekday=monday)[0].split()[0] == f"{d[0]}U"
+
+
+def test_a_square_nobody_knows_is_written_as_an_underscore() -> None:
+    grid = a_grid("U_", sessions=2)
+    every = np.ones(4096, dtype=np.bool_)
+    assert day_text(grid, 1, np.array([0]), every, np.zeros(1, np.int64), np.full(1, -1), 40).tolist() == [
+        f"{grid.dates[0]}U_"
+    ]

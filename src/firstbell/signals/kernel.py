@@ -485,9 +485,9 @@ def context(
     groups = int(group.max(initial=-1)) + 1
     of = np.zeros(groups, dtype=np.int32) if school is None else school
     absent, possible = _group_days(grid.codes, grid.sessions, through, group, groups, _LUT)
-    schools = np.zeros((2, int(of.max(initial=0)) + 1, through), dtype=np.int32)
-    np.add.at(schools, (slice(None), of), np.stack([absent, possible]))
-    school_absent, school_possible = schools
+    school_absent, school_possible = np.zeros((2, int(of.max(initial=0)) + 1, through), dtype=np.int32)
+    np.add.at(school_absent, of, absent)
+    np.add.at(school_possible, of, possible)
     before = max(through - BREAK_DAYS, 0) or through
     school_rate = _ratio(
         school_absent[:, :before].sum(axis=1), school_possible[:, :before].sum(axis=1), np.array([NO_HISTORY_RATE])

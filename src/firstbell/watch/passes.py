@@ -309,7 +309,10 @@ def _bump(school_ids: Iterable[int]) -> None:
 
 
 def _reads(places: Sequence[Place], around: Around) -> dict[int, str]:
-    """Calendar -> a digest of what a pass reads of it. Left out are schools that the clock moves: whose rolls may be chased today."""
+    """Calendar -> a digest of what a pass reads of it. Left out are schools that the clock moves: whose rolls may be chased today.
+
+    What was found of today alone expires with the day, and wakes the school by that.
+    """
     year = places[0].calendar.school_year
     of_year = Calendar.objects.filter(school_year=year)
     folds = dict(of_year.values_list("pk", "folds"))
@@ -325,7 +328,7 @@ def _reads(places: Sequence[Place], around: Around) -> dict[int, str]:
     for p in places:
         if p.calendar.pk not in chased:
             of_one = every.copy()
-            of_one.update(repr((folds[p.calendar.pk], p.upto, p.through, p.column, p.days.dates)).encode())
+            of_one.update(repr((folds[p.calendar.pk], p.upto, p.through, p.days.dates)).encode())
             found[p.calendar.pk] = of_one.hexdigest()
     return found
 

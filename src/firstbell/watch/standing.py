@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from django.db import connection
-from django.db.models import F
 from numpy.typing import NDArray
 
 from firstbell.register.rows import SchoolGrid
@@ -136,11 +135,11 @@ def write(look: Look, found: Ground) -> tuple[int, int, set[int]]:
         (until, days) for until, days in zip(expires[on][same].tolist(), more[same].tolist(), strict=True)
     }:
         alike = same & (expires[on] == until) & (more == days) & (later | (more != 0))
-        _of(standing.pk[was[alike]], as_of=look.today, known_through=look.known, expires_on=until, of=F("of") + days)
+        _of(standing.pk[was[alike]], as_of=look.today, known_through=look.known, expires_on=until, add={"of": days})
     expired = ~kept & (standing.expires < today)
     gone = ~kept & ~expired
-    _of(standing.pk[expired], state=Alert.State.EXPIRED, closed_at=look.known, version=F("version") + 1)
-    _of(standing.pk[gone], state=Alert.State.WITHDRAWN, closed_at=look.known, version=F("version") + 1)
+    _of(standing.pk[expired], state=Alert.State.EXPIRED, closed_at=look.known, add={"version": 1})
+    _of(standing.pk[gone], state=Alert.State.WITHDRAWN, closed_at=look.known, add={"version": 1})
     return int(new.sum()), int((~kept).sum()), {*school[new].tolist(), *standing.school[~kept].tolist()}
 
 
@@ -360,7 +359,16 @@ def _rows(values: dict[str, list[Any]]) -> tuple[list[str], list[tuple[Any, ...]
     return [of.column for of in fields], list(zip(*columns, strict=True))
 
 
-def _of(pks: NDArray[np.int64], **change: Any) -> None:
-    every = pks.tolist()
-    for some in (every[i : i + 500] for i in range(0, len(every), 500)):
-        Alert.objects.system(WHY).filter(pk__in=some).update(**change)
+def _of(pks: NDArray[np.int64], *, add: dict[str, int] | None = None, **change: Any) -> None:
+    """Set these fields of these alerts, and add so much to those."""
+    if not len(pks):
+        return
+    ids: Any = pks.tolist()
+    some = "id = ANY(%s)"
+    if connection.vendor != "postgresql":
+        ids, some = str(ids), "id IN (SELECT value FROM json_each(%s))"
+    fields = [(Alert._meta.get_field(name), value) for name, value in change.items()]
+    sets = [f'"{of.column}" = %s' for of, _value in fields] + [f'"{name}" = "{name}" + %s' for name in add or {}]
+    values = [of.get_db_prep_save(value, connection) for of, value in fields] + list((add or {}).values())
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {Alert._meta.db_table} SET {', '.join(sets)} WHERE {some}", [*values, ids])  # noqa: S608 - our own names
