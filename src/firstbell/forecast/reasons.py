@@ -5,7 +5,6 @@ Reasons come from what a person can check on the register (layers 0 and 1), neve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -83,13 +82,27 @@ def reasons(
                 Why.LAST_YEAR, replace(alone, before={}), before.counted.astype(np.int64), before.ended.astype(np.int64)
             )
         )  # fmt: skip
-    found: list[list[Reason]] = [[] for _ in rows]
-    for why, known_without, count, of in removals:
+    without, said = np.full((2, len(rows), len(removals)), np.inf)
+    for k, (why, known_without, count, _of) in enumerate(removals):
         chance, _low, _high = chances(known_without, *_answered(known_without, line, horizon, learned, prior), box)
         least = 2 if why is Why.AWAY_NOW else 1
-        for i in np.flatnonzero((count >= least) & (chance < MATTERS * here)).tolist():
-            found[i].append(Reason(why, int(count[i]), int(of[i]), float(chance[i])))
-    return [_chosen(of_one) for of_one in found]
+        moves = (count >= least) & (chance < MATTERS * here)
+        without[moves, k], said[moves, k] = chance[moves], 1
+    # a run of days away now is not said twice, as days lately too, unless there were more
+    now_told = np.isfinite(said[:, 0]) & (removals[1][2] <= removals[0][2])
+    without[now_told, 1] = np.inf
+    order = np.argsort(without, axis=1, kind="stable")[:, :MOST]
+    found: list[list[Reason]] = []
+    columns = [(why, count.tolist(), of.tolist()) for why, _known, count, of in removals]
+    for i, (best, chance_without) in enumerate(zip(order.tolist(), without.tolist(), strict=True)):
+        found.append(
+            [
+                Reason(columns[k][0], columns[k][1][i], columns[k][2][i], chance_without[k])
+                for k in best
+                if chance_without[k] < np.inf
+            ]
+        )
+    return found
 
 
 def _answered(
@@ -109,14 +122,3 @@ def _without(known: Known, line: Line, days: NDArray[np.bool_]) -> Known:
     kinds = dict(known.kinds)
     kinds[line.counted] = np.where(days, np.uint8(PRESENT), kinds[line.counted])
     return replace(known, kinds=kinds)
-
-
-def _chosen(found: Sequence[Reason]) -> list[Reason]:
-    """Most moving first. A run of days away now is not said twice, as days lately too, unless there were more."""
-    kept: list[Reason] = []
-    now = next((x for x in found if x.why is Why.AWAY_NOW), None)
-    for reason in sorted(found, key=lambda x: (x.without, x.why)):
-        if reason.why is Why.LATELY and now is not None and reason.count <= now.count:
-            continue
-        kept.append(reason)
-    return kept[:MOST]

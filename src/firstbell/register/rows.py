@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import reduce
 from itertools import groupby, pairwise
-from typing import Any
 
 import numpy as np
 from django.db import connection
@@ -348,45 +347,49 @@ def school_grids(columns: Sequence[Column]) -> list[SchoolGrid]:
     In the order of `columns`; a calendar with no rows has none of them.
     """
     if connection.vendor == "postgresql":
-        joined = "string_agg(r.codes, ''), array_agg(r.student_id), array_agg(r.enrolment_id), array_agg(e.starts), array_agg(e.grade)"
+        joined = "string_agg(r.codes, ''), array_agg(r.student_id), array_agg(r.enrolment_id), array_agg(e.grade)"
     else:
         joined = (
             "CAST(group_concat(r.codes, '') AS BLOB), json_group_array(r.student_id), json_group_array(r.enrolment_id), "
-            "json_group_array(e.starts), json_group_array(e.grade)"
+            "json_group_array(e.grade)"
         )
     found: dict[int, SchoolGrid] = {}
     by_pk = {column.calendar.pk: column for column in columns}
+    twice: list[Column] = []
     with connection.cursor() as cursor:
         for pks in _in_chunks(list(by_pk)):
-            assert pks is not None
             cursor.execute(
                 f"SELECT r.calendar_id, {joined} FROM register_registerrow r JOIN register_enrolment e ON e.id = r.enrolment_id "  # noqa: S608
-                f"WHERE r.calendar_id IN ({', '.join(['%s'] * len(pks))}) GROUP BY r.calendar_id",
-                list(pks),
+                f"WHERE r.calendar_id IN ({', '.join(['%s'] * len(pks or ()))}) GROUP BY r.calendar_id",
+                list(pks or ()),
             )
             for pk, text, *lists in cursor:
+                column = by_pk[pk]
                 codes = text.encode("ascii") if isinstance(text, str) else bytes(text)
-                whose = [json.loads(x) if isinstance(x, str) else x for x in lists]
-                found[pk] = _one_grid(by_pk[pk], codes, *whose)
+                students, stays, grades = (json.loads(x) if isinstance(x, str) else x for x in lists)
+                grid = _one_grid(column, codes, np.array(students), np.array(stays), grades)
+                if grid is None:
+                    twice.append(column)
+                else:
+                    found[pk] = grid
+    for column in twice:
+        found[column.calendar.pk] = school_grid(column)
     return [found[pk] for pk in by_pk if pk in found]
 
 
 def _one_grid(
-    column: Column, codes: bytes, students: list[int], enrolments: list[int], starts: list[Any], grades: list[str]
-) -> SchoolGrid:
-    n, squares = len(students), len(column.dates) * column.calendar.sessions
-    letters = np.frombuffer(codes, dtype=np.uint8).reshape(n, squares)
-    whose, stay = np.array(students, dtype=np.int64), np.array(enrolments, dtype=np.int64)
-    if (whose[1:] == whose[:-1]).any() or len(set(students)) < n:
-        order = sorted(range(n), key=lambda i: (students[i], starts[i], enrolments[i]))
-        return _as_grid(
-            column, [(students[i], enrolments[i], letters[i].tobytes().decode("ascii"), "", grades[i]) for i in order]
-        )
+    column: Column, codes: bytes, students: NDArray[np.int64], stays: NDArray[np.int64], grades: list[str]
+) -> SchoolGrid | None:
+    """In order of student; None where somebody has two stays, which are to be read in their order."""
+    squares = len(column.dates) * column.calendar.sessions
+    letters = np.frombuffer(codes, dtype=np.uint8).reshape(len(students), squares)
+    if not (students[1:] > students[:-1]).all():
+        by = np.argsort(students, kind="stable")
+        students, stays, letters, grades = students[by], stays[by], letters[by], [grades[i] for i in by.tolist()]
+        if (students[1:] == students[:-1]).any():
+            return None
     dates = np.array(column.dates, dtype="datetime64[D]")
-    if not (whose[1:] > whose[:-1]).all():
-        by = np.argsort(whose, kind="stable")
-        whose, stay, letters, grades = whose[by], stay[by], letters[by], [grades[i] for i in by.tolist()]
-    return SchoolGrid(column.calendar, Grid(letters, dates, column.calendar.sessions), whose, stay, grades)
+    return SchoolGrid(column.calendar, Grid(letters, dates, column.calendar.sessions), students, stays, grades)
 
 
 def stays_as_known(

@@ -503,14 +503,25 @@ def _ratio(part: NDArray[np.int32], whole: NDArray[np.int32], otherwise: NDArray
     return np.where(whole > 0, part / np.maximum(whole, 1), otherwise)
 
 
+@nb.njit(cache=True, nogil=True)
+def _medians(absent, possible):  # type: ignore[no-untyped-def]
+    """By row: the median share of the days on which enough were expected; the usual of nobody in particular where there is none."""
+    found = np.full(absent.shape[0], NO_HISTORY_RATE)
+    for g in range(absent.shape[0]):
+        shares = np.empty(absent.shape[1])
+        n = 0
+        for d in range(absent.shape[1]):
+            if possible[g, d] >= SHOCK_MIN_STUDENTS:
+                shares[n] = absent[g, d] / possible[g, d]
+                n += 1
+        if n:
+            found[g] = np.median(shares[:n])
+    return found
+
+
 def _shock(absent: NDArray[np.int32], possible: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     enough = possible >= SHOCK_MIN_STUDENTS
-    share = np.where(enough, absent / np.maximum(possible, 1), np.nan)
-    level = np.full(absent.shape[0], NO_HISTORY_RATE)
-    some = enough.any(axis=1)
-    if some.any():
-        level[some] = np.nanmedian(share[some], axis=1)
-    level = np.maximum(level, 0.01)
+    level = np.maximum(_medians(absent, possible), 0.01)
     expected = possible * level[:, None]
     beyond = absent - expected - np.sqrt(expected)
     return level, np.where(enough, np.clip(beyond / (possible + 3.0), 0.0, 0.95), 0.0)
@@ -621,9 +632,9 @@ def day_text(
         out, ends,
     )  # fmt: skip
     text = out[: ends[-1]].tobytes().decode("ascii")
-    at = ends.tolist()
     found = np.empty(n, dtype=object)
-    found[:] = [text[at[k] : max(at[k + 1] - 1, at[k])] for k in range(n)]
+    stops = np.maximum(ends[1:] - 1, ends[:-1])  # without the last blank
+    found[:] = [text[a:b] for a, b in zip(ends[:-1].tolist(), stops.tolist(), strict=True)]
     return found
 
 
