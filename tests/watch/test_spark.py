@@ -5,16 +5,22 @@ A master and two workers run as processes of their own (tests/spark.py); the gri
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from django.test import override_settings
+from typer.testing import CliRunner
 
 from firstbell import clock
+from firstbell.cli import app
 from firstbell.register.models import (
     Calendar,
     CalendarDay,
@@ -31,12 +37,12 @@ from firstbell.watch.export import export_grid
 from firstbell.watch.forecasting import shelf
 from firstbell.watch.models import Alert, Pass
 from firstbell.watch.passes import run_pass
-from tests.build import a_school, a_section, a_teacher
+from tests.build import a_school, a_section, a_student, a_teacher, draw, mark
 from tests.watch.test_ahead import model, report
 
 pytest.importorskip("pyspark", reason="the pass on a cluster needs PySpark: make spark")
-from firstbell.watch.spark import run_pass_on_spark
-from tests.spark import Cluster, a_cluster
+from firstbell.watch.spark import NotRun, run_pass_on_spark
+from tests.spark import BRIEF, Cluster, a_cluster, a_port
 
 pytestmark = [pytest.mark.django_db, pytest.mark.spark]
 __all__ = ["model"]
@@ -55,7 +61,9 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("JDK_JAVA_OPTIONS", BRIEF)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     with override_settings(HOME=tmp_path):
         yield tmp_path
 
@@ -198,3 +206,123 @@ def test_a_worker_dies_in_the_middle_and_the_alerts_are_those_of_one_process(
     assert had_done < of
     assert alerts() == expected
     assert (done.students, done.opened, done.withdrawn) == (one.students, one.opened, one.withdrawn)
+
+
+def test_a_lake_somebody_else_keeps_gives_the_same(
+    in_one_process: tuple[list[dict[str, Any]], Pass], tmp_path: Path
+) -> None:
+    """Rows in any order in several files, letters as bytes, no column that may be left out; one student's stays as rows of their own."""
+    expected, _one = in_one_process
+    export_grid(tmp_path / "ours")
+    theirs = tmp_path / "theirs"
+    (theirs / "registers").mkdir(parents=True)
+    rows = pq.read_table(tmp_path / "ours" / "registers").drop_columns(["place"])
+    shuffled = rows.take(np.random.default_rng(1).permutation(rows.num_rows))
+    codes = shuffled["codes"].cast(pa.binary())
+    shuffled = shuffled.set_column(shuffled.schema.get_field_index("codes"), "codes", codes)
+    for n in range(3):
+        pq.write_table(shuffled.slice(n * 450, 450), theirs / "registers" / f"part {n}.parquet")
+    calendars = pq.read_table(tmp_path / "ours" / "calendars.parquet")
+    pq.write_table(calendars.drop_columns(["known", "rows", "versions"]), theirs / "calendars.parquet")
+    run_pass_on_spark("local[2]", str(theirs))
+    assert alerts() == expected
+
+
+class TestWhatCanGoWrong:
+    """A sentence says it, and no alert is touched."""
+
+    @pytest.fixture
+    def grid(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+        on(monkeypatch, TODAY)
+        school = a_school()
+        calendar = a_year(school, MONDAY, WEEKS, 1, TODAY - timedelta(days=1))
+        for name in ("Ana", "Ben"):
+            draw(calendar, a_student(school, name), "P" * 58 + "UUUUU")
+        export_grid(tmp_path / "grid")
+        return tmp_path / "grid"
+
+    def refusal(self, grid: Path | str | None, master: str = "local[1]", **more: Any) -> str:
+        with pytest.raises(NotRun) as told:
+            run_pass_on_spark(master, None if grid is None else str(grid), **more)
+        assert not Alert.objects.system(WHY).exists()
+        assert not Pass.objects.exists()
+        return str(told.value)
+
+    def rewrite(self, file: Path, column: str, change: Any) -> None:
+        table = pq.read_table(file)
+        at = table.schema.get_field_index(column)
+        values = pa.array(change(table[column].to_pylist()), table.schema.field(column).type)
+        pq.write_table(table.set_column(at, column, values), file)
+
+    def test_there_is_no_grid(self, grid: Path) -> None:
+        said = self.refusal(grid.with_name("elsewhere"))
+        assert "There is no grid at" in said
+        assert "firstbell export-grid" in said
+
+    def test_a_column_is_missing(self, grid: Path) -> None:
+        file = next((grid / "registers").iterdir())
+        pq.write_table(pq.read_table(file).drop_columns(["codes"]), file)
+        assert "registers has no column codes." in self.refusal(grid)
+
+    def test_a_register_of_the_wrong_length_is_named_with_its_school_and_file(self, grid: Path) -> None:
+        self.rewrite(grid / "registers" / "00001.parquet", "codes", lambda codes: [codes[0], codes[1][:-2]])
+        said = self.refusal(grid)
+        ben = Student.objects.system(WHY).get(given_name="Ben").source_id
+        assert f"The register of student {ben} at school alder-primary should have 70 letters" in said
+        assert "and has 68." in said
+        assert "It is in registers/00001.parquet. Alerts are as they were." in said
+
+    def test_a_grid_of_another_day_is_not_taken_for_todays(self, grid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        on(monkeypatch, TODAY + timedelta(days=1))
+        assert f"was written for {TODAY}, and the pass is for {TODAY + timedelta(days=1)}" in self.refusal(grid)
+
+    def test_a_school_the_register_does_not_have(self, grid: Path) -> None:
+        self.rewrite(grid / "calendars.parquet", "school", lambda names: ["elsewhere"])
+        assert "has school elsewhere" in self.refusal(grid)
+
+    def test_no_master_answers(self, grid: Path) -> None:
+        said = self.refusal(grid, f"spark://127.0.0.1:{a_port()}")
+        assert said.startswith("No Spark master answers at spark://127.0.0.1:")
+
+    def test_what_is_no_master(self, grid: Path) -> None:
+        assert "it looks like spark://host:7077" in self.refusal(grid, "http://127.0.0.1")
+        assert "it looks like spark://host:7077" in self.refusal(grid, "spark://nowhere")
+
+    def test_a_cluster_of_other_machines_is_told_where_the_grid_is(self) -> None:
+        assert "name it with --grid" in self.refusal(None, "spark://cluster.example:7077")
+
+    def test_spark_is_not_installed(self, grid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "pyspark", None)
+        assert "make spark" in self.refusal(grid)
+
+    def test_the_command_says_it_and_fails(self, grid: Path) -> None:
+        at = f"spark://127.0.0.1:{a_port()}"
+        ran = CliRunner().invoke(app, ["nightly", "--engine", "spark", "--master", at, "--grid", str(grid)])
+        assert ran.exit_code == 1
+        assert "No Spark master answers" in ran.stderr
+
+    def test_marks_that_came_after_the_grid_was_written_are_not_forgotten(self, grid: Path) -> None:
+        ben = Student.objects.system(WHY).get(given_name="Ben")
+        mark(Calendar.objects.get(), ben, TODAY - timedelta(days=1), "P", recorded=clock.seconds(clock.now()))
+        run_pass_on_spark("local[1]", str(grid))
+        raised = Alert.objects.system(WHY).filter(kind="streak").values_list("student__given_name", flat=True)
+        assert list(raised) == ["Ana"]
+
+    def test_students_the_grid_does_not_hold_keep_their_alerts(self, grid: Path) -> None:
+        run_pass()
+        table = pq.read_table(grid / "registers" / "00001.parquet")
+        pq.write_table(table.slice(0, 1), grid / "registers" / "00001.parquet")
+        run_pass_on_spark("local[1]", str(grid))
+        assert {a["state"] for a in alerts()} == {"open"}
+
+
+def test_the_command_writes_the_grid_itself_and_says_how_it_went(
+    monkeypatch: pytest.MonkeyPatch, transactional_db: None
+) -> None:
+    on(monkeypatch, TODAY)
+    school = a_school()
+    calendar = a_year(school, MONDAY, WEEKS, 1, TODAY - timedelta(days=1))
+    draw(calendar, a_student(school), "P" * 58 + "UUUUU")
+    ran = CliRunner().invoke(app, ["nightly", "--engine", "spark", "--master", "local[1]"])
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    assert ran.stdout.endswith("1 students; 1 alerts opened, 0 withdrawn.\n")
