@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -92,6 +95,35 @@ def test_registers_without_a_calendar_are_refused() -> None:
     plan = pa.RecordBatch.from_pylist([dict.fromkeys(schema.names) | {"school": "alder"}], schema)
     (answer,) = judged(Told(code_version(), None, None), iter([plan]))
     assert answer["refused"][0].as_py() == "School alder has registers, and no calendar in calendars.parquet."
+
+
+JUDGES = """
+import sys, pyarrow as pa
+from datetime import date, timedelta
+from firstbell.forecast.model import code_version
+from firstbell.watch.executor import Told, judged
+from firstbell.watch.lake import REGISTERS, from_bytes
+days = [date(2026, 8, 31) + timedelta(days=7 * w + d) for w in range(6) for d in range(5)]
+rows = [{**dict.fromkeys(REGISTERS.names), "student": f"s{i}", "grade": "3", "codes": "P" * (30 - i) + "U" * i} for i in range(6)]
+plan = pa.table({"school": ["alder"], "sessions": [1], "dates": pa.array([days]), "through": [30], "day": pa.array([days[-1]]),
+                 "registers": pa.array([rows], pa.list_(pa.struct(list(REGISTERS))))})
+(answer,) = judged(Told(code_version(), None, None), iter(plan.to_batches()))
+print(answer["refused"][0].as_py(), from_bytes(answer["ground"][0].as_py()).to_pylist())
+"""
+
+
+@pytest.mark.slow
+def test_processes_beside_each_other_compile_once_and_find_the_same(tmp_path: Path) -> None:
+    """As on a machine where nothing has been compiled yet."""
+    fresh = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "compiled"), "FIRSTBELL_HOME": str(tmp_path / "home")}
+    fresh.pop("DJANGO_SETTINGS_MODULE", None)
+    running = [
+        subprocess.Popen([sys.executable, "-c", JUDGES], env=fresh, stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    said = [process.communicate(timeout=600)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert said[0].startswith("None [{")
+    assert len(set(said)) == 1
 
 
 @pytest.mark.django_db

@@ -315,6 +315,15 @@ class TestWhatCanGoWrong:
         run_pass_on_spark("local[1]", str(grid))
         assert {a["state"] for a in alerts()} == {"open"}
 
+    def test_a_past_day_is_judged_as_known_then(self, grid: Path) -> None:
+        day = TODAY - timedelta(days=3)
+        run_pass(as_of=day)
+        expected = alerts()
+        assert expected
+        Alert.objects.system(WHY).all().delete()
+        run_pass_on_spark("local[1]", as_of=day)
+        assert alerts() == expected
+
 
 def test_the_command_writes_the_grid_itself_and_says_how_it_went(
     monkeypatch: pytest.MonkeyPatch, transactional_db: None
