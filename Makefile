@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 .DEFAULT_GOAL := help
 
-.PHONY: help setup dev demo test test-slow check bench locks messages clean
+.PHONY: help setup spark dev demo test test-slow check bench locks messages clean
 
 help: ## what each command does
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -18,13 +18,19 @@ $(VENV)/.app: requirements/app.txt pyproject.toml package-lock.json
 	$(BIN)/python scripts/fetch_assets.py
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.app requirements/dev.txt
+$(VENV)/.spark: $(VENV)/.app requirements/spark.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/spark.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.app $(VENV)/.spark requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
 setup: $(VENV)/.app ## install what Firstbell needs into .venv
 	@$(BIN)/python scripts/fetch_assets.py
 	@$(BIN)/python scripts/messages.py compile
+
+spark: setup $(VENV)/.spark ## install Apache Spark too, with its Java (600 MB), for the nightly pass on a cluster
 
 dev: $(VENV)/.dev setup
 
@@ -37,10 +43,11 @@ check: dev ## formatting, types, the house's contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check ## everything: on SQLite, again on PostgreSQL, and in a real browser
+test: check ## everything: on SQLite, again on PostgreSQL, in a real browser, and on a Spark cluster
 	@$(BIN)/python scripts/browser.py
-	$(PYTEST) -n 2 -m "not slow"
-	$(BIN)/python -m tests.postgres $(PYTEST) -n 2 -m "database and not slow and not browser"
+	$(PYTEST) -n 2 -m "not slow and not spark"
+	$(BIN)/python -m tests.postgres $(PYTEST) -n 2 -m "database and not slow and not browser and not spark"
+	$(PYTEST) -m "spark and not slow"
 
 test-slow: dev ## the long proofs: a hundred kills, big files
 	$(PYTEST) -m slow
@@ -50,7 +57,7 @@ bench: dev ## speed, as ratios to peers and to the machine's limit
 	$(BIN)/python -m bench
 
 locks: dev ## resolve the requirement locks anew
-	cd requirements && for f in app dev; do ../$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --upgrade $$f.in -o $$f.txt; done
+	cd requirements && for f in app dev spark; do ../$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --upgrade $$f.in -o $$f.txt; done
 
 messages: dev ## collect the strings to translate
 	$(BIN)/python scripts/messages.py collect

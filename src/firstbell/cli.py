@@ -147,9 +147,19 @@ def import_(
 @app.command()
 def nightly(
     as_of: Annotated[str | None, typer.Option(help="Judge as of this day (YYYY-MM-DD), as known then.")] = None,
+    engine: Annotated[str, typer.Option(help="Where it runs: here (this process), or spark.")] = "here",
+    master: Annotated[str, typer.Option(help="With --engine spark: its master, spark://host:7077.")] = "local[*]",
+    grid: Annotated[
+        str | None, typer.Option(help="With --engine spark: the folder export-grid wrote; else it is written first.")
+    ] = None,
 ) -> None:
     """Run the nightly pass: signals over every register, alerts opened, withdrawn and expired."""
+    if engine not in ("here", "spark"):
+        raise typer.BadParameter("here or spark", param_hint="--engine")
     _set_up()
+    if engine == "spark":
+        _nightly_on_spark(master, grid, _date(as_of))
+        return
     from rich.progress import Progress
 
     from firstbell.watch.passes import run_pass
@@ -162,6 +172,39 @@ def nightly(
             progress=lambda n, total: progress.update(task, completed=n, total=total),
         )
     typer.echo(f"{done.students:,} students; {done.opened:,} alerts opened, {done.withdrawn:,} withdrawn.")
+
+
+def _nightly_on_spark(master: str, grid: str | None, as_of: date | None) -> None:
+    from firstbell.watch.export import NotWritten
+    from firstbell.watch.spark import NotRun, run_pass_on_spark
+
+    _ready_database()
+    try:
+        with _progress() as progress:
+            done = run_pass_on_spark(master, grid, as_of=as_of, progress=progress)
+    except (NotRun, NotWritten) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{done.students:,} students; {done.opened:,} alerts opened, {done.withdrawn:,} withdrawn.")
+
+
+@app.command("export-grid")
+def export_grid(
+    folder: Annotated[Path, typer.Argument(help="The folder to write; a grid that is there already is replaced.")],
+    as_of: Annotated[str | None, typer.Option(help="As known at the end of this day (YYYY-MM-DD).")] = None,
+) -> None:
+    """Write the register grid as Parquet, for the nightly pass on Spark. No names of people, only source ids."""
+    _set_up()
+    from firstbell.watch import export
+
+    _ready_database()
+    try:
+        with _progress() as progress:
+            done = export.export_grid(folder, _date(as_of), lambda n, total: progress("Writing the grid", n, total))
+    except export.NotWritten as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{done.students:,} students of {done.schools:,} schools written to {folder}.")
 
 
 @app.command()

@@ -20,16 +20,23 @@ PRINTS = {
         "nothing changed",
         "peak memory",
     ),
+    "spark_bench": ("one process", "Spark, whole", "grid to Parquet", "judging", "alerts stored", "to the last letter"),
     "intake_bench": ("end to end", "rows/s", "once more", "DuckDB reads the file", "PostgreSQL COPY"),
     "pages_bench": ("SQLite", "PostgreSQL", "Today p95", "Student p95", "queries", "one mark to a fresh list p99"),
 }
 
 
-@pytest.mark.parametrize("name", PRINTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.spark, pytest.mark.slow] if n == "spark_bench" else []) for n in PRINTS]
+)
 def test_a_benchmark_runs_small_and_prints_its_figures(name: str) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")}
     ran = subprocess.run(
-        [sys.executable, "-m", f"bench.{name}", "--quick"], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", f"bench.{name}", "--quick"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600 if name == "spark_bench" else 120,
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
     for words in PRINTS[name]:

@@ -1,0 +1,109 @@
+"""What runs on a Spark executor: schools of the lake in, their ground out. It needs Firstbell's code, and no database and no settings.
+
+What is wrong with a school comes back as a sentence, not as a failed task: Spark would try it four times over and bury it in its own words.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import firstbell
+
+__all__ = ["ANSWERS", "Told", "judged"]
+
+#: students: the register's rows in order, (student, today's squares), as Arrow's stream; ground: what was found, row numbers into them
+ANSWERS = pa.schema(
+    [
+        ("school", pa.string()), ("students", pa.binary()), ("ground", pa.binary()), ("refused", pa.string()),
+        ("about", pa.string()),
+    ]
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Told:
+    """What goes along with the job. code: of the version that asks; model: its JSON; steps: the backtest's offer."""
+
+    code: str
+    model: str | None
+    steps: tuple[tuple[float, float], ...] | None
+
+
+def judged(told: Told, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """A row of `ANSWERS` for every row of the plan: school, its calendar, and `registers`, a list of its students' rows."""
+    for batch in batches:
+        for row in range(batch.num_rows):
+            with _alone_the_first_time():
+                yield pa.RecordBatch.from_pylist([_judged(told, batch, row)], ANSWERS)
+
+
+def _judged(told: Told, batch: pa.RecordBatch, row: int) -> dict[str, Any]:
+    from firstbell.forecast.model import code_version
+    from firstbell.watch.lake import BadLake, as_bytes, read_school
+    from firstbell.watch.seam import ground
+
+    def of(name: str) -> Any:
+        return batch.column(name)[row].as_py()
+
+    answer: dict[str, Any] = dict.fromkeys(ANSWERS.names)
+    answer["school"] = of("school")
+    try:
+        if told.code != code_version():
+            raise BadLake(
+                f"The machine that should judge school {of('school')} runs another version of Firstbell ({code_version()}) than this "
+                f"one ({told.code}). Install the same on all."
+            )
+        if any(of(name) is None for name in ("sessions", "dates", "through", "day")):
+            raise BadLake(f"School {of('school')} has registers, and no calendar in calendars.parquet.")
+        registers = batch.column("registers")[row].values
+        register = read_school(of("school"), of("sessions"), of("dates"), of("through"), of("day"), registers)
+        answer["ground"] = as_bytes(ground(register.school, _asker(told)))
+    except BadLake as wrong:
+        return answer | {"refused": str(wrong), "about": wrong.student}
+    today = register.today
+    squares = [None] * len(register.students) if today is None else [letters.tobytes() for letters in today]
+    answer["students"] = as_bytes(pa.table({"student": register.students, "today": pa.array(squares, pa.binary())}))
+    return answer
+
+
+@lru_cache(maxsize=1)
+def _asker(told: Told) -> Any:
+    from firstbell.forecast.model import Model
+    from firstbell.watch.seam import Asker
+
+    return Asker(None if told.model is None else Model.from_json(told.model), told.steps)
+
+
+_begun = False
+
+
+@contextmanager
+def _alone_the_first_time() -> Iterator[None]:
+    """A process compiles the kernel with its first school, and one process of a machine at a time does.
+
+    What is compiled is kept for the others, and two writers beside each other could keep one's code under the other's name. Where the
+    package's folder can't be written to, it is kept in a temporary folder of this user's.
+    """
+    global _begun
+    if _begun:
+        yield
+        return
+    import fcntl
+
+    kept = Path(tempfile.gettempdir()) / f"firstbell-compiled-{os.getuid()}"
+    kept.mkdir(mode=0o700, exist_ok=True)
+    if not os.access(Path(firstbell.__file__).parent / "signals", os.W_OK):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(kept))
+    with (kept / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    _begun = True
