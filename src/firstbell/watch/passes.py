@@ -23,6 +23,7 @@ from firstbell.watch.ahead import Elsewhere, Forecaster, ahead_findings, elsewhe
 from firstbell.watch.concerns import concern_findings
 from firstbell.watch.history import LastYear, last_year, last_year_of
 from firstbell.watch.kinds import KINDS, Finding, SectionToday, pattern_findings, today_findings
+from firstbell.watch.looks import look_findings
 from firstbell.watch.models import Alert, Clock, Kind, Pass, SchoolChange, Verdict
 
 __all__ = ["Outcome", "evaluate", "run_pass"]
@@ -119,6 +120,7 @@ def evaluate(
         findings += today_findings(school, column, _sections_today(calendar, school, today, now, as_of))
     known = now if as_of is None else datetime.fromtimestamp(clock.end_of_day(as_of, calendar.school.zone), UTC)
     findings += concern_findings(calendar, school, today, known)
+    findings += look_findings(calendar, school, through, today)
     with transaction.atomic():
         opened, withdrawn = _write(calendar, school, findings, today, known, student_ids)
         if opened or withdrawn or student_ids is not None:
