@@ -26,7 +26,7 @@ from firstbell.watch.drawing import draw_looks, this_week
 from firstbell.watch.forecasting import shelf
 from firstbell.watch.history import LastYear
 from firstbell.watch.looks import what_looks_say
-from firstbell.watch.models import Alert, Draw, DrawStratum, Look, Pass, Verdict
+from firstbell.watch.models import Alert, Draw, DrawStratum, LookOver, Pass, Verdict
 from firstbell.watch.passes import evaluate, run_pass
 from firstbell.watch.words import sentence
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_section, a_student, a_teacher, a_user, draw, mark
@@ -77,8 +77,8 @@ def drawn_student(school: School, calendar: Calendar, squares: str, name: str = 
     return student
 
 
-def looks() -> list[Look]:
-    return list(Look.objects.system("t").select_related("alert__student", "stratum").order_by("pk"))
+def looks() -> list[LookOver]:
+    return list(LookOver.objects.system("t").select_related("alert__student", "stratum").order_by("pk"))
 
 
 def look_at(student: Student) -> Alert:
@@ -169,7 +169,7 @@ class TestDraw:
         this = draw_looks()
         assert this is not None
         assert sum(s.size for s in this.strata.all()) == 20
-        assert not Look.objects.system("t").filter(student=ana).exists(), why_not
+        assert not LookOver.objects.system("t").filter(student=ana).exists(), why_not
 
     def test_who_was_decided_about_or_has_left_or_came_just_now_is_not_drawn(
         self, school: School, calendar: Calendar, officer: User
@@ -182,7 +182,7 @@ class TestDraw:
         new = a_student(school, "New", starts=FRIDAY - timedelta(days=7))
         draw_looks()
         assert sum(DrawStratum.objects.values_list("size", flat=True)) == 20
-        assert not Look.objects.system("t").filter(student__in=[ana, gone, new]).exists()
+        assert not LookOver.objects.system("t").filter(student__in=[ana, gone, new]).exists()
 
     def test_who_was_drawn_rests_eight_weeks(
         self, calendar: Calendar, officer: User, monkeypatch: pytest.MonkeyPatch
@@ -425,13 +425,13 @@ class TestBlind:
 
 class TestAnswer:
     @pytest.fixture
-    def look(self, calendar: Calendar, officer: User) -> Look:
+    def look(self, calendar: Calendar, officer: User) -> LookOver:
         run_pass()
         draw_looks()
         (look,) = looks()
         return look
 
-    def test_an_act_is_a_treatment_like_any_other(self, look: Look, calendar: Calendar, officer: User) -> None:
+    def test_an_act_is_a_treatment_like_any_other(self, look: LookOver, calendar: Calendar, officer: User) -> None:
         answer(officer, look.alert, "act")
         Verdict.objects.system("t").update(given_at=datetime(2026, 9, 10, 15, tzinfo=UTC))
         schools = asof.schools_of(calendar.school_year)
@@ -439,7 +439,7 @@ class TestAnswer:
         row = year.student.tolist().index(look.student_id)
         assert np.flatnonzero(year.left_out[row]).size == asof.TREATED_DAYS
 
-    def test_not_a_concern_silences_nothing_else(self, look: Look, calendar: Calendar, officer: User) -> None:
+    def test_not_a_concern_silences_nothing_else(self, look: LookOver, calendar: Calendar, officer: User) -> None:
         answer(officer, look.alert, "no_concern")
         draw(calendar, look.student, STREAK)
         live.marks_changed(calendar, [look.student_id])
@@ -447,7 +447,7 @@ class TestAnswer:
         assert "look_over" not in open_kinds(look.student)
 
     def test_a_watch_comes_back_on_its_day_in_words_of_its_own(
-        self, look: Look, calendar: Calendar, officer: User, monkeypatch: pytest.MonkeyPatch
+        self, look: LookOver, calendar: Calendar, officer: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         answer(officer, look.alert, "watch", until=MONDAY + timedelta(days=9))
         run_pass()
@@ -461,7 +461,7 @@ class TestAnswer:
         run_pass()
         assert open_kinds(look.student) == set()
 
-    def test_taken_back_it_is_asked_again_and_counts_no_more(self, look: Look, officer: User) -> None:
+    def test_taken_back_it_is_asked_again_and_counts_no_more(self, look: LookOver, officer: User) -> None:
         verdict = answer(officer, look.alert, "no_concern")
         verdicts.undo_verdict(officer, verdict)
         again = look_at(look.student)

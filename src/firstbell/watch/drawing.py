@@ -34,7 +34,7 @@ from firstbell.watch.forecasting import shelf
 from firstbell.watch.history import last_year
 from firstbell.watch.kinds import KINDS
 from firstbell.watch.looks import PRESSING, WAITS, Facts, facts_of
-from firstbell.watch.models import Alert, Draw, DrawStratum, Kind, Look, Pass, Verdict
+from firstbell.watch.models import Alert, Draw, DrawStratum, Kind, LookOver, Pass, Verdict
 from firstbell.watch.passes import ACTED_DAYS, NIGHT, bump, current_year, whole_days
 
 __all__ = ["draw_looks", "this_week"]
@@ -179,7 +179,7 @@ def _left_out(today: date) -> set[int]:
     decided = Verdict.objects.system(WHY).filter(
         Q(given_at__gte=clock.now() - ACTED_DAYS) | Q(watch_until__gt=today), undone_at=None, student__isnull=False
     )
-    drawn_lately = Look.objects.system(WHY).filter(stratum__draw__week__gt=today - RESTS)
+    drawn_lately = LookOver.objects.system(WHY).filter(stratum__draw__week__gt=today - RESTS)
     return (
         _open(PRESSING)
         | _open(frozenset({Kind.LOOK_OVER}))
@@ -233,7 +233,7 @@ def _put_up(
             as_of=week.today, known_through=this.drawn_at, expires_on=_last_day(column, week), count=f.missed, of=f.possible,
             usual_count=f.late, days=f.days,
         )  # fmt: skip
-        Look.objects.system(WHY).create(
+        LookOver.objects.system(WHY).create(
             stratum=kept[stratum_of[place]],
             student_id=s.student,
             alert=alert,

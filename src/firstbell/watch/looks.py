@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 
 from firstbell import clock
-from firstbell.forecast.sample import Answers, Found, Stratum, found
+from firstbell.forecast.sample import Answers, Found, Share, Stratum, found
 from firstbell.register.grid import Grid
 from firstbell.register.marks import NOT_EXPECTED
 from firstbell.register.models import Calendar
@@ -22,9 +22,19 @@ from firstbell.register.rows import SchoolGrid
 from firstbell.signals.kernel import DAY, day_bits
 from firstbell.signals.metrics import attendance, counted_days
 from firstbell.watch.kinds import Finding
-from firstbell.watch.models import Alert, Draw, DrawStratum, Kind, Look, Verdict
+from firstbell.watch.models import Alert, Draw, DrawStratum, Kind, LookOver, Verdict
 
-__all__ = ["PRESSING", "WAITS", "Facts", "facts_of", "look_findings", "said_in_time", "what_looks_say"]
+__all__ = [
+    "PRESSING",
+    "WAITS",
+    "Facts",
+    "Found",
+    "Share",
+    "facts_of",
+    "look_findings",
+    "said_in_time",
+    "what_looks_say",
+]
 
 WHY = "looks are kept and counted"
 #: kinds that are patterns of weeks: a look may come before them
@@ -113,7 +123,7 @@ def what_looks_say(today: date) -> Found | None:
     answer here: by then the desk had said what it held back.
     """
     weeks = Draw.objects.filter(week__gt=today - COUNTED_FOR).exclude(strata__looks__alert__state=Alert.State.OPEN)
-    looks = Look.objects.system(WHY).filter(stratum__draw__in=weeks, alert__state=Alert.State.ANSWERED)
+    looks = LookOver.objects.system(WHY).filter(stratum__draw__in=weeks, alert__state=Alert.State.ANSWERED)
     taken_back = looks.filter(alert__verdicts__undone_at__isnull=False).values("pk")
     decided = looks.exclude(pk__in=taken_back).values_list("stratum_id", "alert__verdicts__decision")
     answers = Counter(decided)

@@ -184,7 +184,7 @@ class DrawStratum(models.Model):
         return Fraction(self.taken, self.size)
 
 
-class Look(models.Model):
+class LookOver(models.Model):
     """A student drawn for a look. The answer is the alert's verdict. What stands here is for the audit and on no page about a student."""
 
     stratum = models.ForeignKey(DrawStratum, models.CASCADE, related_name="looks")
