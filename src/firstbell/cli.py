@@ -72,9 +72,9 @@ def serve(
     work: Annotated[bool, typer.Option(help="Also run the worker in this process.")] = True,
 ) -> None:
     """Serve the desk, with a worker beside it."""
+    _set_up()
     from firstbell.serving import serve_desk
 
-    _set_up()
     _ready_database()
     serve_desk(host, port, work=work)
 

@@ -18,6 +18,7 @@ from firstbell.intake.command import import_command
 from firstbell.register.models import District, School, Section
 from firstbell.simulator.calendars import demo_day
 from firstbell.simulator.export import ZONE, make_district
+from firstbell.watch.drawing import draw_looks
 from firstbell.watch.learning import learn_and_judge
 from firstbell.watch.models import Pass
 from firstbell.watch.passes import current_year, run_pass
@@ -65,6 +66,7 @@ def _make(console: Console, students: int, seed: int) -> None:
         done = run_pass(progress=lambda n, total: progress.update(task, completed=n, total=total))
     console.print(f"{done.students:,} students looked over; {done.opened:,} alerts.")
     _people()
+    draw_looks()
 
 
 def _people() -> None:

@@ -13,7 +13,7 @@ from firstbell.intake.command import import_path
 from firstbell.register.models import Calendar, Student
 from firstbell.register.rows import school_grid
 from firstbell.signals.metrics import attendance, counted_days
-from firstbell.watch.passes import whole_days
+from firstbell.watch.registers import whole_days
 from tests.acceptance.district import ENROLMENTS, USERS, WHY, bring, lines, marks, only, squares, stays
 from tests.intake.files import calendar
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 def days_of(student: str, school: str) -> list[tuple[int, int]]:
     c = Calendar.objects.get(school__source_id=school)
     g = school_grid(c)
-    through, _ = whole_days(c, g.grid, date(2026, 9, 21))
+    through, _ = whole_days(c, g.grid.dates.astype(object).tolist(), date(2026, 9, 21))
 
     pk = Student.objects.system(WHY).get(source_id=student).pk
     found = [attendance(counted_days(g.grid, through, i)) for i in np.flatnonzero(np.asarray(g.student_ids) == pk)]

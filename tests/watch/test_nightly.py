@@ -66,8 +66,8 @@ class TestSchoolsOfWhichNothingHasChanged:
             read.extend(p.calendar.school.name for p in batch)
             return read_schools(batch, as_of)
 
-        read_schools = passes._schools
-        monkeypatch.setattr(passes, "_schools", schools)
+        read_schools = passes.read_schools
+        monkeypatch.setattr(passes, "read_schools", schools)
         return read
 
     @pytest.fixture

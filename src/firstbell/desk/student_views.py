@@ -30,8 +30,8 @@ def _as_of(request: HttpRequest) -> date | None:
 
 
 def _highlights(record: StudentRecord) -> set[date]:
-    """Days ringed in the picture. High absence speaks of the whole year: ringing every day would ring none."""
-    pointed = [a.alert for a in record.open if a.alert.kind != Kind.HIGH_ABSENCE]
+    """Days ringed in the picture. High absence and a look speak of the whole year: ringing every day would ring none."""
+    pointed = [a.alert for a in record.open if a.alert.kind not in (Kind.HIGH_ABSENCE, Kind.LOOK_OVER)]
     return {day for alert in pointed for day, _letters in alert_days(alert)}
 
 

@@ -17,6 +17,7 @@ from firstbell.access import policy
 from firstbell.access.policy import Deed, allow, signed_in
 from firstbell.watch import lists
 from firstbell.watch.concerns import said_of
+from firstbell.watch.looks import said_in_time
 from firstbell.watch.models import Alert, Kind, Verdict
 from firstbell.watch.verdicts import Conflict, NotGiven, give_verdict, undo_verdict
 from firstbell.watch.words import alert_days, sentence, worse_means
@@ -155,14 +156,15 @@ def alert_page(request: HttpRequest, pk: int) -> HttpResponse:
         open_now = Alert.objects.for_user(request.user).filter(student=alert.student_id, state=Alert.State.OPEN)
         others = [
             {"alert": a, "sentence": sentence(a)}
-            for a in open_now.exclude(pk=alert.pk).select_related("student", "section", "school")
+            for a in said_in_time(open_now.select_related("student", "section", "school"))
+            if a.pk != alert.pk
         ]
     return render(
         request,
         "desk/verdict.html",
         {
             "alert": alert, "sentence": sentence(alert), "days": alert_days(alert), "worse": worse_means(alert.kind),
-            "concerns": said_of(alert.student, alert.as_of) if alert.kind == Kind.CONCERN else [],
+            "is_look": alert.kind == Kind.LOOK_OVER, "concerns": said_of(alert.student, alert.as_of) if alert.kind == Kind.CONCERN else [],
             "others": others, "form": form, "error": error, "conflict": conflict, "theirs": theirs,
             "verdicts": alert.verdicts.select_related("given_by").order_by("given_at"),
             "decisions": [(d.value, d.label, KEYS[d]) for d in Verdict.Decision], "min_until": alert.as_of + timedelta(days=1),

@@ -14,7 +14,7 @@ from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Answers, Learned, Rates, answers, rates
 from firstbell.forecast.lines import Line
 
-__all__ = ["Band", "Bars", "Forecasts", "forecast"]
+__all__ = ["NO_BARS", "Band", "Bars", "Forecasts", "forecast"]
 
 
 class Band(StrEnum):
@@ -35,6 +35,8 @@ class Bars:
     watch: float
 
 
+#: where no closed year says where an officer's time ends
+NO_BARS = Bars(0.25, 0.12)
 #: fewer days known of a student say too little
 ENOUGH_DAYS = 15
 #: so many school days without any known square, or so many of the last five with an unknown one, and the marks are stale

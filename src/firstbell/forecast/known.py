@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,12 +17,24 @@ from firstbell.forecast.pooling import Before, day_weights
 from firstbell.register.grid import Grid
 from firstbell.register.marks import NOT_EXPECTED
 
-__all__ = ["Ahead", "Carried", "Known"]
+__all__ = ["Ahead", "Carried", "Known", "grade_band"]
 
 #: Days from one school day to the next that make a break follow: a long weekend, a few days, a week or more.
 BREAKS = (4, 5, 8)
 #: An effect of a weekday or an eve is pooled with "none" as if so many more had been away as usual.
 _EFFECT_STUDENTS = 200.0
+
+
+def grade_band(grade: str) -> int:
+    """0 through grade 5 (and before it), 1 through grade 8, 2 above.
+
+    >>> [grade_band(g) for g in ("KG", "05", "8", "12", "")]
+    [0, 0, 1, 2, 0]
+    """
+    number = re.search(r"\d+", grade)
+    if number is None:
+        return 0
+    return int(np.searchsorted([5, 8], int(number.group()), side="left"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from firstbell.insight.figures import slope_svg
+from firstbell.insight.looks import Looks, looks
 from firstbell.insight.report import Question, horizon_words, questions
 from firstbell.watch import backtests
 from firstbell.watch.forecasting import BadModel, ModelFacts, model_facts
@@ -45,6 +46,7 @@ class Card:
     current: bool
     questions: list[Question]
     changes: list[Change]
+    looks: Looks | None
 
 
 def card() -> Card:
@@ -55,7 +57,7 @@ def card() -> Card:
         facts, unreadable = None, True
     return Card(
         facts, unreadable, _inputs(facts) if facts else [], report, datetime.fromisoformat(report["made_at"]) if report else None, backtests.is_current(report), questions(report) if report else [],
-        _changes(report, backtests.kept(back=1)),
+        _changes(report, backtests.kept(back=1)), looks(),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell.forecast.evidence import COUNTED, PENDING
-from firstbell.forecast.forecasts import Band, Forecasts, forecast
+from firstbell.forecast.forecasts import NO_BARS, Band, Forecasts, forecast
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import rates
 from firstbell.forecast.lines import PACKS, YEAR_END, Counted, Line
@@ -18,7 +18,7 @@ from firstbell.forecast.model import BadModel, Model
 from firstbell.forecast.reasons import Reason, reasons
 from firstbell.register.rows import SchoolGrid
 from firstbell.watch.backtests import Offer, offer
-from firstbell.watch.forecasting import NO_BARS, shelf
+from firstbell.watch.forecasting import shelf
 from firstbell.watch.ground import Asker
 from firstbell.watch.words import AHEAD_DAYS
 
@@ -53,14 +53,8 @@ class Forecaster:
 
     def asker(self) -> Asker:
         """How an alert's line is asked about: by the forecast where the backtest allows it, else by the count itself."""
-        line, allowed = _line(RAISED), self.offer(RAISED, HORIZON)
-        if self.model is None or allowed is None:
-            return Asker(RAISED, line, HORIZON)
-        key = (line.counted, line.share is not None, HORIZON)
-        two = self.model.layer_two
-        return Asker(
-            RAISED, line, HORIZON, self.model.learned[line.counted], two.boxes.get(key), two.bars.get(key, NO_BARS), allowed.steps
-        )  # fmt: skip
+        allowed = self.offer(RAISED, HORIZON)
+        return Asker.of(RAISED, HORIZON, self.model, allowed and allowed.steps)
 
     def forecast(self, known: Known, line: Line, horizon: int, rows: NDArray[np.int64] | None = None) -> _Asked | None:
         """Of a whole school; reasons for these rows, or for those it says act of."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.forecast.evidence import SETTLED_AFTER
-from firstbell.forecast.known import Carried, Known
+from firstbell.forecast.known import Carried, Known, grade_band
 from firstbell.forecast.lines import Counted
 from firstbell.forecast.training import ClosedYear
 from firstbell.register.grid import Grid
@@ -22,25 +21,13 @@ from firstbell.register.rows import Column, Past, RowSpan, columns_of, row_spans
 from firstbell.watch.history import LastYear, summed
 from firstbell.watch.models import Verdict
 
-__all__ = ["School", "closed_year", "grade_band", "schools_of"]
+__all__ = ["School", "closed_year", "schools_of"]
 
 WHY = "forecasts are made and judged"
 #: school days after somebody acted on a student that are neither learned from nor judged
 TREATED_DAYS = 20
 #: a training or backtest day every so many school days: a week
 EVERY = 5
-
-
-def grade_band(grade: str) -> int:
-    """0 through grade 5 (and before it), 1 through grade 8, 2 above.
-
-    >>> [grade_band(g) for g in ("KG", "05", "8", "12", "")]
-    [0, 0, 1, 2, 0]
-    """
-    number = re.search(r"\d+", grade)
-    if number is None:
-        return 0
-    return int(np.searchsorted([5, 8], int(number.group()), side="left"))
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.forecast import backtest as judging
+from firstbell.forecast.forecasts import NO_BARS
 from firstbell.forecast.lines import PACKS, YEAR_END
 from firstbell.forecast.model import Model, code_version
 from firstbell.forecast.training import ClosedYear, fit_layer_two
 from firstbell.register.models import SchoolYear, Student
 from firstbell.watch import asof
-from firstbell.watch.forecasting import NO_BARS, WHY, NoYear, Progress, learn
+from firstbell.watch.forecasting import WHY, NoYear, Progress, learn
 from firstbell.watch.history import LastYear
 
 __all__ = ["Offer", "backtest", "is_current", "keep", "kept", "offer"]

@@ -5,12 +5,13 @@ What is wrong with a school comes back as a sentence, not as a failed task: Spar
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ import pyarrow as pa
 
 import firstbell
 
-__all__ = ["ANSWERS", "Told", "judged"]
+__all__ = ["ANSWERS", "Told", "judged", "running"]
 
-#: students: the register's rows in order, (student, today's squares), as Arrow's stream; ground: what was found, row numbers into them
+#: students: the register's rows in order; ground: what was found, row numbers into them, as Arrow's stream
 ANSWERS = pa.schema(
     [
-        ("school", pa.string()), ("students", pa.binary()), ("ground", pa.binary()), ("refused", pa.string()),
+        ("school", pa.string()), ("students", pa.list_(pa.string())), ("ground", pa.binary()), ("refused", pa.string()),
         ("about", pa.string()),
     ]
 )  # fmt: skip
@@ -31,11 +32,24 @@ ANSWERS = pa.schema(
 
 @dataclass(frozen=True)
 class Told:
-    """What goes along with the job. code: of the version that asks; model: its JSON; steps: the backtest's offer."""
+    """What goes along with the job. code: of the version that asks; rule, horizon: the line ahead; model: its JSON; steps: the backtest's offer."""
 
     code: str
+    rule: str
+    horizon: int
     model: str | None
     steps: tuple[tuple[float, float], ...] | None
+
+
+@cache
+def running() -> str:
+    """The code that judges, here: the forecast's, and what raises an alert."""
+    from firstbell.forecast.model import code_version
+
+    digest = hashlib.sha256()
+    for name in ("ground.py", "kinds.py", "lake.py"):
+        digest.update((Path(__file__).parent / name).read_bytes())
+    return f"{code_version()}.{digest.hexdigest()[:6]}"
 
 
 def judged(told: Told, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -47,9 +61,8 @@ def judged(told: Told, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordB
 
 
 def _judged(told: Told, batch: pa.RecordBatch, row: int) -> dict[str, Any]:
-    from firstbell.forecast.model import code_version
-    from firstbell.watch.lake import BadLake, as_bytes, read_school
-    from firstbell.watch.seam import ground
+    from firstbell.watch.ground import ground
+    from firstbell.watch.lake import BadLake, as_bytes, read_school, table_of
 
     def of(name: str) -> Any:
         return batch.column(name)[row].as_py()
@@ -57,30 +70,28 @@ def _judged(told: Told, batch: pa.RecordBatch, row: int) -> dict[str, Any]:
     answer: dict[str, Any] = dict.fromkeys(ANSWERS.names)
     answer["school"] = of("school")
     try:
-        if told.code != code_version():
+        if told.code != running():
             raise BadLake(
-                f"The machine that should judge school {of('school')} runs another version of Firstbell ({code_version()}) than this "
+                f"The machine that should judge school {of('school')} runs another version of Firstbell ({running()}) than this "
                 f"one ({told.code}). Install the same on all."
             )
         if any(of(name) is None for name in ("sessions", "dates", "through", "day")):
             raise BadLake(f"School {of('school')} has registers, and no calendar in calendars.parquet.")
         registers = batch.column("registers")[row].values
         register = read_school(of("school"), of("sessions"), of("dates"), of("through"), of("day"), registers)
-        answer["ground"] = as_bytes(ground(register.school, _asker(told)))
+        answer["ground"] = as_bytes(table_of(ground(register.registers, _asker(told))))
     except BadLake as wrong:
         return answer | {"refused": str(wrong), "about": wrong.student}
-    today = register.today
-    squares = [None] * len(register.students) if today is None else [letters.tobytes() for letters in today]
-    answer["students"] = as_bytes(pa.table({"student": register.students, "today": pa.array(squares, pa.binary())}))
+    answer["students"] = register.students
     return answer
 
 
 @lru_cache(maxsize=1)
 def _asker(told: Told) -> Any:
     from firstbell.forecast.model import Model
-    from firstbell.watch.seam import Asker
+    from firstbell.watch.ground import Asker
 
-    return Asker(None if told.model is None else Model.from_json(told.model), told.steps)
+    return Asker.of(told.rule, told.horizon, None if told.model is None else Model.from_json(told.model), told.steps)
 
 
 _begun = False

@@ -12,21 +12,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from django.db.models import Count, Sum
 
 from firstbell import clock
-from firstbell.forecast.evidence import kinds_of_days
-from firstbell.forecast.known import Carried
-from firstbell.forecast.lines import Counted
 from firstbell.register import rows
-from firstbell.register.grid import Grid
-from firstbell.register.models import Calendar, RegisterRow, Student
+from firstbell.register.models import Calendar, Student
 from firstbell.register.rows import SchoolGrid
-from firstbell.watch import ahead
 from firstbell.watch.lake import CALENDARS, CARRIED, LAST_YEAR, REGISTERS
-from firstbell.watch.passes import Around, current_year, whole_days
+from firstbell.watch.passes import Around, current_year, read_schools
+from firstbell.watch.registers import Place, registers_of
 
-__all__ = ["Exported", "NotWritten", "export_grid", "versions"]
+__all__ = ["Exported", "NotWritten", "export_grid"]
 
 WHY = "the grid is written for the pass on a cluster"
 #: students in a row group, and in a file: a reader takes a group at a time, and several files side by side
@@ -52,81 +47,52 @@ def export_grid(
     if year is None:
         raise NotWritten(f"No school year had begun by {as_of or now.date()}. Nothing was written.")
     calendars = list(Calendar.objects.filter(school_year=year).select_related("school", "school_year").order_by("pk"))
-    stands_at = versions(calendars)
+    columns = rows.columns_of(calendars)
     around = Around.of(year, as_of=as_of)
     told = []
     students = 0
     with _whole_or_not(folder) as place, _Files(place / "registers") as files:
         for done, calendar in enumerate(calendars, 1):
             zone = calendar.school.zone
-            day = as_of or now.astimezone(zone).date()
+            at = Place.of(columns[calendar.pk], as_of or now.astimezone(zone).date())
             known = now if as_of is None else datetime.fromtimestamp(clock.end_of_day(as_of, zone), UTC)
-            school = rows.school_grid(calendar) if as_of is None else rows.grid_as_known(calendar, as_of)
-            through, _today = whole_days(calendar, school.grid, day)
-            files.write(_registers(school, through, around))
-            count, total = stands_at.get(calendar.pk, (0, 0)) if as_of is None else (None, None)
+            for school in read_schools([at], as_of):
+                files.write(_registers(school, at, around))
+                students += len(school.student_ids)
             told.append(
                 {
                     "school": calendar.school.source_id, "year": year.ends_in, "sessions": calendar.sessions,
-                    "dates": school.grid.dates.astype(object).tolist(), "through": through, "day": day, "known": known,
-                    "rows": count, "versions": total,
+                    "dates": at.days.dates, "through": at.through, "day": at.today, "known": known,
+                    "folds": calendar.folds if as_of is None else None,
                 }
             )  # fmt: skip
-            students += len(school.student_ids)
             if progress:
                 progress(done, len(calendars))
         pq.write_table(pa.Table.from_pylist(told, CALENDARS), place / "calendars.parquet", compression="zstd")
     return Exported(len(calendars), students)
 
 
-def versions(calendars: list[Calendar]) -> dict[int, tuple[int, int]]:
-    """By calendar: how many rows its register has, and how often they have been written. It tells whether any has changed."""
-    registers = RegisterRow.objects.system(WHY).filter(calendar__in=calendars).values_list("calendar")
-    return {pk: (n, total) for pk, n, total in registers.annotate(Count("pk"), Sum("version"))}
-
-
-def _registers(school: SchoolGrid, through: int, around: Around) -> pa.Table:
+def _registers(school: SchoolGrid, place: Place, around: Around) -> pa.Table:
     ids = school.student_ids
     n = len(ids)
     names = dict(
         Student.objects.system(WHY).filter(rows__calendar=school.calendar).values_list("pk", "source_id").distinct()
     )
-    squares = school.grid.codes.shape[1]
-    ends = pa.py_buffer(np.arange(n + 1, dtype=np.int32) * squares)
-    codes = pa.StringArray.from_buffers(n, ends, pa.py_buffer(np.ascontiguousarray(school.grid.codes)))
-    absent, possible = around.last_year.attendance(ids)
-    before = around.last_year.before(ids)
-    carried = _carried(school, through, around)
+    r = registers_of([school], place.through, place.column, around.last_year, around.elsewhere.stays(ids))
+    ends = pa.py_buffer(np.arange(n + 1, dtype=np.int32) * r.grid.codes.shape[1])
+    codes = pa.StringArray.from_buffers(n, ends, pa.py_buffer(np.ascontiguousarray(r.grid.codes)))
     columns = {
         "school": pa.repeat(school.calendar.school.source_id, n), "student": [names[int(i)] for i in ids],
         "stay": np.zeros(n, dtype=np.int32), "place": np.arange(n, dtype=np.int32), "grade": school.grades, "codes": codes,
-        "last_absent": absent, "last_possible": possible,
+        "last_absent": r.absent, "last_possible": r.possible,
         **{
-            column: getattr(before[counted], name) if counted in before else pa.nulls(n, pa.float64())
+            column: getattr(r.before[counted], name) if counted in r.before else pa.nulls(n, pa.float64())
             for counted, names in LAST_YEAR.items()
             for name, column in names.items()
         },
-        **{column: getattr(carried, name) for name, column in CARRIED.items()},
+        **{column: getattr(r.carried, name) for name, column in CARRIED.items()},
     }  # fmt: skip
     return pa.table(columns, schema=REGISTERS)
-
-
-def _carried(school: SchoolGrid, through: int, around: Around) -> Carried:
-    """What the few who were at another school this year brought from there."""
-    carried = Carried.nothing(len(school.student_ids))
-    few = np.flatnonzero([int(i) in around.elsewhere for i in school.student_ids]) if around.elsewhere else []
-    if not len(few):
-        return carried
-    grid = school.grid
-    some = SchoolGrid(
-        school.calendar, Grid(grid.codes[few], grid.dates, grid.sessions), school.student_ids[few],
-        school.enrolment_ids[few], [school.grades[i] for i in few],
-    )  # fmt: skip
-    kinds = {counted: kinds_of_days(some.grid, through, counted) for counted in Counted}
-    brought = ahead._carried(some, through, kinds, around.elsewhere)
-    for name in CARRIED:
-        getattr(carried, name)[few] = getattr(brought, name)
-    return carried
 
 
 class _Files:

@@ -14,7 +14,7 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from firstbell import clock
-from firstbell.forecast.forecasts import Bars, forecast
+from firstbell.forecast.forecasts import NO_BARS, Bars, forecast
 from firstbell.forecast.glassbox import TERMS, GlassBox
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Learned, rates
@@ -29,8 +29,6 @@ from firstbell.watch.history import LastYear
 __all__ = ["BadModel", "ModelFacts", "NoYear", "forecast_file", "forecasts", "model_facts", "shelf", "train"]
 
 WHY = "forecasts are made and judged"
-#: bars where no closed year says where an officer's time ends
-NO_BARS = Bars(0.25, 0.12)
 Progress = Callable[[str, int, int], None]
 
 

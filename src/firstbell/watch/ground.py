@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell.forecast.evidence import COUNTED, KINDS_OF
-from firstbell.forecast.forecasts import Band, Bars, forecast
+from firstbell.forecast.forecasts import NO_BARS, Band, Bars, forecast
 from firstbell.forecast.glassbox import GlassBox
 from firstbell.forecast.known import Carried, Known
 from firstbell.forecast.layers import Learned, rates
-from firstbell.forecast.lines import Counted, Line
+from firstbell.forecast.lines import Counted, Line, find_line
+from firstbell.forecast.model import Model
 from firstbell.forecast.pooling import Before
 from firstbell.forecast.reasons import reasons
 from firstbell.register.grid import Grid
@@ -112,6 +113,19 @@ class Asker:
     box: GlassBox | None = None
     bars: Bars | None = None
     steps: tuple[tuple[float, float], ...] = ()
+
+    @classmethod
+    def of(
+        cls, rule: str, horizon: int, model: Model | None = None, steps: tuple[tuple[float, float], ...] | None = None
+    ) -> Asker:
+        """By this model, where there is one and a backtest offers it (its `steps`)."""
+        line = find_line(*rule.split("/"))
+        if model is None or steps is None:
+            return cls(rule, line, horizon)
+        key, two = (line.counted, line.share is not None, horizon), model.layer_two
+        return cls(
+            rule, line, horizon, model.learned[line.counted], two.boxes.get(key), two.bars.get(key, NO_BARS), steps
+        )
 
 
 @dataclass(frozen=True, slots=True)

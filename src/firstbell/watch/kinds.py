@@ -30,6 +30,8 @@ class Kind(TextChoices):
     LINE_AHEAD = "line_ahead", _("a line ahead")
     CONCERN = "concern", _("a teacher says something is off")
     SCHOOL_DAY = "school_day", _("many away at once: the school's own item")
+    LOOK_OVER = "look_over", _("drawn by chance for a look")
+    LOOK_AGAIN = "look_again", _("to look at again")
 
 
 class Clock(TextChoices):
@@ -70,6 +72,8 @@ KINDS: dict[Kind, KindRule] = {
     Kind.UNEXPLAINED: KindRule(Clock.PATTERN, 3, 2, 10, 5, 5),
     Kind.LATENESS: KindRule(Clock.PATTERN, 5, 3, 20, 5, 6),
     Kind.SCHOOL_DAY: KindRule(Clock.PATTERN, 8, 8, 2, 10, 0),
+    Kind.LOOK_OVER: KindRule(Clock.PATTERN, 1, 1, 5, 2, 0),
+    Kind.LOOK_AGAIN: KindRule(Clock.PATTERN, 1, 1, 5, 5, 2),
 }
 #: A CUSUM of log-likelihood ratios over log(100): a hundred times likelier under a break than under the usual.
 BREAK_SCORE = 4.6

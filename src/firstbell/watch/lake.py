@@ -16,14 +16,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from firstbell.forecast.known import Carried
+from firstbell.forecast.known import Carried, grade_band
 from firstbell.forecast.lines import Counted
 from firstbell.forecast.pooling import Before
 from firstbell.register.grid import Grid
 from firstbell.register.marks import LETTERS, NOT_EXPECTED
-from firstbell.watch.seam import School
+from firstbell.watch.ground import Ground, Registers
 
-__all__ = ["CALENDARS", "CARRIED", "LAST_YEAR", "NEEDED", "REGISTERS", "BadLake", "Register", "read_school"]
+__all__ = [
+    "CALENDARS",
+    "CARRIED",
+    "LAST_YEAR",
+    "NEEDED",
+    "REGISTERS",
+    "BadLake",
+    "Register",
+    "ground_of",
+    "read_school",
+    "table_of",
+]
 
 #: the lines whose last year is carried along
 _COUNTED = (Counted.UNEXCUSED,)
@@ -33,8 +44,7 @@ CARRIED = {f.name: f"carried_{f.name}" for f in fields(Carried)}
 CALENDARS = pa.schema(
     [
         ("school", pa.string()), ("year", pa.int32()), ("sessions", pa.int8()), ("dates", pa.list_(pa.date32())),
-        ("through", pa.int32()), ("day", pa.date32()), ("known", pa.timestamp("us", "UTC")), ("rows", pa.int64()),
-        ("versions", pa.int64()),
+        ("through", pa.int32()), ("day", pa.date32()), ("known", pa.timestamp("us", "UTC")), ("folds", pa.int64()),
     ]
 )  # fmt: skip
 REGISTERS = pa.schema(
@@ -64,11 +74,10 @@ class BadLake(ValueError):
 
 @dataclass(frozen=True)
 class Register:
-    """A school of the lake: whose rows, and what is judged. today: (n, sessions) this day's squares, or None without school."""
+    """A school of the lake: whose rows, and what is judged."""
 
     students: list[str]
-    school: School
-    today: NDArray[np.uint8] | None
+    registers: Registers
 
 
 def read_school(
@@ -103,14 +112,18 @@ def read_school(
     rows = order[np.append(~goes_on, True)] if len(order) else order
     if len(rows) and not column["place"].null_count:
         rows = rows[np.argsort(_whole(column["place"])[rows], kind="stable")]
-    grid = Grid(codes[rows], days, sessions)
     at = int(np.searchsorted(days, np.datetime64(day)))
     is_school_day = at < len(days) and days[at] == np.datetime64(day)
+    grades, group = np.unique(
+        np.array(column["grade"].to_pylist(), dtype=object).astype(str)[rows], return_inverse=True
+    )
+    bands = np.array([grade_band(grade) for grade in grades.tolist()], dtype=np.int8)
     return Register(
         student[rows].tolist(),
-        School(
-            grid, [g or "" for g in column["grade"].take(pa.array(rows)).to_pylist()], through,
-            _whole(column["last_absent"])[rows], _whole(column["last_possible"])[rows],
+        Registers(
+            Grid(codes[rows], days, sessions), through, at if is_school_day else None, np.zeros(len(rows), dtype=np.int32),
+            group.astype(np.int32), bands[group] if len(rows) else np.zeros(0, dtype=np.int8), _whole(column["last_absent"])[rows],
+            _whole(column["last_possible"])[rows],
             {
                 counted: Before(*(_days(column[name])[rows] for name in names.values()))
                 for counted, names in LAST_YEAR.items()
@@ -118,7 +131,6 @@ def read_school(
             },
             Carried(*(_days(column[name])[rows] for name in CARRIED.values())),
         ),
-        grid.codes[:, at * sessions : (at + 1) * sessions] if is_school_day else None,
     )  # fmt: skip
 
 
@@ -154,6 +166,25 @@ def _whole(column: pa.Array) -> NDArray[np.int32]:
 def _days(column: pa.Array) -> NDArray[np.float64]:
     days: NDArray[np.float64] = pc.fill_null(column, 0).to_numpy(zero_copy_only=False).astype(np.float64)
     return days
+
+
+#: findings of one school, as they come back: `watch.ground.Ground` but for the school
+GROUND = pa.schema(
+    [
+        ("row", pa.int64()), ("kind", pa.int8()), ("count", pa.int32()), ("of", pa.int32()), ("measure", pa.int32()),
+        ("usual_count", pa.int32()), ("usual_of", pa.int32()), ("weekday", pa.int32()), ("session", pa.int32()),
+        ("section", pa.int64()), ("holds", pa.bool_()), ("days", pa.string()), ("rule", pa.string()), ("why", pa.string()),
+    ]
+)  # fmt: skip
+
+
+def table_of(found: Ground) -> pa.Table:
+    return pa.table({name: getattr(found, name) for name in GROUND.names}, schema=GROUND)
+
+
+def ground_of(table: pa.Table) -> Ground:
+    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in GROUND.names}
+    return Ground(school=np.zeros(table.num_rows, dtype=np.int32), **columns)
 
 
 def as_bytes(table: pa.Table) -> bytes:

@@ -18,6 +18,7 @@ from firstbell.register.grid import Grid
 from firstbell.register.models import Calendar, RegisterRow, School, Student
 from firstbell.signals.metrics import day_letters
 from firstbell.watch.kinds import KINDS
+from firstbell.watch.looks import WAITS, said_in_time
 from firstbell.watch.models import Alert, Clock, Kind, Pass, SchoolChange
 from firstbell.watch.words import next_step, sentence
 
@@ -106,7 +107,7 @@ def today(user: User, *, school: int | None = None, kind: str | None = None) -> 
 
     Order: within a list by what kind of trouble it is (`KindRule.rank`), then by how far the measure stands past the kind's own
     bar; among today's, those who also stand in a pattern come first. Somebody with several reasons is one row, placed by the first.
-    The line is drawn where the officer's daily minutes end; what is below is listed too.
+    The line is drawn where the officer's daily minutes end; what is below is listed too. What waits for a look is not.
     """
     mine = list(schools_for(user, Deed.SEE_TODAY).order_by("name"))
     chosen = [s for s in mine if school is None or s.pk == school]
@@ -114,7 +115,7 @@ def today(user: User, *, school: int | None = None, kind: str | None = None) -> 
         Alert.objects.system(WHY).filter(school__in=chosen, state=Alert.State.OPEN)
         .select_related("student", "section").annotate(enrolled_grade=F("enrolment__grade")).order_by("id")
     )  # fmt: skip
-    found = list(alerts)
+    found = said_in_time(alerts)
     schools = {school.pk: school for school in chosen}
     for alert in found:
         alert.school = schools[alert.school_id]
@@ -132,8 +133,10 @@ def today(user: User, *, school: int | None = None, kind: str | None = None) -> 
     _owners([*now, *pattern, *now_below, *below])
     _strips([*now, *pattern, *below[:SHOWN_BELOW], *now_below[:SHOWN_BELOW]])
     since = clock.now() - timedelta(days=1)
+    looked_at = [a.student_id for a in alerts if a.kind == Kind.LOOK_OVER]
     gone = (
         Alert.objects.system(WHY).filter(school__in=chosen, state=Alert.State.WITHDRAWN, closed_at__gte=since, clock=Clock.PATTERN)
+        .exclude(kind=Kind.LOOK_OVER).exclude(kind__in=WAITS, student__in=looked_at)
         .select_related("student", "section", "school").order_by("-closed_at")[:20]
     )  # fmt: skip
     last = Pass.objects.exclude(finished_at=None).aggregate(at=Max("finished_at"))["at"]
@@ -243,7 +246,7 @@ def school_lines(user: User) -> list[SchoolLine]:
     counts: dict[tuple[int, str], int] = defaultdict(int)
     for school, kind, clock_ in Alert.objects.system("counts a school, no students").filter(
         school__in=schools, state=Alert.State.OPEN
-    ).values_list("school_id", "kind", "clock"):  # fmt: skip
+    ).exclude(kind=Kind.LOOK_OVER).values_list("school_id", "kind", "clock"):  # fmt: skip
         counts[school, kind] += 1
         counts[school, clock_] += 1
     rolls: dict[int, int] = defaultdict(int)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -123,6 +125,57 @@ class Concern(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["school", "said_at"], name="concern_recent")]
+
+
+class Draw(models.Model):
+    """One week's draw of students for a look (watch.drawing): by which seed, and whom it could have fallen on."""
+
+    class By(models.TextChoices):
+        """What the strata of those not listed were cut by."""
+
+        CHANCE = "chance", _("the forecast’s chance")
+        COUNT = "count", _("the count so far")
+
+    #: its Monday
+    week = models.DateField(unique=True)
+    drawn_at = models.DateTimeField()
+    #: the same seed over the same register draws the same students
+    seed = models.BigIntegerField()
+    by = models.CharField(max_length=10, choices=By)
+    #: the number of the model that was asked; empty where there was none
+    model = models.PositiveIntegerField(null=True)
+
+
+class DrawStratum(models.Model):
+    """One stratum of a draw: `taken` of `size` students, each as likely as any other."""
+
+    draw = models.ForeignKey(Draw, models.CASCADE, related_name="strata")
+    name = models.CharField(max_length=10)
+    size = models.PositiveIntegerField()
+    taken = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["draw", "name"], name="one_stratum_a_draw")]
+
+    @property
+    def inclusion(self) -> Fraction:
+        """The chance each of its students had of being drawn, exactly."""
+        return Fraction(self.taken, self.size)
+
+
+class LookOver(models.Model):
+    """A student drawn for a look. The answer is the alert's verdict. What stands here is for the audit and on no page about a student."""
+
+    stratum = models.ForeignKey(DrawStratum, models.CASCADE, related_name="looks")
+    student = models.ForeignKey(Student, models.CASCADE, related_name="looks")
+    alert = models.OneToOneField(Alert, models.CASCADE, related_name="look")
+    #: what the forecast said that morning: its band, and its chance; empty where there was no model
+    band = models.CharField(max_length=12, blank=True)
+    chance = models.FloatField(null=True)
+    #: unexcused days so far
+    count = models.PositiveIntegerField()
+
+    objects = ScopedManager(student_path="student")
 
 
 class CalendarSummary(models.Model):

@@ -30,17 +30,17 @@ class Outlook:
 
 
 def outlook(record: StudentRecord, year: Year, school: SchoolGrid) -> list[Outlook]:
-    """Every line, today, at one of the student's schools. school: the year's whole register."""
+    """Every line, today, at one of the student's schools; the forecast's part waits for an open look. school: the year's whole register."""
     through, _today = whole_days(year.calendar, year.dates, record.today)
     student = record.student.pk
     before = year.calendar.school_year.ends_in - 1
     last = kept_of((y.calendar for y in record.earlier if y.calendar.school_year.ends_in == before), [student])
     stays = {student: [(y.column, y.codes) for y in record.years]}
     known = known_now(school, through, last, stays)
-    return [_in_words(p) for p in positions(school, known, student, Forecaster.now())]
+    return [_in_words(p, waits=record.look is not None) for p in positions(school, known, student, Forecaster.now())]
 
 
-def _in_words(p: Position) -> Outlook:
+def _in_words(p: Position, *, waits: bool) -> Outlook:
     room = ngettext("%(n)s day of room", "%(n)s days of room", p.room) % {"n": p.room} if p.room else _("reached")
     parts = [ngettext("%(n)s day counted.", "%(n)s days counted.", p.count) % {"n": p.count}]
     if p.unexplained:
@@ -51,7 +51,7 @@ def _in_words(p: Position) -> Outlook:
     if p.count:
         parts.append(_("They count until %(day)s.") % {"day": date_format(p.leaves, "MONTH_DAY_FORMAT")})
     parts.append(ngettext("%(n)s school day is left.", "%(n)s school days are left.", p.left) % {"n": p.left})
-    return Outlook(line_words(p.title), room, " ".join(parts), _forecast(p), p.days)
+    return Outlook(line_words(p.title), room, " ".join(parts), "" if waits else _forecast(p), p.days)
 
 
 def _forecast(p: Position) -> str:

@@ -25,6 +25,7 @@ from firstbell.watch.ahead import Forecaster
 from firstbell.watch.concerns import concern_findings
 from firstbell.watch.ground import Asker, Finding, Ground, Registers, ground
 from firstbell.watch.history import LastYear, last_year, last_year_of
+from firstbell.watch.looks import look_findings
 from firstbell.watch.models import Alert, CalendarPass, Concern, Kind, Pass, SchoolChange, Verdict
 from firstbell.watch.registers import Elsewhere, Place, registers_of
 from firstbell.watch.standing import Look, write
@@ -134,8 +135,8 @@ def evaluate(
     now = clock.now()
     place = Place.of(rows.columns(calendar), as_of or now.astimezone(calendar.school.zone).date())
     around = around or Around.of(calendar.school_year, student_ids, as_of=as_of)
-    schools = _schools([place], as_of)
-    return _written(
+    schools = read_schools([place], as_of)
+    return written_down(
         Look([place], schools, _known(place, now, as_of), student_ids),
         now,
         as_of,
@@ -182,10 +183,10 @@ def _looked_over(
 
         def written() -> tuple[list[Place], Outcome]:
             batch, schools, found = waiting.pop(0)
-            return batch, _written(Look(batch, schools, _known(batch[0], now, as_of)), now, as_of, found.result())
+            return batch, written_down(Look(batch, schools, _known(batch[0], now, as_of)), now, as_of, found.result())
 
         for batch in _batches(places, students):
-            schools = _schools(batch, as_of)
+            schools = read_schools(batch, as_of)
             waiting.append((batch, schools, threads.submit(_ground, _asked(schools, batch[0], around))))
             if len(waiting) > AHEAD:
                 yield written()
@@ -193,9 +194,9 @@ def _looked_over(
             yield written()
 
 
-def _written(look: Look, now: datetime, as_of: date | None, found: Ground) -> Outcome:
+def written_down(look: Look, now: datetime, as_of: date | None, found: Ground) -> Outcome:
     """What the registers say, and what rolls and teachers say beside it, set against what stands: in one transaction."""
-    others = [*_rolls_not_taken(look, now, as_of), *concern_findings(look)]
+    others = [*_rolls_not_taken(look, now, as_of), *concern_findings(look), *look_findings(look)]
     every = Ground.joined([found, Ground.of_findings(others)]) if others else found
     with transaction.atomic():
         opened, withdrawn, touched = write(look, every)
@@ -203,7 +204,7 @@ def _written(look: Look, now: datetime, as_of: date | None, found: Ground) -> Ou
     return Outcome(sum(len(s.student_ids) for s in look.schools), opened, withdrawn)
 
 
-def _schools(batch: Sequence[Place], as_of: date | None) -> list[SchoolGrid]:
+def read_schools(batch: Sequence[Place], as_of: date | None) -> list[SchoolGrid]:
     if as_of is None:
         return rows.school_grids([place.days for place in batch])
     known = (rows.grid_as_known(place.calendar, as_of) for place in batch)

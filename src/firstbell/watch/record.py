@@ -17,7 +17,8 @@ from firstbell.register.models import Calendar, ContactLink, Enrolment, Register
 from firstbell.register.rows import Column
 from firstbell.signals import metrics
 from firstbell.signals.metrics import Attendance, CountedDay
-from firstbell.watch.models import Alert, Verdict
+from firstbell.watch.looks import said_in_time
+from firstbell.watch.models import Alert, Kind, Verdict
 from firstbell.watch.registers import whole_days
 from firstbell.watch.words import sentence
 
@@ -66,6 +67,8 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class StudentRecord:
+    """`look`: an open look at the student; what waits for it is not in `open`."""
+
     student: Student
     enrolments: list[Enrolment]
     years: list[Year]
@@ -76,6 +79,7 @@ class StudentRecord:
     links: list[ContactLink]
     as_of: date | None
     today: date
+    look: Alert | None
 
 
 def student_record(student: Student, *, as_of: date | None = None) -> StudentRecord:
@@ -91,14 +95,14 @@ def student_record(student: Student, *, as_of: date | None = None) -> StudentRec
     verdicts: dict[int, list[Verdict]] = defaultdict(list)
     for verdict in student.verdicts.select_related("given_by").order_by("given_at"):
         verdicts[verdict.alert_id].append(verdict)
-    alerts = [
-        Answered(a, sentence(a), verdicts[a.pk])
-        for a in student.alerts.select_related("student", "section", "school").order_by("-opened_at")
-    ]
+    every = said_in_time(student.alerts.select_related("student", "section", "school").order_by("-opened_at"))
+    alerts = [Answered(a, sentence(a), verdicts[a.pk]) for a in every]
+    standing = [a for a in alerts if a.alert.state == Alert.State.OPEN]
     return StudentRecord(
         student, enrolments, current, earlier, _figures([d for y in current for d in y.days]),
-        [a for a in alerts if a.alert.state == Alert.State.OPEN], [a for a in alerts if a.alert.state != Alert.State.OPEN],
+        standing, [a for a in alerts if a.alert.state != Alert.State.OPEN],
         list(student.links.select_related("contact").order_by("id")), as_of, today,
+        next((a.alert for a in standing if a.alert.kind == Kind.LOOK_OVER), None),
     )  # fmt: skip
 
 

@@ -13,13 +13,12 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from firstbell.forecast.evidence import COUNTED, kinds_of_days
-from firstbell.forecast.known import Carried, Known
+from firstbell.forecast.known import Carried, Known, grade_band
 from firstbell.forecast.lines import Counted
 from firstbell.register import rows as register_rows
 from firstbell.register.grid import Grid
 from firstbell.register.models import Calendar, RegisterRow, SchoolYear
 from firstbell.register.rows import Column, SchoolGrid
-from firstbell.watch.asof import grade_band
 from firstbell.watch.ground import Registers
 from firstbell.watch.history import LastYear
 

@@ -25,24 +25,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 from django.conf import settings
-from django.db import transaction
 from numpy.typing import NDArray
 
 from firstbell import clock
-from firstbell.forecast.model import code_version
-from firstbell.register.grid import Grid
-from firstbell.register.models import Calendar, RegisterRow
+from firstbell.register import rows
+from firstbell.register.models import Calendar, Student
 from firstbell.register.rows import SchoolGrid
-from firstbell.watch import passes
 from firstbell.watch.ahead import HORIZON, RAISED, Forecaster
-from firstbell.watch.concerns import concern_findings
-from firstbell.watch.executor import ANSWERS, Told, judged
-from firstbell.watch.export import export_grid, versions
-from firstbell.watch.kinds import Finding, today_findings
-from firstbell.watch.lake import CALENDARS, NEEDED, REGISTERS, from_bytes
+from firstbell.watch.executor import ANSWERS, Told, judged, running
+from firstbell.watch.export import export_grid
+from firstbell.watch.ground import Ground
+from firstbell.watch.lake import CALENDARS, NEEDED, REGISTERS, from_bytes, ground_of
 from firstbell.watch.models import Pass
-from firstbell.watch.passes import Around, Outcome, current_year, evaluate
-from firstbell.watch.seam import findings
+from firstbell.watch.passes import Around, Outcome, current_year, evaluate, read_schools, written_down
+from firstbell.watch.registers import Place
+from firstbell.watch.standing import Look
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
@@ -290,9 +287,8 @@ def _judge(spark: SparkSession, lake: _Lake, as_of: date | None, say: Progress) 
 
     forecaster = Forecaster.now(as_of)
     allowed = forecaster.offer(RAISED, HORIZON)
-    told = Told(
-        code_version(), None if forecaster.model is None else forecaster.model.as_json(), allowed and allowed.steps
-    )
+    model = None if forecaster.model is None else forecaster.model.as_json()
+    told = Told(running(), RAISED, HORIZON, model, allowed and allowed.steps)
     tasks = max(len(lake.calendars) // TASK, 4 * spark.sparkContext.defaultParallelism)
     spark.conf.set("spark.sql.shuffle.partitions", str(tasks))
     of_a_student = [name for name in REGISTERS.names if name != "school"]
@@ -373,20 +369,19 @@ def _write(
     say: Progress,
 ) -> Pass:
     this = Pass.objects.create(started_at=started, as_of=as_of or started.date())
-    stands_at = versions(list(calendars.values()))
+    columns = rows.columns_of(calendars.values())
     around: list[Around] = []
     totals = np.zeros(3, dtype=np.int64)
     waiting = dict(calendars)
 
     def settle(name: str, answer: Row | None) -> None:
         calendar, told = waiting.pop(name), lake.calendars[name]
-        then = (told["rows"], told["versions"])
-        if as_of is None and None not in then and then != stands_at.get(calendar.pk, (0, 0)):
+        if as_of is None and told["folds"] is not None and told["folds"] != calendar.folds:
             # Marks have come since the grid was written: what is known now goes before what was known then.
             around[:] = around or [Around.of(calendar.school_year)]
             outcome = evaluate(calendar, around=around[0])
         else:
-            outcome = _settle(calendar, told, answer, as_of)
+            outcome = _settle(Place.of(columns[calendar.pk], told["day"]), told, answer, as_of)
         totals[:] += (outcome.students, outcome.opened, outcome.withdrawn)
         say("Writing alerts", len(calendars) - len(waiting), len(calendars))
 
@@ -400,42 +395,28 @@ def _write(
     return this
 
 
-def _settle(calendar: Calendar, told: dict[str, Any], answer: Row | None, as_of: date | None) -> Outcome:
+def _settle(place: Place, told: dict[str, Any], answer: Row | None, as_of: date | None) -> Outcome:
     """What `passes.evaluate` does once it has the ground."""
     now = clock.now()
-    today, known = told["day"], told["known"] or now
-    dates = np.array(told["dates"], dtype="datetime64[D]")
-    students = pa.table({"student": pa.array([], pa.string()), "today": pa.array([], pa.binary())})
-    found: list[Finding] = []
-    if answer is not None:
-        students, found = from_bytes(answer["students"]), list(findings(from_bytes(answer["ground"])))
-    student_ids, enrolment_ids, everybody = _whose(calendar, students["student"].to_pylist())
-    no_letters = Grid(np.zeros((0, len(dates) * told["sessions"]), np.uint8), dates, told["sessions"])
-    school = SchoolGrid(calendar, no_letters, student_ids, enrolment_ids, [])
-    squares = students["today"].to_pylist()
-    if np.datetime64(today) in dates:
-        letters = np.frombuffer(b"".join(squares), dtype=np.uint8).reshape(len(squares), told["sessions"])
-        this_day = replace(school, grid=Grid(letters, np.array([today], dtype="datetime64[D]"), told["sessions"]))
-        due = passes._sections_today(calendar, this_day, today, now, as_of)
-        found += today_findings(this_day, 0, due)
-    found += concern_findings(calendar, school, today, known)
-    found = [f for f in found if f.row is None or student_ids[f.row] >= 0]
-    here = student_ids[student_ids >= 0].tolist()
-    # A lake may hold some of a school's students: the alerts of the others are not touched.
-    with transaction.atomic():
-        opened, withdrawn = passes._write(calendar, school, found, today, known, None if everybody else here)
-        if opened or withdrawn:
-            passes.bump(calendar.school_id)
-    return Outcome(len(here), opened, withdrawn)
+    schools = read_schools([place], as_of)
+    found, only = Ground.joined(()), None
+    if answer is not None and schools:
+        found = ground_of(from_bytes(answer["ground"]))
+        whose, everybody = _whose(schools[0], answer["students"])
+        row = np.where(found.row >= 0, whose[found.row], -1)
+        found = replace(found, row=row).only((found.row < 0) | (row >= 0))
+        # A lake may hold some of a school's students: the alerts of the others are not touched.
+        only = None if everybody else schools[0].student_ids[whose[whose >= 0]].tolist()
+    look = Look([place], schools, told["known"] or now, only)
+    outcome = written_down(look, now, as_of, found)
+    return outcome if only is None else replace(outcome, students=len(only))
 
 
-def _whose(calendar: Calendar, students: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
-    """(student, enrolment) of each of these source ids, -1 for whom the register does not have; and whether they are all it has."""
-    registers = RegisterRow.objects.system(WHY).filter(calendar=calendar)
-    stays = registers.order_by("student_id", "enrolment__starts", "enrolment_id")
-    latest = {
-        source: (student, enrolment)
-        for source, student, enrolment in stays.values_list("student__source_id", "student_id", "enrolment_id")
-    }
-    ids = np.array([latest.get(source, (-1, -1)) for source in students], dtype=np.int64).reshape(-1, 2)
-    return ids[:, 0], ids[:, 1], latest.keys() <= set(students)
+def _whose(school: SchoolGrid, students: Sequence[str]) -> tuple[NDArray[np.int64], bool]:
+    """The register's row of each of these source ids, -1 for whom it does not have; and whether they are all it has."""
+    ids = dict(
+        Student.objects.system(WHY).filter(rows__calendar=school.calendar).values_list("source_id", "pk").distinct()
+    )
+    row_of = {student: row for row, student in enumerate(school.student_ids.tolist())}
+    rows = np.array([row_of.get(ids.get(source, -1), -1) for source in students], dtype=np.int64)
+    return rows, len(set(rows[rows >= 0].tolist())) == len(row_of)

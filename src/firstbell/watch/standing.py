@@ -13,6 +13,7 @@ import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
+from firstbell.register.grid import Grid
 from firstbell.register.rows import SchoolGrid
 from firstbell.watch.ground import KIND_NUMBERS, Ground
 from firstbell.watch.kinds import KINDS, Clock, Kind
@@ -72,6 +73,11 @@ class Look:
                     found[pk, student] = (number, first + row)
             first += len(school.student_ids)
         return found
+
+    def register_of(self, school: int, row: int) -> tuple[Grid, int]:
+        """A school's register by its number in the ground, and where in it a row of all of them stands."""
+        first = sum(len(s.student_ids) for s in self.schools[:school])
+        return self.schools[school].grid, row - first
 
 
 @dataclass(frozen=True)

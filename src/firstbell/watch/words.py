@@ -58,6 +58,12 @@ def sentence(alert: Alert) -> str:
             )
         case Kind.LINE_AHEAD:
             return line_ahead(alert, figures)
+        case Kind.LOOK_OVER:
+            return " ".join(
+                [_("Have a look at %(name)s: should somebody act?") % figures, record_words(alert, figures)]
+            )
+        case Kind.LOOK_AGAIN:
+            return " ".join([_("%(name)s was to be looked at again now.") % figures, record_words(alert, figures)])
         case Kind.CONCERN:
             return ngettext(
                 "A teacher says that something is off with %(name)s, on %(since)s.",
@@ -119,6 +125,15 @@ def line_ahead(alert: Alert, figures: dict[str, Any]) -> str:
     if alert.usual_of:
         parts.append(in_ten_words(alert.usual_count, AHEAD_DAYS))
     return " ".join(parts)
+
+
+def record_words(alert: Alert, figures: dict[str, Any]) -> str:
+    """The plain record: the same words whether or not the list names the student."""
+    days = alert_days(alert)
+    if not days:
+        return _("Missed this year: none of %(of)s days; late: %(usual)s.") % figures
+    figures["last"] = date_format(days[-1][0], "MONTH_DAY_FORMAT")
+    return _("Missed this year: %(count)s of %(of)s days, the latest on %(last)s; late: %(usual)s.") % figures
 
 
 _LINES = {
@@ -193,11 +208,15 @@ _NEXT_STEP = {
     Kind.UNEXPLAINED: gettext_noop("Ask the family for the reasons; close what can be closed."),
     Kind.LATENESS: gettext_noop("Ask about the mornings: transport, younger children, sleep."),
     Kind.SCHOOL_DAY: gettext_noop("Ask the school what happened that day."),
+    Kind.LOOK_OVER: gettext_noop("Read the record, then say what you would do."),
+    Kind.LOOK_AGAIN: gettext_noop("Read the record again: has it mended?"),
 }
 
 
 def worse_means(kind: Kind) -> str:
-    """What brings an answered alert back."""
+    """What brings an answered alert back; empty for a look, which does not come back by itself."""
+    if kind in (Kind.LOOK_OVER, Kind.LOOK_AGAIN):
+        return ""
     return _(_WORSE.get(kind, _A_NEW_DAY))
 
 
