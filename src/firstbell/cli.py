@@ -152,6 +152,9 @@ def nightly(
     grid: Annotated[
         str | None, typer.Option(help="With --engine spark: the folder export-grid wrote; else it is written first.")
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Also the schools of which nothing has changed since the last pass.")
+    ] = False,
 ) -> None:
     """Run the nightly pass: signals over every register, alerts opened, withdrawn and expired."""
     if engine not in ("here", "spark"):
@@ -168,8 +171,9 @@ def nightly(
     with Progress(transient=True) as progress:
         task = progress.add_task("Nightly pass", total=None)
         done = run_pass(
-            as_of=date.fromisoformat(as_of) if as_of else None,
+            as_of=_date(as_of),
             progress=lambda n, total: progress.update(task, completed=n, total=total),
+            everything=everything,
         )
     typer.echo(f"{done.students:,} students; {done.opened:,} alerts opened, {done.withdrawn:,} withdrawn.")
 
