@@ -9,6 +9,7 @@ copula with the correlation from year to year.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numba as nb
 import numpy as np
@@ -24,12 +25,16 @@ LEVELS = np.linspace(np.log(0.0008), np.log(0.6), 24)
 _LOG_BEGIN, _LOG_NOT = LEVELS, np.log1p(-np.exp(LEVELS))
 #: facts.md § 5: students' propensities from year to year, used until two closed years say otherwise
 YEAR_CORRELATION = 0.75
+_CORRELATIONS = np.arange(0.15, 0.96, 0.1)
+#: how far a school's year may stray from the usual correlation before it has shown it, and of how many students it is read
+CORRELATION_SPREAD, CORRELATION_STUDENTS = 0.2, 200
 #: a group's own mix of levels is worth the district's after so many students
 GROUP_STUDENTS = 60.0
 #: a student's chance of staying away is pooled with what is usual at their level as if it were so many days
 STAY_DAYS = 8.0
-#: absences of last year weigh so much against this year's, for staying away and for habit
-LAST_YEAR = 0.7
+#: absences of last year weigh so much against this year's, for staying away and for habit: between 0, .15, .3 and .7 on four made-up
+#: districts, .15 to .3 was best for every question (decision 0016)
+LAST_YEAR = 0.2
 #: a school's day is weighed against its usual as if so many more had been away as usual
 SHOCK_STUDENTS = 8.0
 
@@ -208,9 +213,13 @@ def _summed(rows, group, groups):  # type: ignore[no-untyped-def]
     return found
 
 
-def carried_over(pool: Pool, last_year: Array) -> Array:
-    """(n, levels): this year's levels, given each student's posterior of last year's."""
-    return last_year @ _year_kernel(pool.prior, pool.correlation)
+def carried_over(pool: Pool, last_year: Array, correlation: Array, school: NDArray[np.int32]) -> Array:
+    """(n, levels): this year's levels, given each student's posterior of last year's. correlation: (schools,)."""
+    found = np.empty_like(last_year)
+    for number, r in enumerate(correlation.tolist()):
+        rows = slice(None) if len(correlation) == 1 else np.flatnonzero(school == number)
+        found[rows] = last_year[rows] @ _year_kernel(pool.prior, r)
+    return found
 
 
 def _year_kernel(prior: Array, correlation: float) -> Array:
@@ -224,15 +233,70 @@ def _year_kernel(prior: Array, correlation: float) -> Array:
     return kernel
 
 
+@lru_cache(maxsize=8)
+def _kernels(prior: bytes) -> Array:
+    """(correlations, levels, levels): `_year_kernel` for each of `_CORRELATIONS`."""
+    return np.stack([_year_kernel(np.frombuffer(prior), float(r)) for r in _CORRELATIONS])
+
+
 def learn_correlation(pool_prior: Array, before: Before, starts: Array, exposed: Array) -> float:
     """The year-to-year correlation that makes a later year likeliest given the one before, on a coarse grid."""
-    there = before.exposed > 0
-    if there.sum() < 500:
+    there = np.flatnonzero(before.exposed > 0)
+    if len(there) < 500:
         return YEAR_CORRELATION
-    last = posterior(before.starts[there], before.exposed[there], pool_prior)
-    log = starts[there, None] * _LOG_BEGIN + exposed[there, None] * _LOG_NOT
-    top = log.max(axis=1, keepdims=True)
-    likely = np.exp(log - top)
-    grid = np.arange(0.2, 0.96, 0.05)
-    scores = [float(np.log(((last @ _year_kernel(pool_prior, r)) * likely).sum(axis=1) + 1e-300).sum()) for r in grid]
-    return float(grid[int(np.argmax(scores))])
+    one = np.zeros(len(starts), dtype=np.int32)
+    return float(_CORRELATIONS[int(np.argmax(_correlation_scores(pool_prior, before, starts, exposed, one, there)[0]))])
+
+
+def years_correlation(pool: Pool, before: Before, starts: Array, exposed: Array, school: NDArray[np.int32]) -> Array:
+    """(schools,): how closely this year follows the last, by the days each school's students have shown: `pool.correlation` until they have.
+
+    The mean of the grid under what was seen and a normal around `pool.correlation` of spread `CORRELATION_SPREAD`. A district's first closed
+    year has none before it and cannot teach this; and years differ: a new building, a merger, a year at home.
+    """
+    schools = int(school.max(initial=0)) + 1
+    there = np.flatnonzero(before.exposed > 0)
+    if not len(there):
+        return np.full(schools, pool.correlation)
+    # of each school every so many of those who were here last year
+    of_school = school[there]
+    size = np.bincount(of_school, minlength=schools)
+    order = np.argsort(of_school, kind="stable")
+    nth = np.arange(len(there)) - (np.cumsum(size) - size)[of_school[order]]
+    every = np.maximum(-(-size // CORRELATION_STUDENTS), 1)
+    chosen = there[order[nth % every[of_school[order]] == 0]]
+    scores = _correlation_scores(pool.prior, before, starts, exposed, school, chosen, schools)
+    scores -= ((_CORRELATIONS - pool.correlation) / CORRELATION_SPREAD) ** 2 / 2
+    weight = np.exp(scores - scores.max(axis=1, keepdims=True))
+    found: Array = (weight * _CORRELATIONS).sum(axis=1) / weight.sum(axis=1)
+    found[size == 0] = pool.correlation
+    return found
+
+
+def _correlation_scores(
+    prior: Array, before: Before, starts: Array, exposed: Array, school: NDArray[np.int32], there: NDArray[np.int64], schools: int = 1
+) -> Array:  # fmt: skip
+    """(schools, correlations): log likelihood of this year's days given last year's, of these rows, for each of `_CORRELATIONS`."""
+    last = posterior(before.starts[there], before.exposed[there], prior)
+    this = posterior(
+        starts[there], exposed[there], np.ones(len(LEVELS))
+    )  # how likely each level makes what was seen, but for a factor
+    found = np.zeros((schools, len(_CORRELATIONS)))
+    _scored(last, this, school[there], _kernels(np.ascontiguousarray(prior).tobytes()), found)
+    return found
+
+
+@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _scored(last, this, school, kernels, out):  # type: ignore[no-untyped-def]
+    levels = last.shape[1]
+    for i in range(len(last)):
+        for r in range(len(kernels)):
+            total = 1e-300
+            for a in range(levels):
+                if last[i, a] < 1e-6:
+                    continue
+                met = 0.0
+                for b in range(levels):
+                    met += kernels[r, a, b] * this[i, b]
+                total += last[i, a] * met
+            out[school[i], r] += np.log(total)

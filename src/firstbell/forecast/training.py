@@ -34,11 +34,15 @@ THINNED = 12
 OTHER_COUNTS = (5, 7, 8, 12, 15)
 #: under so many rows that reached a line, and that didn't, there is nothing to learn
 ENOUGH_REACHED = 50
-#: new alerts a week for 100 students that an officer can look at: what the bar of *act* is set by
+#: alerts a week for 100 students that an officer can look at: how long a list is judged at
 CAPACITY = 1.05
 #: school days an alert stands once raised
 STANDS = 20
-LOWEST_BAR = 0.03
+#: new alerts a week for 100 students that the bar of *act* may let through, and the days after which an alert not raised again has fallen,
+#: and is new when it is: counted strictly, one look a week. At 1.2 about .86 are of students never alerted before (decision 0016)
+NEW_A_WEEK, FALLS = 1.2, 6
+#: lower, most examples were thinned out, and alerts can't be counted on those left
+LOWEST_BAR = 0.02
 #: a student's years are told apart by their last digits
 _YEARS = 64
 
@@ -253,9 +257,10 @@ def fit_layer_two(examples: dict[Key, Examples], students: int) -> LayerTwo:
 def bars_for(
     chance: NDArray[np.float64], student: NDArray[np.int64], through: NDArray[np.int64], student_years: int
 ) -> Bars:
-    """The lowest bar that keeps new alerts within `CAPACITY` a week, had each student's chance been looked at on these days.
+    """The lowest bar that keeps new alerts within `NEW_A_WEEK`, had each student's chance been looked at on these days.
 
-    chance, student, through: (rows,), several rows a student. An alert is new when there was none for `STANDS` school days.
+    chance, student, through: (rows,), several rows a student. Counted strictly: an alert that fell silent for a week and is raised again
+    is new, though on a page it still stands (`STANDS`), so that whoever counts alerts another way finds no more of them.
     """
     weeks = max(float(through.max(initial=0) - through.min(initial=0)) / 5, 1.0)
 
@@ -264,11 +269,11 @@ def bars_for(
         who, when = student[over], through[over]
         order = np.lexsort((when, who))
         who, when = who[order], when[order]
-        standing = np.append(False, (who[1:] == who[:-1]) & (when[1:] - when[:-1] <= STANDS))
+        standing = np.append(False, (who[1:] == who[:-1]) & (when[1:] - when[:-1] <= FALLS))
         return int((~standing).sum()) / weeks / max(student_years, 1) * 100
 
     bars = np.geomspace(LOWEST_BAR, 0.6, 60)
-    act = next((float(b) for b in bars if new_a_week(b) <= CAPACITY), 0.6)
+    act = next((float(b) for b in bars if new_a_week(b) <= NEW_A_WEEK), 0.6)
     return Bars(act, act / 2)
 
 
@@ -289,7 +294,8 @@ def _collect(
         open_ = known.here & (count < at) & ~year.left_out[:, known.through - 1]
     e = r.evidence
     pace = np.maximum(
-        e[Col.AWAY_15] / np.maximum(e[Col.DAYS_15], 1e-9) * r.share, np.exp(r.mean["year"]) / (1 - r.stay) * r.share
+        e[Col.AWAY_15] / np.maximum(e[Col.DAYS_15], 1e-9) * r.share,
+        np.exp(r.mean["year"]) / np.maximum(1 - r.stay, 1e-3) * r.share,
     )
     expected = e[Col.EXPECTED] + (count - e[Col.COUNT])
     near = expected + 2.0 + 1.5 * days * np.minimum(pace, 1) + 0.25 * min(days, 10) >= at
