@@ -111,7 +111,7 @@ def keep_model(home: Path) -> None:
     for s in range(8):
         grid = Grid(codes[s * SCHOOL : (s + 1) * SCHOOL], dates, 1)
         grade = np.arange(SCHOOL, dtype=np.int32) % 6
-        known = [Known.of(grid, through, grade, np.zeros(SCHOOL, dtype=np.int8)) for through in range(10, DAYS, 10)]
+        known = [Known.of(grid, through, grade, np.zeros(SCHOOL, dtype=np.int8)) for through in range(5, DAYS, 5)]
         end = Known.of(grid, DAYS, grade, np.zeros(SCHOOL, dtype=np.int8))
         whose = np.arange(SCHOOL) + s * SCHOOL
         years.append(ClosedYear(2026, s, known, end.kinds, whose, np.zeros((SCHOOL, DAYS), dtype=np.bool_)))

@@ -64,7 +64,7 @@ def on(monkeypatch: pytest.MonkeyPatch, day: date, hour: int = 22) -> None:
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    years = closed_years(schools=4)
+    years = closed_years(schools=4, every=5)  # a look a week, as in a district
     learned = {c: learn_layer_one(years, c) for c in Counted}
     two = fit_layer_two(collect(years, [TEN], learned, horizons=(10,)), 1000)
     return Model(learned, two, (2026,), "2026-08-01", "2026-08-01T04:00:00+00:00", code_version(), 1000, {})
