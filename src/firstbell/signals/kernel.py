@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 from firstbell.register.grid import Grid
 from firstbell.register.marks import ABSENT_LETTERS, PRESENT_LETTERS
 
-__all__ = ["DAY", "Count", "GroupContext", "Signals", "Window", "compute", "context", "day_matrix", "student_signals"]
+__all__ = [
+    "DAY",
+    "Count",
+    "GroupContext",
+    "Signals",
+    "Window",
+    "break_scores",
+    "compute",
+    "context",
+    "day_matrix",
+    "student_signals",
+]
 
 
 class Window(IntEnum):
@@ -56,6 +67,9 @@ SHOCK_MIN_STUDENTS = 15
 #: The break's alternative: three times the usual, and at least so much more of the days.
 BREAK_TIMES = 3.0
 BREAK_PLUS = 0.25
+#: Before anything is seen, who is away more often is likelier to break off: the odds go as the square of the usual, as measured by the
+#: backtest (decision 0006). Even at `NO_HISTORY_RATE`.
+BREAK_ODDS = 2.0
 WEEKDAY_MIN_ABSENCES = 4
 #: When neither group nor school has a day to go by.
 NO_HISTORY_RATE = 0.06
@@ -143,7 +157,8 @@ class Signals:
     days_since_seen, last_seen possible days since any present square, and that day
     spells, longest_spell     spells of absence this year, and the longest in days
     baseline          float64, usual absent days per possible day: own past, partially pooled
-    break_score       float64, CUSUM of log-likelihood ratios over the last 20 days (Page 1954), the day's shock taken out
+    break_score       float64, CUSUM of log-likelihood ratios over the last 20 days (Page 1954), the day's shock taken out, and the
+                      log-odds with which a student of this usual breaks off
     break_start       first day of the run the score speaks of
     break_absent, break_possible  days away, and possible days, since then
     weekday           the weekday (Monday 0) with most absences, if at least four and two in five of all; -1 for none
@@ -303,6 +318,37 @@ def _weekday_tail(log_factorial, days, on_weekday, absences, here):  # type: ign
 
 
 @nb.njit(cache=True, nogil=True)
+def _break(days, through, usual, shock):  # type: ignore[no-untyped-def]
+    """One student's (score, first day of its run, days away, possible days since then); no score where it is not above nought."""
+    score = 0.0
+    start = -1
+    since_absent = since_possible = 0
+    for d in range(max(0, through - BREAK_DAYS), through):
+        bits = days[d]
+        if not bits & 1 or bits & 128:
+            continue
+        # either the usual, or what took so many others too
+        p0 = min(max(usual + (1.0 - usual) * shock[d], 0.005), 0.95)
+        p1 = min(max(p0 * BREAK_TIMES, p0 + BREAK_PLUS), 0.98)
+        if bits & 2:
+            if score <= 0.0:
+                score = 0.0
+                start = d
+                since_absent = since_possible = 0
+            score += np.log(p1 / p0)
+            since_absent += 1
+            since_possible += 1
+        elif score > 0.0:
+            score += np.log((1.0 - p1) / (1.0 - p0))
+            since_possible += 1
+    if score > 0.0:
+        score += BREAK_ODDS * np.log(max(usual, 0.005) / NO_HISTORY_RATE)
+    if score > 0.0:
+        return score, start, since_absent, since_possible
+    return 0.0, -1, 0, 0
+
+
+@nb.njit(cache=True, nogil=True)
 def _students(  # type: ignore[no-untyped-def]
     codes, sessions, through, weekdays, group, rate, shock, last_absent, last_possible, lut, packed, log_factorial,
     counts, ints, floats,
@@ -399,35 +445,9 @@ def _students(  # type: ignore[no-untyped-def]
         )
         floats[i, 0] = usual
 
-        # break: only somebody away twice in the last 20 days can have one
+        # only somebody away twice in the last 20 days can have a break
         if counts[i, 2, 1] >= 2:
-            score = 0.0
-            start = -1
-            since_absent = since_possible = 0
-            for d in range(max(0, through - BREAK_DAYS), through):
-                bits = days[d]
-                if not bits & 1 or bits & 128:
-                    continue
-                # either the usual, or what took so many others too
-                shared = shock[group[i], d]
-                p0 = min(max(usual + (1.0 - usual) * shared, 0.005), 0.95)
-                p1 = min(max(p0 * BREAK_TIMES, p0 + BREAK_PLUS), 0.98)
-                if bits & 2:
-                    if score <= 0.0:
-                        score = 0.0
-                        start = d
-                        since_absent = since_possible = 0
-                    score += np.log(p1 / p0)
-                    since_absent += 1
-                    since_possible += 1
-                elif score > 0.0:
-                    score += np.log((1.0 - p1) / (1.0 - p0))
-                    since_possible += 1
-            if score > 0.0:
-                floats[i, 1] = score
-                out[8] = start
-                out[9] = since_absent
-                out[10] = since_possible
+            floats[i, 1], out[8], out[9], out[10] = _break(days, through, usual, shock[group[i]])
 
         if absences >= WEEKDAY_MIN_ABSENCES:
             absent_on[:] = 0
@@ -468,7 +488,12 @@ def context(grid: Grid, through: int, group: NDArray[np.int32]) -> GroupContext:
     school of fewer than 15 takes none.
     """
     groups = int(group.max(initial=-1)) + 1
-    absent, possible = _group_days(grid.codes, grid.sessions, through, group, groups, _LUT)
+    return _context(*_group_days(grid.codes, grid.sessions, through, group, groups, _LUT))
+
+
+def _context(absent: NDArray[np.int32], possible: NDArray[np.int32]) -> GroupContext:
+    """From (groups, through) students away, and expected, by group and day."""
+    groups, through = absent.shape
     school_absent, school_possible = absent.sum(axis=0, keepdims=True), possible.sum(axis=0, keepdims=True)
     before = max(through - BREAK_DAYS, 0) or through
     school_rate = _ratio(
@@ -546,6 +571,54 @@ def compute(
         none if last_absent is None else last_absent,
         none if last_possible is None else last_possible,
     )
+
+
+@nb.njit(cache=True, nogil=True)
+def _group_bits(bits, through, group, absent, possible):  # type: ignore[no-untyped-def]
+    for i in range(bits.shape[0]):
+        for d in range(through):
+            here = bits[i, d]
+            possible[group[i], d] += np.int32(here & 1)
+            absent[group[i], d] += np.int32((here >> 1) & 1 & ~(here >> 7))
+
+
+@nb.njit(cache=True, nogil=True)
+def _breaks(bits, through, group, rate, shock, last_absent, last_possible, score, away):  # type: ignore[no-untyped-def]
+    before = max(through - BREAK_DAYS, 0)
+    for i in range(bits.shape[0]):
+        recent = 0
+        for d in range(before, through):
+            recent += (bits[i, d] >> 1) & 1
+        if recent < 2:
+            continue
+        base_absent = base_possible = 0
+        for d in range(before):
+            base_possible += bits[i, d] & 1
+            base_absent += (bits[i, d] >> 1) & 1
+        usual = (PRIOR_DAYS * rate[group[i]] + base_absent + LAST_YEAR_WEIGHT * last_absent[i]) / (
+            PRIOR_DAYS + base_possible + LAST_YEAR_WEIGHT * last_possible[i]
+        )
+        score[i], _start, away[i], _possible = _break(bits[i], through, usual, shock[group[i]])
+
+
+def break_scores(
+    bits: NDArray[np.uint16],
+    through: int,
+    group: NDArray[np.int32],
+    last_absent: NDArray[np.int32],
+    last_possible: NDArray[np.int32],
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """(`break_score`, `break_absent`) of `compute`, of a whole school's days and nothing else: what a backtest asks every evening.
+
+    bits: (n, days) uint16 of `DAY`, of which the first `through` are read; the rest as `compute` takes it.
+    """
+    groups = int(group.max(initial=-1)) + 1
+    absent, possible = np.zeros((2, groups, through), dtype=np.int32)
+    _group_bits(bits, through, group, absent, possible)
+    around = _context(absent, possible)
+    score, away = np.zeros(len(bits)), np.zeros(len(bits), dtype=np.int32)
+    _breaks(bits, through, group, around.rate, around.shock, last_absent, last_possible, score, away)
+    return score, away
 
 
 def day_bits(grid: Grid, through: int, row: int) -> NDArray[np.uint16]:

@@ -79,6 +79,8 @@ class Behaviour:
     suspended (n, days) bool
     minutes   (n, days) int16 minutes missed when late or leaving early
     propensity (n,) the long-run share of days missed drawn for this year
+    onset     (n, 2) int64, the day on which a break from the student's own pattern sets in, and on which a long illness does; -1 for none
+    over      (n, 2) int64, the first day after it
     """
 
     squares: NDArray[np.uint8]
@@ -90,6 +92,8 @@ class Behaviour:
     suspended: NDArray[np.bool_]
     minutes: NDArray[np.int16]
     propensity: NDArray[np.float64]
+    onset: NDArray[np.int64]
+    over: NDArray[np.int64]
 
 
 REASONS = ("", "illness", "medical appointment", "family", "transport", "no reason given", "bereavement")
@@ -260,7 +264,8 @@ def _year(
         trip = trips[:, None] & (column <= end[:, None]) & (column > (end - rng.integers(3, 6, n))[:, None])
     ill = _of_kind(kinds, LONG_ILLNESS)
     fell_ill = rng.integers(0, max(days, 1), n)
-    illness = ill[:, None] & (column >= fell_ill[:, None]) & (column < (fell_ill + rng.integers(8, 26, n))[:, None])
+    ill_for = rng.integers(8, 26, n)
+    illness = ill[:, None] & (column >= fell_ill[:, None]) & (column < (fell_ill + ill_for)[:, None])
     away |= trip | illness
 
     # A spell is explained as a whole: excused or not is drawn where it begins.
@@ -291,7 +296,9 @@ def _year(
     enrolled &= (cluster.school[year] >= 0)[:, None]
     squares[~enrolled] = PRESENT
     away &= enrolled
-    return Behaviour(squares, away, excused & away, lag, first_u, reason, suspended & away, minutes, rate)
+    begun = np.stack([np.where((breaks | recent) & (onset >= 0), onset, -1), np.where(ill, fell_ill, -1)], axis=1)
+    over = np.where(begun >= 0, np.minimum(begun + np.stack([length, ill_for], axis=1), days), -1)
+    return Behaviour(squares, away, excused & away, lag, first_u, reason, suspended & away, minutes, rate, begun, over)
 
 
 def _part_days(
