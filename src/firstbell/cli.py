@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,19 @@ model_app = typer.Typer(help="Trained models: which there are, and which is in u
 app.add_typer(register_app, name="register")
 app.add_typer(audit_app, name="audit")
 app.add_typer(model_app, name="model")
+
+
+class Spells(StrEnum):
+    """How long absence lasts in a made-up district."""
+
+    WEAK = "weak"
+    USUAL = "usual"
+    STRONG = "strong"
+
+
+class Shocks(StrEnum):
+    USUAL = "usual"
+    SHIFTED = "shifted"
 
 
 def _set_up() -> None:
@@ -102,13 +116,26 @@ def demo(
     serve: Annotated[bool, typer.Option(help="Serve the desk when the district is ready.")] = True,
     port: Annotated[int, typer.Option(help="The port to answer on.")] = 8000,
     seed: Annotated[int, typer.Option(help="Another seed, another district.")] = 1,
+    spells: Annotated[Spells, typer.Option(help="How long absence lasts once begun.")] = Spells.USUAL,
+    breaks: Annotated[bool, typer.Option(help="Whether students break off from their own pattern.")] = True,
+    shocks: Annotated[
+        Shocks, typer.Option(help="Whether bad days fall where the calendar has them, or a few days later.")
+    ] = Shocks.USUAL,
+    year_correlation: Annotated[
+        float, typer.Option(help="How much of a student's year follows from the last: 0.5 to 1.")
+    ] = 0.75,
 ) -> None:
     """Make the demo district (the first time), run the nightly pass, print the sign-ins and serve the desk."""
     _set_up()
     from firstbell.demo import open_demo
+    from firstbell.simulator.behaviour import SHIFTED_DAYS, SPELLS, Options
 
+    try:
+        options = Options(SPELLS[spells], breaks, SHIFTED_DAYS if shocks is Shocks.SHIFTED else 0, year_correlation)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}. Nothing was made.") from None
     _ready_database()
-    open_demo(students=students, seed=seed, port=port)
+    open_demo(students=students, seed=seed, port=port, options=options)
     if serve:
         from firstbell.serving import serve_desk
 

@@ -16,6 +16,7 @@ from firstbell.access.models import Role, User
 from firstbell.access.people import give_role
 from firstbell.intake.command import import_command
 from firstbell.register.models import District, School, Section
+from firstbell.simulator.behaviour import USUAL, Options
 from firstbell.simulator.calendars import demo_day
 from firstbell.simulator.export import ZONE, make_district
 from firstbell.watch.drawing import draw_looks
@@ -27,7 +28,7 @@ PASSWORD = "look-around-firstbell"  # noqa: S105 - of made-up people, printed on
 MORNING = time(8, 40)
 
 
-def open_demo(*, students: int, seed: int, port: int) -> None:
+def open_demo(*, students: int, seed: int, port: int, options: Options = USUAL) -> None:
     """Make the district unless it is there, and print who can sign in."""
     console = Console()
     if Pass.objects.exclude(finished_at=None).exists() and clock.demo_start():
@@ -38,11 +39,11 @@ def open_demo(*, students: int, seed: int, port: int) -> None:
                 f"{settings.HOME} already holds a district that is not a demo. Nothing was changed. "
                 "Choose another home: FIRSTBELL_HOME=./demo-home make demo"
             )
-        _make(console, students, seed)
+        _make(console, students, seed, options)
     _sign_ins(console, port)
 
 
-def _make(console: Console, students: int, seed: int) -> None:
+def _make(console: Console, students: int, seed: int, options: Options) -> None:
     files = settings.HOME / "demo-files"
     shutil.rmtree(files, ignore_errors=True)
     today = demo_day(datetime.now(ZONE).date())
@@ -50,7 +51,7 @@ def _make(console: Console, students: int, seed: int) -> None:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("Making the district", total=None)
         made = make_district(
-            files, students=students, seed=seed, today=today, hour=MORNING,
+            files, students=students, seed=seed, today=today, hour=MORNING, options=options,
             progress=lambda words, done, total: progress.update(task, description=words, completed=done, total=total),
         )  # fmt: skip
     console.print(f"{made.students:,} students at {made.schools} schools; {made.marks:,} marks written to {files}.")

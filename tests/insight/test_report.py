@@ -14,15 +14,18 @@ from django.utils import translation
 
 from firstbell import clock
 from firstbell.access.models import Role
+from firstbell.forecast.breaks import judge_breaks
 from firstbell.forecast.lines import Counted
 from firstbell.forecast.model import Model, code_version
 from firstbell.forecast.training import collect, fit_layer_two, learn_layer_one
+from firstbell.insight.breaks import breaks
 from firstbell.insight.report import questions, verdict_words, write_report
 from firstbell.watch import backtests
 from firstbell.watch.forecasting import shelf
 from tests.build import a_school, a_user
 from tests.forecast.district import closed_years
 from tests.forecast.test_backtest import TEN, a_good_forecast, figures, rows
+from tests.forecast.test_breaks import a_school as watched_school
 
 RULE = "example/ten-unexcused-days"
 
@@ -41,6 +44,9 @@ def model() -> Model:
     return Model(learned, two, (2026,), "2026-08-01", "2026-08-01T04:00:00+00:00", code_version(), 450, {})
 
 
+BREAKS = judge_breaks([watched_school(1), watched_school(2)], 4.6)
+
+
 def report(*, slope: float = 1, code: str = "", made_up: bool = False) -> dict[str, Any]:
     """slope: a forecast bolder than it has reason to be"""
     chance, reached = a_good_forecast()
@@ -52,6 +58,7 @@ def report(*, slope: float = 1, code: str = "", made_up: bool = False) -> dict[s
         "made_at": clock.now().isoformat(timespec="seconds"), "code": code or code_version(), "learned_from": ["2024–25"],
         "judged_on": "2025–26", "judged_whole": True, "students": 4000, "schools": 3, "made_up": made_up,
         "rules": {RULE: TEN.title}, "questions": {RULE: {"10": ten, "year-end": none}},
+        "breaks": BREAKS,
     }  # fmt: skip
 
 
@@ -107,6 +114,28 @@ class TestReport:
         assert "10 días completos sin justificar en el curso" in words
         assert "Falsas alarmas" in words
         assert "school days" not in words
+
+    def test_breaks_are_shown_with_how_they_are_defined_and_set_against_each_rule(self, home: Path) -> None:
+        page, _twin = write_report(report(), home / "out")
+        words = text_of(page.read_text())
+        assert "at least 8 are missed, at least 20 percentage points more" in words
+        assert re.search(r"3 or more of the last 5 days away \d+ % \(\d+–\d+\)", words)
+        assert re.search(r"At no more false alarms than “a plain CUSUM of days away”, Firstbell sees \d+ %", words)
+
+    def test_of_too_few_breaks_only_that_is_said(self, home: Path) -> None:
+        made = report()
+        made["breaks"] = judge_breaks([watched_school(1, n=40)], 4.6)
+        page, _twin = write_report(made, home / "out")
+        words = text_of(page.read_text())
+        assert "Too few breaks are over in the judged year" in words
+        assert "False alarms per 1,000" not in words
+
+    def test_a_report_made_before_breaks_were_judged_is_still_shown(self, home: Path) -> None:
+        made = report()
+        del made["breaks"]
+        assert breaks(made) is None
+        page, _twin = write_report(made, home / "out")
+        assert "how soon they are seen" not in page.read_text()
 
     def test_a_made_up_district_says_so(self, home: Path) -> None:
         page, _twin = write_report(report(made_up=True), home / "out")

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from firstbell import clock
 from firstbell.register import rows
 from firstbell.register.actions import change_day
 from firstbell.register.models import DayType, Enrolment, RegisterRow, RollState
@@ -70,6 +71,33 @@ def test_as_known_on_a_past_day_shows_the_mark_of_that_day_not_its_correction() 
     known = rows.grid_as_known(calendar, TUESDAY + timedelta(days=1))
     assert known.grid.codes.tobytes().decode() == " U   "
     assert squares(ana) == " E   "
+
+
+def test_every_evening_shows_what_was_known_that_evening() -> None:
+    school = a_school()
+    calendar = a_calendar(school, weeks=2, covered=FIRST_MONDAY + timedelta(days=9))
+    ana, ben = a_student(school), a_student(school, "Ben", starts=FIRST_MONDAY + timedelta(days=2))
+    section = a_section(calendar, ben)
+    mark(calendar, ana, FIRST_MONDAY, "N")
+    mark(calendar, ana, FIRST_MONDAY, "E", recorded=at(FIRST_MONDAY + timedelta(days=3)))
+    mark(calendar, ana, FIRST_MONDAY + timedelta(days=4), "E", recorded=at(FIRST_MONDAY))  # told before
+    mark(
+        calendar, ben, FIRST_MONDAY + timedelta(days=3), "U", recorded=at(FIRST_MONDAY + timedelta(days=40))
+    )  # told too late
+    for n, taken in ((10, True), (11, False)):
+        day = FIRST_MONDAY + timedelta(days=n)
+        RollState.objects.create(
+            calendar=calendar, section=section, date=day, taken=taken, recorded_at=at(day), key=str(n)
+        )
+    column = rows.columns(calendar)
+    past = rows.Past(column, rows.row_spans(column))
+    days = len(column.dates)
+    for through, letters, changed_rows, changed_days in past.evenings(days):
+        as_known = past.letters(clock.end_of_day(column.dates[through - 1], school.zone))
+        assert letters[:, :through].tobytes() == as_known[:, :through].tobytes()
+        changed = set(zip(changed_rows.tolist(), changed_days.tolist(), strict=True))
+        assert {(0, through - 1), (1, through - 1)} <= changed
+        assert ((0, 0) in changed) == (through in (1, 4))
 
 
 def test_every_word_about_a_square_is_kept_with_what_it_supersedes() -> None:

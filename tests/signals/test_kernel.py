@@ -125,6 +125,14 @@ def test_a_break_is_found_where_it_began_and_counted_from_there() -> None:
     assert signals.break_score[1] == 0
 
 
+def test_the_odds_of_a_break_go_as_the_square_of_the_usual() -> None:
+    # Ten days before the last twenty, two of them missed, in a group of one: the usual is .2. Three days away at the end, of a chance of
+    # .2 against .6: 3 ln 3; and 2 ln (.2 / .06) before anything was seen.
+    ana = of("UPPPU PPPPP PPPPP PPPPP PPPPP PPUUU")
+    assert ana.baseline[0] == pytest.approx(0.2)
+    assert ana.break_score[0] == pytest.approx(3 * np.log(3) + 2 * np.log(0.2 / 0.06))
+
+
 def test_the_schools_own_bad_days_are_taken_out_of_a_break() -> None:
     with_others = of(*["PPPPP " * 6 + "PPPPP UUUPP"] * 21)
     alone = of("PPPPP " * 6 + "PPPPP UUUPP", *["PPPPP " * 8] * 20)

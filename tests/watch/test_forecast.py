@@ -18,6 +18,7 @@ from firstbell.register.models import Calendar, Enrolment, School, SchoolYear, S
 from firstbell.simulator.export import ZONE, make_district
 from firstbell.watch import backtests, forecasting
 from firstbell.watch.forecasting import NoYear, forecast_file, train
+from firstbell.watch.kinds import BREAK_SCORE
 from firstbell.watch.learning import learn_and_judge, stale
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, at, draw, mark
 
@@ -192,6 +193,9 @@ def test_a_district_learns_from_the_year_that_closed(
     assert (report["learned_from"], report["judged_whole"]) == ([str(closed)], False)
     assert set(report["questions"]["example/ten-unexcused-days"]) == {"5", "10", "20", "year-end"}
     assert steps[-1] == "Judging"
+    assert "Watching every evening" in steps
+    assert report["breaks"]["students"] > 700
+    assert report["breaks"]["detectors"][0]["bar"] == BREAK_SCORE
     json.dumps(report, allow_nan=False)
     backtests.keep(report)
     learn_and_judge()

@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from firstbell.insight.breaks import Breaks, breaks
 from firstbell.insight.figures import slope_svg
 from firstbell.insight.looks import Looks, looks
 from firstbell.insight.report import Question, horizon_words, questions
@@ -45,6 +46,7 @@ class Card:
     judged_at: datetime | None
     current: bool
     questions: list[Question]
+    breaks: Breaks | None
     changes: list[Change]
     looks: Looks | None
 
@@ -57,6 +59,7 @@ def card() -> Card:
         facts, unreadable = None, True
     return Card(
         facts, unreadable, _inputs(facts) if facts else [], report, datetime.fromisoformat(report["made_at"]) if report else None, backtests.is_current(report), questions(report) if report else [],
+        breaks(report) if report else None,
         _changes(report, backtests.kept(back=1)), looks(),
     )  # fmt: skip
 

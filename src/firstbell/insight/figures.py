@@ -8,7 +8,7 @@ from math import sqrt
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-__all__ = ["curves_svg", "intervals_svg", "lead_svg", "reliability_svg", "slope_svg"]
+__all__ = ["curves_svg", "intervals_svg", "lead_svg", "reliability_svg", "slope_svg", "tradeoff_svg"]
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 340, 240, 44, 40, 14, 14
 #: small chances are most of them: the axis is stretched as the square root
@@ -64,6 +64,33 @@ def curves_svg(curves: Mapping[str, Sequence[Sequence[float]]], *, across: str, 
     for number, points in enumerate(curves.values()):
         path = "L".join(f"{_x(recall):.1f} {_y(precision):.1f}" for recall, precision in points)
         body.append(f'<path class="line line-{number}" d="M{path}"/>')
+    return _frame(across, up, label, body)
+
+
+def tradeoff_svg(
+    curves: Mapping[str, Sequence[Sequence[float]]], *, here: tuple[float, float], across: str, up: str, label: str
+) -> SafeString:
+    """What is seen over the false alarms it costs, a line a detector, a dot for each of few bars; `here` is the bar in force."""
+    most = max((false for points in curves.values() for false, _seen in points if _seen < 0.995), default=1.0)
+    step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if most / s <= 6 or s == 1000)
+    most = step * max(-(-most // step), 1)
+    body = [
+        f'<text class="tick" x="{_x(k * step / most):g}" y="{_y(0) + 13:g}">{k * step:g}</text>'
+        for k in range(int(most // step) + 1)
+    ]
+    body += [
+        f'<text class="tick end" x="{_x(0) - 5:g}" y="{_y(tick) + 3:g}">{_percent(tick)}</text>'
+        for tick in (0.0, 0.25, 0.5, 0.75, 1.0)
+    ]
+    for number, points in enumerate(curves.values()):
+        places = [(_x(false / most), _y(seen)) for false, seen in points if false <= most]
+        if not places:
+            continue
+        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+        body.append(f'<path class="line line-{number}" d="M{path}"/>')
+        if len(points) <= FEW:
+            body += [f'<circle class="line line-{number}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places]
+    body.append(f'<circle class="dot-figure" cx="{_x(here[0] / most):.1f}" cy="{_y(here[1]):.1f}" r="5"/>')
     return _frame(across, up, label, body)
 
 

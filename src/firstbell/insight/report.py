@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
+from firstbell.insight.breaks import breaks
 from firstbell.insight.figures import curves_svg, intervals_svg, lead_svg, reliability_svg
 from firstbell.watch.words import line_words
 
@@ -262,7 +263,7 @@ def write_report(report: dict[str, Any], out: Path) -> tuple[Path, Path]:
     page, twin = out / "backtest.html", out / "backtest.json"
     css = [Path(str(finders.find(name))).read_text() for name in ("desk/app.css", "insight/figures.css")]
     context = {
-        "report": report, "questions": questions(report), "made_at": datetime.fromisoformat(report["made_at"]),
+        "report": report, "questions": questions(report), "breaks": breaks(report), "made_at": datetime.fromisoformat(report["made_at"]),
         "css": mark_safe("\n".join(css)),  # noqa: S308 - our own files
     }  # fmt: skip
     page.write_text(render_to_string("insight/report.html", context))

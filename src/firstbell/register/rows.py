@@ -143,6 +143,51 @@ class Past:
         column = self.column
         return letters(self._spans, len(column.dates), column.calendar.sessions, *self._facts(known_through))[0]
 
+    def evenings(self, count: int) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]]:
+        """The evenings of the first `count` school days, in order: (days gone by, letters, rows, days changed since the evening before).
+
+        letters: (rows, squares), on the days gone by as `letters` gives them at the end of that day, on days to come blank. One array,
+        changed from evening to evening; rows and days are parallel, each changed cell once.
+        """
+        column, sessions = self.column, self.column.calendar.sessions
+        n, days = len(self.rows), len(column.dates)
+        covered = 0
+        if column.calendar.covered_through is not None:
+            covered = column.through(column.calendar.covered_through)
+        off = np.ones((n, days), dtype=np.bool_)
+        for i, span in enumerate(self._spans):
+            off[i, span.first : span.stop] = False
+        ends = [clock.end_of_day(day, self._zone) for day in column.dates[:count]]
+        marked = np.zeros(
+            (n, days, sessions), dtype=np.uint8
+        )  # the last mark, and the last roll, 0 where there is none
+        rolled = np.zeros((n, days, sessions), dtype=np.uint8)
+        letters = np.full((n, days, sessions), ord(UNKNOWN), dtype=np.uint8)
+        by_roll = np.where(self._rolls.taken, ord("P"), ord(UNKNOWN)).astype(np.uint8)
+        facts = [
+            (marked, self._events, self._events.letter, self._events_at), (rolled, self._rolls, by_roll, self._rolls_at),
+        ]  # fmt: skip
+        told = []
+        for plane, said, letter, at in facts:
+            evening = np.searchsorted(ends, at)
+            order = np.argsort(evening, kind="stable")  # within an evening they stay oldest first
+            day, session = np.divmod(said.square[order], sessions)
+            told.append((plane, said.row[order], day, session, letter[order], evening[order]))
+        everyone = np.arange(n)
+        for e in range(count):
+            cells = [everyone * days + e]
+            for plane, row, day, session, letter, evening in told:
+                tonight = slice(*np.searchsorted(evening, [e, e + 1]))
+                plane[row[tonight], day[tonight], session[tonight]] = letter[tonight]
+                cells.append((row[tonight] * days + day[tonight])[day[tonight] < e])
+            rows, changed = np.divmod(np.unique(np.concatenate(cells)), days)
+            vouched = np.where(changed < covered, ord("P"), ord(UNKNOWN)).astype(np.uint8)[:, None]
+            mark, roll = marked[rows, changed], rolled[rows, changed]
+            now = np.where(mark > 0, mark, np.where(roll > 0, roll, vouched))
+            now[off[rows, changed]] = ord(NOT_EXPECTED)
+            letters[rows, changed] = now
+            yield e + 1, letters.reshape(n, -1), rows, changed
+
     def _facts(self, known_through: int | None) -> tuple[int, Rolls, Events]:
         column, rolls, events = self.column, self._rolls, self._events
         covered = 0

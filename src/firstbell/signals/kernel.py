@@ -26,6 +26,7 @@ __all__ = [
     "GroupContext",
     "Signals",
     "Window",
+    "break_scores",
     "compute",
     "context",
     "day_matrix",
@@ -68,6 +69,9 @@ SHOCK_MIN_STUDENTS = 15
 #: The break's alternative: three times the usual, and at least so much more of the days.
 BREAK_TIMES = 3.0
 BREAK_PLUS = 0.25
+#: Before anything is seen, who is away more often is likelier to break off: the odds go as the square of the usual, as measured by the
+#: backtest (decision 0006). Even at `NO_HISTORY_RATE`.
+BREAK_ODDS = 2.0
 WEEKDAY_MIN_ABSENCES = 4
 #: When neither group nor school has a day to go by.
 NO_HISTORY_RATE = 0.06
@@ -155,7 +159,8 @@ class Signals:
     days_since_seen, last_seen possible days since any present square, and that day
     spells, longest_spell     spells of absence this year, and the longest in days
     baseline          float64, usual absent days per possible day: own past, partially pooled
-    break_score       float64, CUSUM of log-likelihood ratios over the last 20 days (Page 1954), the day's shock taken out
+    break_score       float64, CUSUM of log-likelihood ratios over the last 20 days (Page 1954), the day's shock taken out, and the
+                      log-odds with which a student of this usual breaks off
     break_start       first day of the run the score speaks of
     break_absent, break_possible  days away, and possible days, since then
     weekday           the weekday (Monday 0) with most absences, if at least four and two in five of all; -1 for none
@@ -315,6 +320,37 @@ def _weekday_tail(log_factorial, days, on_weekday, absences, here):  # type: ign
 
 
 @nb.njit(cache=True, nogil=True)
+def _break(days, through, usual, shock):  # type: ignore[no-untyped-def]
+    """One student's (score, first day of its run, days away, possible days since then); no score where it is not above nought."""
+    score = 0.0
+    start = -1
+    since_absent = since_possible = 0
+    for d in range(max(0, through - BREAK_DAYS), through):
+        bits = days[d]
+        if not bits & 1 or bits & 128:
+            continue
+        # either the usual, or what took so many others too
+        p0 = min(max(usual + (1.0 - usual) * shock[d], 0.005), 0.95)
+        p1 = min(max(p0 * BREAK_TIMES, p0 + BREAK_PLUS), 0.98)
+        if bits & 2:
+            if score <= 0.0:
+                score = 0.0
+                start = d
+                since_absent = since_possible = 0
+            score += np.log(p1 / p0)
+            since_absent += 1
+            since_possible += 1
+        elif score > 0.0:
+            score += np.log((1.0 - p1) / (1.0 - p0))
+            since_possible += 1
+    if score > 0.0:
+        score += BREAK_ODDS * np.log(max(usual, 0.005) / NO_HISTORY_RATE)
+    if score > 0.0:
+        return score, start, since_absent, since_possible
+    return 0.0, -1, 0, 0
+
+
+@nb.njit(cache=True, nogil=True)
 def _students(  # type: ignore[no-untyped-def]
     codes, sessions, through, weekdays, group, rate, shock, last_absent, last_possible, lut, packed, log_factorial,
     counts, ints, floats,
@@ -411,35 +447,9 @@ def _students(  # type: ignore[no-untyped-def]
         )
         floats[i, 0] = usual
 
-        # break: only somebody away twice in the last 20 days can have one
+        # only somebody away twice in the last 20 days can have a break
         if counts[i, 2, 1] >= 2:
-            score = 0.0
-            start = -1
-            since_absent = since_possible = 0
-            for d in range(max(0, through - BREAK_DAYS), through):
-                bits = days[d]
-                if not bits & 1 or bits & 128:
-                    continue
-                # either the usual, or what took so many others too
-                shared = shock[group[i], d]
-                p0 = min(max(usual + (1.0 - usual) * shared, 0.005), 0.95)
-                p1 = min(max(p0 * BREAK_TIMES, p0 + BREAK_PLUS), 0.98)
-                if bits & 2:
-                    if score <= 0.0:
-                        score = 0.0
-                        start = d
-                        since_absent = since_possible = 0
-                    score += np.log(p1 / p0)
-                    since_absent += 1
-                    since_possible += 1
-                elif score > 0.0:
-                    score += np.log((1.0 - p1) / (1.0 - p0))
-                    since_possible += 1
-            if score > 0.0:
-                floats[i, 1] = score
-                out[8] = start
-                out[9] = since_absent
-                out[10] = since_possible
+            floats[i, 1], out[8], out[9], out[10] = _break(days, through, usual, shock[group[i]])
 
         if absences >= WEEKDAY_MIN_ABSENCES:
             absent_on[:] = 0
@@ -485,9 +495,15 @@ def context(
     groups = int(group.max(initial=-1)) + 1
     of = np.zeros(groups, dtype=np.int32) if school is None else school
     absent, possible = _group_days(grid.codes, grid.sessions, through, group, groups, _LUT)
-    school_absent, school_possible = np.zeros((2, int(of.max(initial=0)) + 1, through), dtype=np.int32)
+    return _context(absent, possible, of)
+
+
+def _context(absent: NDArray[np.int32], possible: NDArray[np.int32], of: NDArray[np.int32]) -> GroupContext:
+    """From (groups, through) students away, and expected, by group and day; of: (groups,) each group's school."""
+    school_absent, school_possible = np.zeros((2, int(of.max(initial=0)) + 1, absent.shape[1]), dtype=np.int32)
     np.add.at(school_absent, of, absent)
     np.add.at(school_possible, of, possible)
+    through = absent.shape[1]
     before = max(through - BREAK_DAYS, 0) or through
     school_rate = _ratio(
         school_absent[:, :before].sum(axis=1), school_possible[:, :before].sum(axis=1), np.array([NO_HISTORY_RATE])
@@ -575,6 +591,54 @@ def compute(
         none if last_absent is None else last_absent,
         none if last_possible is None else last_possible,
     )
+
+
+@nb.njit(cache=True, nogil=True)
+def _group_bits(bits, through, group, absent, possible):  # type: ignore[no-untyped-def]
+    for i in range(bits.shape[0]):
+        for d in range(through):
+            here = bits[i, d]
+            possible[group[i], d] += np.int32(here & 1)
+            absent[group[i], d] += np.int32((here >> 1) & 1 & ~(here >> 7))
+
+
+@nb.njit(cache=True, nogil=True)
+def _breaks(bits, through, group, rate, shock, last_absent, last_possible, score, away):  # type: ignore[no-untyped-def]
+    before = max(through - BREAK_DAYS, 0)
+    for i in range(bits.shape[0]):
+        recent = 0
+        for d in range(before, through):
+            recent += (bits[i, d] >> 1) & 1
+        if recent < 2:
+            continue
+        base_absent = base_possible = 0
+        for d in range(before):
+            base_possible += bits[i, d] & 1
+            base_absent += (bits[i, d] >> 1) & 1
+        usual = (PRIOR_DAYS * rate[group[i]] + base_absent + LAST_YEAR_WEIGHT * last_absent[i]) / (
+            PRIOR_DAYS + base_possible + LAST_YEAR_WEIGHT * last_possible[i]
+        )
+        score[i], _start, away[i], _possible = _break(bits[i], through, usual, shock[group[i]])
+
+
+def break_scores(
+    bits: NDArray[np.uint16],
+    through: int,
+    group: NDArray[np.int32],
+    last_absent: NDArray[np.int32],
+    last_possible: NDArray[np.int32],
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """(`break_score`, `break_absent`) of `compute`, of a whole school's days and nothing else: what a backtest asks every evening.
+
+    bits: (n, days) uint16 of `DAY`, of which the first `through` are read; the rest as `compute` takes it.
+    """
+    groups = int(group.max(initial=-1)) + 1
+    absent, possible = np.zeros((2, groups, through), dtype=np.int32)
+    _group_bits(bits, through, group, absent, possible)
+    around = _context(absent, possible, np.zeros(groups, dtype=np.int32))
+    score, away = np.zeros(len(bits)), np.zeros(len(bits), dtype=np.int32)
+    _breaks(bits, through, group, around.rate, around.shock, last_absent, last_possible, score, away)
+    return score, away
 
 
 def day_bits(grid: Grid, through: int, row: int) -> NDArray[np.uint16]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from firstbell.simulator.calendars import LONG_WEEKEND, SchoolYearCalendar
 from firstbell.simulator.people import PRIMARY_SESSIONS, SECONDARY_SESSIONS, Cluster
 
-__all__ = ["Behaviour", "Setting", "behave"]
+__all__ = ["USUAL", "Behaviour", "Options", "Setting", "behave"]
 
 #: facts.md § 1: England 2022/23, a two-Beta mixture within .001 nat of the observed bands.
 MIXTURE = {
@@ -54,6 +54,39 @@ FADES, BAD_WEEKDAY, TRIPS, LONG_ILLNESS, DRIFTS_LATE, SKIPS_ONE = (
 BREAKS_OFF = 0.02  # of students, once a year, by hazards of three to six times their own; most come back
 BREAKS_OFF_LATELY = 0.006  # of students, in this year's last weeks: what a morning list is for
 
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a district differs from the usual one. The defaults are the district that facts.md describes.
+
+    spells            mean length of a spell beyond its first day, as a multiple of the usual; shorter spells are more often begun, so that as
+                      many days are missed
+    breaks            whether students break off from their own pattern (regime onsets)
+    shock_shift       school days by which a city's and a school's bad days, and the eves of breaks, come later
+    year_correlation  of a student's latent propensity from one year to the next, schools and families with it
+    """
+
+    spells: float = 1.0
+    breaks: bool = True
+    shock_shift: int = 0
+    year_correlation: float = YEAR_CORRELATION
+
+    def __post_init__(self) -> None:
+        if self.spells <= 0:
+            raise ValueError(f"spells is {self.spells}; it is a multiple of the usual length, so above 0")
+        least = SCHOOL_SHARE + FAMILY_SHARE
+        if not least <= self.year_correlation <= 1:
+            raise ValueError(
+                f"a year-to-year correlation of {self.year_correlation}: schools and families stay as they are, so it lies from "
+                f"{least:g} to 1"
+            )
+
+
+USUAL = Options()
+#: as the command line says them
+SPELLS = {"weak": 0.45, "usual": 1.0, "strong": 1.8}
+SHIFTED_DAYS = 3
+
 # Squares of a student's day.
 PRESENT, ABSENT, LATE, LEFT_EARLY = 0, 1, 2, 3
 
@@ -79,6 +112,8 @@ class Behaviour:
     suspended (n, days) bool
     minutes   (n, days) int16 minutes missed when late or leaving early
     propensity (n,) the long-run share of days missed drawn for this year
+    onset     (n, 2) int64, the day on which a break from the student's own pattern sets in, and on which a long illness does; -1 for none
+    over      (n, 2) int64, the first day after it
     """
 
     squares: NDArray[np.uint8]
@@ -90,6 +125,8 @@ class Behaviour:
     suspended: NDArray[np.bool_]
     minutes: NDArray[np.int16]
     propensity: NDArray[np.float64]
+    onset: NDArray[np.int64]
+    over: NDArray[np.int64]
 
 
 REASONS = ("", "illness", "medical appointment", "family", "transport", "no reason given", "bereavement")
@@ -112,7 +149,7 @@ def _quantiles(phase: str, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def behave(
-    cluster: Cluster, settings: tuple[Setting, Setting], rng: np.random.Generator
+    cluster: Cluster, settings: tuple[Setting, Setting], rng: np.random.Generator, options: Options = USUAL
 ) -> tuple[Behaviour, Behaviour]:
     """Last year and this year."""
     n = cluster.n
@@ -129,7 +166,9 @@ def behave(
     skip = rng.gamma(0.4, 1 / 0.4, n)
     tables = {phase: _quantiles(phase, rng) for phase in MIXTURE}
     years: list[Behaviour] = []
-    stay = np.sqrt((YEAR_CORRELATION - SCHOOL_SHARE - FAMILY_SHARE) / own)  # schools and families stay as they are
+    stay = np.sqrt(
+        (options.year_correlation - SCHOOL_SHARE - FAMILY_SHARE) / own
+    )  # schools and families stay as they are
     for year, setting in enumerate(settings):
         individual = stay * lasting + np.sqrt(1 - stay**2) * rng.standard_normal(n)
         level = np.clip(cluster.grade - 1 + year, 0, 12)
@@ -149,7 +188,7 @@ def behave(
             rng.beta(3.0, 2.0, n),
             rate,
         )
-        years.append(_year(cluster, year, setting, rate, secondary, habits, kinds, tardy, skip, rng))
+        years.append(_year(cluster, year, setting, rate, secondary, habits, kinds, tardy, skip, rng, options))
     return years[0], years[1]
 
 
@@ -199,16 +238,18 @@ def _shocks(
 def _year(
     cluster: Cluster, year: int, setting: Setting, rate: NDArray[np.float64], secondary: NDArray[np.bool_],
     habits: NDArray[np.float64], kinds: NDArray[np.float64], tardy: NDArray[np.float64], skip: NDArray[np.float64],
-    rng: np.random.Generator,
+    rng: np.random.Generator, options: Options,
 ) -> Behaviour:  # fmt: skip
     n, days = cluster.n, setting.through
     dates = setting.calendar.school_days[:days]
     slow, sudden = _shocks(cluster, setting, rng)
+    sudden = np.roll(sudden, options.shock_shift, axis=1)
     at_school = np.maximum(cluster.school[year], 0)
     weekday = np.array([d.weekday() for d in dates])
     by_weekday = np.stack([np.array(WEEKDAY[phase]) / np.mean(WEEKDAY[phase]) for phase in ("primary", "secondary")])
     shocks = slow[at_school] * by_weekday[secondary.astype(int)][:, weekday]
     mean_spell = np.where(rate < 0.06, MEAN_SPELL[0], np.where(rate < 0.15, MEAN_SPELL[1], MEAN_SPELL[2]))
+    mean_spell = 1 + (mean_spell - 1) * options.spells
     # Half of all spells end after a day, yet some last: a student's chance of staying away varies from spell to spell.
     on = np.clip(1 - 1 / mean_spell, 0.1, 0.85)
     off = np.clip(rate / np.maximum(1 - rate, 0.05) / mean_spell, 0.0, 0.9)
@@ -221,6 +262,8 @@ def _year(
     onset = np.where(recent, days - rng.integers(4, 14, n), onset)
     length = np.where(rng.random(n) < 0.7, rng.integers(8, 30, n), days)
     column = np.arange(days)[None, :]
+    if not options.breaks:
+        breaks[:] = recent[:] = False
     broken = (
         ((breaks | recent) & (onset >= 0))[:, None] & (column >= onset[:, None]) & (column < (onset + length)[:, None])
     )
@@ -260,7 +303,8 @@ def _year(
         trip = trips[:, None] & (column <= end[:, None]) & (column > (end - rng.integers(3, 6, n))[:, None])
     ill = _of_kind(kinds, LONG_ILLNESS)
     fell_ill = rng.integers(0, max(days, 1), n)
-    illness = ill[:, None] & (column >= fell_ill[:, None]) & (column < (fell_ill + rng.integers(8, 26, n))[:, None])
+    ill_for = rng.integers(8, 26, n)
+    illness = ill[:, None] & (column >= fell_ill[:, None]) & (column < (fell_ill + ill_for)[:, None])
     away |= trip | illness
 
     # A spell is explained as a whole: excused or not is drawn where it begins.
@@ -291,7 +335,9 @@ def _year(
     enrolled &= (cluster.school[year] >= 0)[:, None]
     squares[~enrolled] = PRESENT
     away &= enrolled
-    return Behaviour(squares, away, excused & away, lag, first_u, reason, suspended & away, minutes, rate)
+    begun = np.stack([np.where((breaks | recent) & (onset >= 0), onset, -1), np.where(ill, fell_ill, -1)], axis=1)
+    over = np.where(begun >= 0, np.minimum(begun + np.stack([length, ill_for], axis=1), days), -1)
+    return Behaviour(squares, away, excused & away, lag, first_u, reason, suspended & away, minutes, rate, begun, over)
 
 
 def _part_days(

@@ -8,7 +8,7 @@ from datetime import date
 
 import numpy as np
 
-from firstbell.simulator.behaviour import Behaviour, Setting, behave
+from firstbell.simulator.behaviour import USUAL, Behaviour, Options, Setting, behave
 from firstbell.simulator.calendars import school_year, snow_day
 from firstbell.simulator.people import CLUSTER_STUDENTS, Cluster, make_cluster
 
@@ -41,12 +41,12 @@ def how_many_clusters(students: int) -> int:
     return max(1, round(students / CLUSTER_STUDENTS))
 
 
-def simulate(*, students: int = 4000, seed: int = 1, today: date) -> Iterator[Simulated]:
-    """A district of about `students` on roll this year, cluster by cluster. The same seed makes the same district."""
+def simulate(*, students: int = 4000, seed: int = 1, today: date, options: Options = USUAL) -> Iterator[Simulated]:
+    """A district of about `students` on roll this year, cluster by cluster. The same seed and options make the same district."""
     settings = settings_on(today)
     clusters = how_many_clusters(students)
     for k in range(clusters):
         rng = np.random.default_rng([seed, k])
         size = students // clusters + (k < students % clusters)
         cluster = make_cluster(k, size, (settings[0].through, settings[1].through), rng)
-        yield Simulated(cluster, settings, behave(cluster, settings, rng))
+        yield Simulated(cluster, settings, behave(cluster, settings, rng, options))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell.register.marks import Disciplinary, LegalStatus, Location, Mark, PartSession, Presence
-from firstbell.simulator.behaviour import REASONS, Setting
+from firstbell.simulator.behaviour import REASONS, USUAL, Options, Setting
 from firstbell.simulator.calendars import SchoolYearCalendar
 from firstbell.simulator.district import how_many_clusters, settings_on, simulate
 from firstbell.simulator.history import MINUTES, STARTS, Entries, Rolls, entries, rolls
@@ -138,9 +138,10 @@ def make_district(
     seed: int = 1,
     today: date,
     hour: time = time(8, 40),
+    options: Options = USUAL,
     progress: Progress | None = None,
 ) -> Summary:
-    """Write the export of a district on the morning of `today`, a school day. Deterministic for a seed."""
+    """Write the export of a district on the morning of `today`, a school day. Deterministic for a seed and its options."""
     settings = settings_on(today)
     clusters = how_many_clusters(students)
     files = _Files(out)
@@ -149,7 +150,7 @@ def make_district(
             [("district", "", "", "Larch Valley School District", "district", "4801234", "", "America/Chicago")]
         )
         _sessions(files, settings)
-        for k, simulated in enumerate(simulate(students=students, seed=seed, today=today)):
+        for k, simulated in enumerate(simulate(students=students, seed=seed, today=today, options=options)):
             cluster = simulated.cluster
             _roster(files, cluster, settings, np.random.default_rng([seed, k, 1]))
             for year in (0, 1):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell import clock
+from firstbell.forecast.breaks import Watched, watched
 from firstbell.forecast.evidence import SETTLED_AFTER
 from firstbell.forecast.known import Carried, Known, grade_band
 from firstbell.forecast.lines import Counted
@@ -18,10 +19,11 @@ from firstbell.forecast.training import ClosedYear
 from firstbell.register.grid import Grid
 from firstbell.register.models import Calendar, Enrolment, SchoolYear
 from firstbell.register.rows import Column, Past, RowSpan, columns_of, row_spans
+from firstbell.signals.kernel import day_matrix
 from firstbell.watch.history import LastYear, summed
 from firstbell.watch.models import Verdict
 
-__all__ = ["School", "closed_year", "schools_of"]
+__all__ = ["School", "closed_year", "schools_of", "watched_year"]
 
 WHY = "forecasts are made and judged"
 #: school days after somebody acted on a student that are neither learned from nor judged
@@ -170,6 +172,54 @@ def _acted_on(schools: Sequence[School]) -> dict[int, list[date]]:
     return found
 
 
+def _left_out(school: School, acted: dict[int, list[date]]) -> NDArray[np.bool_]:
+    """(n, days): the school days after somebody acted for a student."""
+    left_out = np.zeros((len(school.students), len(school.dates)), dtype=np.bool_)
+    for row, student in enumerate(school.students.tolist()):
+        for on in acted.get(student, ()):
+            first = int(np.searchsorted(school.dates, np.datetime64(on)))
+            left_out[row, first : first + TREATED_DAYS] = True
+    return left_out
+
+
+def _settled(grid: Grid, through: date) -> int:
+    """School days whose marks have had their time to settle by the end of `through`; all of them once the year is over."""
+    over = grid.through(np.datetime64(through))
+    return over if over == grid.days else max(over - SETTLED_AFTER, 0)
+
+
+def watched_year(
+    schools: Sequence[School], last_year: LastYear, through: date, *, least_away: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Watched]:  # fmt: skip
+    """A year, school by school, as every evening saw it, for `forecast.breaks`; and how it ended as known at the end of `through`."""
+    acted = _acted_on(schools)
+    found = []
+    for done, school in enumerate(schools, 1):
+        grid = school.grid(through)
+        settled = _settled(grid, through)
+        if settled:
+            found.append(
+                watched(
+                    _evenings(school, settled), day_matrix(grid, settled), school.students, school.group,
+                    *last_year.attendance(school.students), _left_out(school, acted), least_away=least_away,
+                )
+            )  # fmt: skip
+        if progress:
+            progress(done, len(schools))
+    return found
+
+
+def _evenings(school: School, count: int) -> Iterator[tuple[int, NDArray[np.uint16]]]:
+    """(days gone by, (n, days) bits of DAY as known that evening) of the first `count` school days; one array that changes."""
+    sessions = school.column.calendar.sessions
+    bits = np.zeros((len(school.students), len(school.dates)), dtype=np.uint16)
+    for through, letters, rows, days in school.past.evenings(count):
+        squares = letters.reshape(len(bits), -1, sessions)[rows, days]
+        bits[rows, days] = day_matrix(Grid(squares, school.dates[:1], sessions), 1)[:, 0]
+        yield through, bits
+
+
 def closed_year(
     year: SchoolYear, schools: Sequence[School], last_year: LastYear, through: date,
     progress: Callable[[int, int], None] | None = None,
@@ -192,14 +242,9 @@ def closed_year(
         if not seen[number]:
             continue
         grid = school.grid(through)
-        over = grid.through(np.datetime64(through))
-        settled = over if over == grid.days else max(over - SETTLED_AFTER, 0)
+        settled = _settled(grid, through)
         end = Known.of(grid, settled, school.group, school.band)
-        left_out = np.zeros((len(school.students), grid.days), dtype=np.bool_)
-        for row, student in enumerate(school.students.tolist()):
-            for on in acted.get(student, ()):
-                first = int(np.searchsorted(grid.dates, np.datetime64(on)))
-                left_out[row, first : first + TREATED_DAYS] = True
+        left_out = _left_out(school, acted)
         kept = [k for k in seen[number] if k.through <= settled]
         if kept:
             closed.append(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.forecast import backtest as judging
+from firstbell.forecast.breaks import judge_breaks
 from firstbell.forecast.forecasts import NO_BARS
 from firstbell.forecast.lines import PACKS, YEAR_END
 from firstbell.forecast.model import Model, code_version
@@ -22,7 +23,10 @@ from firstbell.forecast.training import ClosedYear, fit_layer_two
 from firstbell.register.models import SchoolYear, Student
 from firstbell.watch import asof
 from firstbell.watch.forecasting import WHY, NoYear, Progress, learn
+from firstbell.watch.ground import BREAK_SCORE
 from firstbell.watch.history import LastYear
+from firstbell.watch.kinds import KINDS
+from firstbell.watch.models import Kind
 
 __all__ = ["Offer", "backtest", "is_current", "keep", "kept", "offer"]
 
@@ -67,6 +71,12 @@ def backtest(progress: Progress | None = None) -> tuple[dict[str, Any], Model]:
         )
         held_out = (ten, {k for k, y in enumerate(judged) if y.school not in kept_schools})
     school_names = {s.column.calendar.school_id: s.column.calendar.school.name for s in schools}
+    breaks = judge_breaks(
+        asof.watched_year(
+            schools, before, today, least_away=KINDS[Kind.BREAK].bar, progress=lambda d, t: say("Watching every evening", d, t)
+        ),
+        BREAK_SCORE,
+    )  # fmt: skip
     names = np.array([school_names[y.school] for y in judged])
     language = dict(Student.objects.system(WHY).values_list("pk", "home_language"))
 
@@ -84,7 +94,7 @@ def backtest(progress: Progress | None = None) -> tuple[dict[str, Any], Model]:
         "learned_from": [str(y) for y in earlier], "judged_on": str(judged_year), "judged_whole": judged_year.ends <= today,
         "students": len({int(i) for y in judged for i in y.student}), "schools": len(judged),
         "made_up": clock.demo_start() is not None,
-        "rules": {name: line.title for name, line in rules.items()}, "questions": questions,
+        "rules": {name: line.title for name, line in rules.items()}, "questions": questions, "breaks": breaks,
     }  # fmt: skip
     return report, model
 
