@@ -16,7 +16,7 @@ from firstbell.forecast.known import Known
 from firstbell.forecast.layers import answers, rates
 from firstbell.forecast.lines import YEAR_END, Counted, Line, find_line
 from firstbell.forecast.model import BadModel, Model, Shelf
-from firstbell.forecast.training import collect, fit_layer_two, learn_layer_one, outcome
+from firstbell.forecast.training import bars_for, collect, fit_layer_two, learn_layer_one, outcome
 from tests.forecast.district import closed_years
 
 TEN = find_line("example", "ten-unexcused-days")
@@ -104,6 +104,27 @@ def test_weights_keep_their_directions(model: Model) -> None:
     for box in model.layer_two.boxes.values():
         for term, weight in zip(TERMS, box.weights, strict=True):
             assert weight * term.direction >= 0, term.name
+
+
+def test_an_alert_that_fell_and_rose_again_counts_as_new_for_the_bar_of_act() -> None:
+    """Four looks, three weeks from the first to the last, a hundred students.
+
+        look   1   2   3   4
+        Ana   .4  .4  .4  .4    one new alert
+        Bo    .3   -  .3   -    two
+        Cy    .3   -  .3   -    two
+
+    Ana and Bo are 3 new alerts in 3 weeks, 1 a week: within an officer's capacity. With Cy it is 5: the bar goes above .3.
+    """
+    ana, bo, cy = (1, [0.4] * 4, [5, 10, 15, 20]), (2, [0.3] * 2, [5, 15]), (3, [0.3] * 2, [5, 15])
+
+    def bar(*students: tuple[int, list[float], list[int]]) -> float:
+        who = np.array([number for number, chances, _ in students for _ in chances])
+        chance, when = (np.array([x for s in students for x in s[k]]) for k in (1, 2))
+        return bars_for(chance, who, when, 100).act
+
+    assert bar(ana, bo) <= 0.3
+    assert 0.3 < bar(ana, bo, cy) <= 0.4
 
 
 def test_a_logistic_district_is_learned_back() -> None:

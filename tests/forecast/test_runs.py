@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firstbell.forecast.evidence import ADDED
-from firstbell.forecast.pooling import LEVELS, Pool, carried_over, day_weights, group_priors, learn_prior, posterior
+from firstbell.forecast.pooling import (
+    LEVELS,
+    Before,
+    Pool,
+    carried_over,
+    day_weights,
+    group_priors,
+    learn_prior,
+    posterior,
+    years_correlation,
+)
 from firstbell.forecast.runs import _NODES, _SHARES, LOG_RATES, SPREAD, STAYS, mixed, run_table
 
 
@@ -89,10 +99,35 @@ def test_last_year_leans_this_year_but_does_not_fix_it() -> None:
     pool = Pool(np.full(len(LEVELS), 1 / len(LEVELS)), np.zeros(0), np.zeros(1), np.zeros(1), 0.75)
     high = np.zeros((1, len(LEVELS)))
     high[0, 20] = 1
-    this = carried_over(pool, high)
+    this = carried_over(pool, high, 0.75)
     assert this.sum() == pytest.approx(1)
     usual = float(LEVELS.mean())
     assert usual < float((this @ LEVELS)[0]) < LEVELS[20]
+
+
+def two_years(follows: float, days: float, n: int = 400) -> tuple[Pool, Before, np.ndarray, np.ndarray]:
+    """Students whose level is the same again with this chance, and drawn anew otherwise; the first so many days of their second year."""
+    rng = np.random.default_rng(4)
+    first = rng.integers(0, len(LEVELS), n)
+    second = np.where(rng.random(n) < follows, first, rng.integers(0, len(LEVELS), n))
+    nothing = np.zeros(n)
+    last = Before(rng.poisson(np.exp(LEVELS[first]) * 160), np.full(n, 160.0), nothing, nothing, nothing, nothing)
+    pool = Pool(np.full(len(LEVELS), 1 / len(LEVELS)), np.zeros(0), np.zeros(1), np.zeros(1), 0.75)
+    return pool, last, rng.poisson(np.exp(LEVELS[second]) * days).astype(float), np.full(n, days)
+
+
+def test_how_closely_a_year_follows_the_last_is_what_its_days_show() -> None:
+    anew, again = years_correlation(*two_years(0.0, 60)), years_correlation(*two_years(1.0, 60))
+    assert anew < 0.35
+    assert again > 0.85
+
+
+def test_before_a_year_has_shown_anything_it_follows_the_last_as_usual() -> None:
+    assert years_correlation(*two_years(0.0, 0)) == pytest.approx(0.75, abs=0.06)
+    pool, last, starts, exposed = two_years(0.0, 60)
+    assert years_correlation(pool, Before.nothing(len(starts)), starts, exposed) == 0.75
+    few = years_correlation(pool, last.rows(np.arange(5)), starts[:5], exposed[:5])
+    assert abs(few - 0.75) < 0.25
 
 
 def test_a_small_group_leans_little_from_the_district() -> None:

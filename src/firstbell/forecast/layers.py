@@ -19,6 +19,7 @@ from firstbell.forecast.pooling import (
     carried_over,
     group_priors,
     posterior,
+    years_correlation,
 )
 from firstbell.forecast.runs import LOG_RATES, MOST, STAYS, mixed, run_table
 
@@ -49,6 +50,7 @@ class Rates:
     stay     (n,) chance that an absence goes on another day
     share    (n,) share of absences that end as counted
     prior    (n, levels) what is usual in a student's group
+    correlation  with last year, of how often absences begin, as this year shows it
     """
 
     evidence: Evidence
@@ -57,13 +59,16 @@ class Rates:
     stay: Array
     share: Array
     prior: Array
+    correlation: float
 
 
 SPANS = ("year", "45", "15", "5")
 
 
-def rates(known: Known, counted: Counted, learned: Learned, *, prior: Array | None = None) -> Rates:
-    """prior: (n, levels) of the groups, where `known` is not a whole school and cannot tell it."""
+def rates(
+    known: Known, counted: Counted, learned: Learned, *, prior: Array | None = None, correlation: float | None = None
+) -> Rates:  # fmt: skip
+    """prior: (n, levels) of the groups, and correlation: with last year, where `known` is not a whole school and cannot tell them."""
     pool = learned.pool
     before = known.before.get(counted) or Before.nothing(len(known.group))
     evidence = gather(
@@ -73,11 +78,13 @@ def rates(known: Known, counted: Counted, learned: Learned, *, prior: Array | No
     e = evidence
     if prior is None:
         prior = group_priors(pool, e[Col.STARTS], e[Col.EXPOSED], known.group)
+    if correlation is None:
+        correlation = years_correlation(pool, before, e[Col.STARTS], e[Col.EXPOSED])
     returning = before.exposed > 0
     lean = prior
     if returning.any():
         last = posterior(before.starts, before.exposed, pool.prior)
-        lean = np.where(returning[:, None], carried_over(pool, last), prior)
+        lean = np.where(returning[:, None], carried_over(pool, last, correlation), prior)
     # days at another school this year speak as days here do
     starts = e[Col.STARTS] + known.carried.absent * 0.5
     exposed = e[Col.EXPOSED] + np.maximum(known.carried.possible - known.carried.absent * 0.5, 0)
@@ -99,7 +106,7 @@ def rates(known: Known, counted: Counted, learned: Learned, *, prior: Array | No
         share = (pool.counted[at] * SHARE_DAYS + e[Col.ENDED_COUNTED] + LAST_YEAR * before.counted) / (
             SHARE_DAYS + e[Col.ENDED] + LAST_YEAR * before.ended
         )
-    return Rates(evidence, by_span, mean, stay, np.clip(share, 0.02, 1.0), prior)
+    return Rates(evidence, by_span, mean, stay, np.clip(share, 0.02, 1.0), prior, correlation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,16 @@ LEVELS = np.linspace(np.log(0.0008), np.log(0.6), 24)
 _LOG_BEGIN, _LOG_NOT = LEVELS, np.log1p(-np.exp(LEVELS))
 #: facts.md § 5: students' propensities from year to year, used until two closed years say otherwise
 YEAR_CORRELATION = 0.75
+_CORRELATIONS = np.arange(0.1, 0.96, 0.05)
+#: how far a school's year may stray from the usual correlation before it has shown it, and of how many students it is read
+CORRELATION_SPREAD, CORRELATION_STUDENTS = 0.2, 400
 #: a group's own mix of levels is worth the district's after so many students
 GROUP_STUDENTS = 60.0
 #: a student's chance of staying away is pooled with what is usual at their level as if it were so many days
 STAY_DAYS = 8.0
-#: absences of last year weigh so much against this year's, for staying away and for habit
-LAST_YEAR = 0.7
+#: absences of last year weigh so much against this year's, for staying away and for habit: between 0, .15, .3 and .7 on four made-up
+#: districts, .15 to .3 was best for every question (decision 0016)
+LAST_YEAR = 0.2
 #: a school's day is weighed against its usual as if so many more had been away as usual
 SHOCK_STUDENTS = 8.0
 
@@ -124,9 +128,9 @@ def group_priors(pool: Pool, starts: Array, exposed: Array, group: NDArray[np.in
     return chosen
 
 
-def carried_over(pool: Pool, last_year: Array) -> Array:
+def carried_over(pool: Pool, last_year: Array, correlation: float) -> Array:
     """(n, levels): this year's levels, given each student's posterior of last year's."""
-    return last_year @ _year_kernel(pool.prior, pool.correlation)
+    return last_year @ _year_kernel(pool.prior, correlation)
 
 
 def _year_kernel(prior: Array, correlation: float) -> Array:
@@ -142,13 +146,34 @@ def _year_kernel(prior: Array, correlation: float) -> Array:
 
 def learn_correlation(pool_prior: Array, before: Before, starts: Array, exposed: Array) -> float:
     """The year-to-year correlation that makes a later year likeliest given the one before, on a coarse grid."""
-    there = before.exposed > 0
-    if there.sum() < 500:
+    there = np.flatnonzero(before.exposed > 0)
+    if len(there) < 500:
         return YEAR_CORRELATION
-    last = posterior(before.starts[there], before.exposed[there], pool_prior)
+    scores = _correlation_scores(pool_prior, before, starts, exposed, there)
+    return float(_CORRELATIONS[int(np.argmax(scores))])
+
+
+def years_correlation(pool: Pool, before: Before, starts: Array, exposed: Array) -> float:
+    """How closely this year follows the last among these students, by the days they have shown so far: `pool.correlation` until they have.
+
+    The mean of the grid under what was seen and a normal around `pool.correlation` of spread `CORRELATION_SPREAD`. A district's first closed
+    year has none before it and cannot teach this; and years differ: a new building, a merger, a year at home.
+    """
+    there = np.flatnonzero(before.exposed > 0)
+    if not len(there):
+        return pool.correlation
+    there = there[:: -(-len(there) // CORRELATION_STUDENTS)]
+    scores = _correlation_scores(pool.prior, before, starts, exposed, there)
+    scores -= ((_CORRELATIONS - pool.correlation) / CORRELATION_SPREAD) ** 2 / 2
+    weight = np.exp(scores - scores.max())
+    return float(weight @ _CORRELATIONS / weight.sum())
+
+
+def _correlation_scores(prior: Array, before: Before, starts: Array, exposed: Array, there: NDArray[np.int64]) -> Array:
+    """(correlations,): log likelihood of this year's days given last year's, of these rows, for each of `_CORRELATIONS`."""
+    last = posterior(before.starts[there], before.exposed[there], prior)
     log = starts[there, None] * _LOG_BEGIN + exposed[there, None] * _LOG_NOT
-    top = log.max(axis=1, keepdims=True)
-    likely = np.exp(log - top)
-    grid = np.arange(0.2, 0.96, 0.05)
-    scores = [float(np.log(((last @ _year_kernel(pool_prior, r)) * likely).sum(axis=1) + 1e-300).sum()) for r in grid]
-    return float(grid[int(np.argmax(scores))])
+    likely = np.exp(log - log.max(axis=1, keepdims=True))
+    return np.array(
+        [np.log(((last @ _year_kernel(prior, float(r))) * likely).sum(axis=1) + 1e-300).sum() for r in _CORRELATIONS]
+    )

@@ -58,8 +58,8 @@ def reasons(
         return []
     alone = known.only(rows)
     kinds = alone.kinds[line.counted]
-    prior = r.prior[rows]
-    here, _low, _high = chances(alone, *_answered(alone, line, horizon, learned, prior), box)
+    school = r.prior[rows], r.correlation
+    here, _low, _high = chances(alone, *_answered(alone, line, horizon, learned, school), box)
     away = (kinds >= EXCUSED) & (kinds <= PENDING)
     e = r.evidence.columns[rows]
     seen = kinds > 0
@@ -85,7 +85,7 @@ def reasons(
         )  # fmt: skip
     found: list[list[Reason]] = [[] for _ in rows]
     for why, known_without, count, of in removals:
-        chance, _low, _high = chances(known_without, *_answered(known_without, line, horizon, learned, prior), box)
+        chance, _low, _high = chances(known_without, *_answered(known_without, line, horizon, learned, school), box)
         least = 2 if why is Why.AWAY_NOW else 1
         for i in np.flatnonzero((count >= least) & (chance < MATTERS * here)).tolist():
             found[i].append(Reason(why, int(count[i]), int(of[i]), float(chance[i])))
@@ -93,9 +93,10 @@ def reasons(
 
 
 def _answered(
-    known: Known, line: Line, horizon: int, learned: Learned, prior: NDArray[np.float64]
+    known: Known, line: Line, horizon: int, learned: Learned, school: tuple[NDArray[np.float64], float]
 ) -> tuple[Rates, Answers]:
-    r = rates(known, line.counted, learned, prior=prior)
+    prior, correlation = school
+    r = rates(known, line.counted, learned, prior=prior, correlation=correlation)
     return r, answers(known, line, horizon, learned, r)
 
 

@@ -38,7 +38,9 @@ ENOUGH_REACHED = 50
 CAPACITY = 1.05
 #: school days an alert stands once raised
 STANDS = 20
-LOWEST_BAR = 0.03
+#: for the bar of *act* an alert is new unless the look before, within so many school days, raised it too: fallen and raised again is new
+FALLS = 6
+LOWEST_BAR = 0.01
 #: a student's years are told apart by their last digits
 _YEARS = 64
 
@@ -255,7 +257,8 @@ def bars_for(
 ) -> Bars:
     """The lowest bar that keeps new alerts within `CAPACITY` a week, had each student's chance been looked at on these days.
 
-    chance, student, through: (rows,), several rows a student. An alert is new when there was none for `STANDS` school days.
+    chance, student, through: (rows,), several rows a student. Counted strictly: an alert that fell silent for a week and is raised again
+    is new, though on a page it still stands (`STANDS`), so that whoever counts alerts another way finds no more of them.
     """
     weeks = max(float(through.max(initial=0) - through.min(initial=0)) / 5, 1.0)
 
@@ -264,7 +267,7 @@ def bars_for(
         who, when = student[over], through[over]
         order = np.lexsort((when, who))
         who, when = who[order], when[order]
-        standing = np.append(False, (who[1:] == who[:-1]) & (when[1:] - when[:-1] <= STANDS))
+        standing = np.append(False, (who[1:] == who[:-1]) & (when[1:] - when[:-1] <= FALLS))
         return int((~standing).sum()) / weeks / max(student_years, 1) * 100
 
     bars = np.geomspace(LOWEST_BAR, 0.6, 60)
