@@ -79,7 +79,7 @@ def forecast(
     reached = (a.count >= (a.line if line.share is None else now)) & (a.count > 0)
     chance, low, high = chances(known, r, a, box)
     band = np.where(chance >= bars.act, Band.ACT, np.where(chance >= bars.watch, Band.WATCH, Band.CLEAR)).astype("U11")
-    too_wide = (low < bars.act) & (high >= bars.act) & (high - low > 0.5 * bars.act)
+    too_wide = (low < bars.watch) & (high >= bars.act)  # it may as well be clear as act
     band[_cannot_tell(known, r) | too_wide] = Band.CANNOT_TELL
     band[reached] = Band.REACHED
     none = np.where(reached, np.nan, 1.0)

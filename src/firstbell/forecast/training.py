@@ -34,12 +34,13 @@ THINNED = 12
 OTHER_COUNTS = (5, 7, 8, 12, 15)
 #: under so many rows that reached a line, and that didn't, there is nothing to learn
 ENOUGH_REACHED = 50
-#: new alerts a week for 100 students that an officer can look at: what the bar of *act* is set by
+#: alerts a week for 100 students that an officer can look at: how long a list is judged at
 CAPACITY = 1.05
 #: school days an alert stands once raised
 STANDS = 20
-#: for the bar of *act* an alert is new unless the look before, within so many school days, raised it too: fallen and raised again is new
-FALLS = 6
+#: new alerts a week for 100 students that the bar of *act* may let through, and the days after which an alert not raised again has fallen,
+#: and is new when it is: counted strictly, one look a week. At 1.2 about .86 are of students never alerted before (decision 0016)
+NEW_A_WEEK, FALLS = 1.2, 6
 LOWEST_BAR = 0.01
 #: a student's years are told apart by their last digits
 _YEARS = 64
@@ -255,7 +256,7 @@ def fit_layer_two(examples: dict[Key, Examples], students: int) -> LayerTwo:
 def bars_for(
     chance: NDArray[np.float64], student: NDArray[np.int64], through: NDArray[np.int64], student_years: int
 ) -> Bars:
-    """The lowest bar that keeps new alerts within `CAPACITY` a week, had each student's chance been looked at on these days.
+    """The lowest bar that keeps new alerts within `NEW_A_WEEK`, had each student's chance been looked at on these days.
 
     chance, student, through: (rows,), several rows a student. Counted strictly: an alert that fell silent for a week and is raised again
     is new, though on a page it still stands (`STANDS`), so that whoever counts alerts another way finds no more of them.
@@ -271,7 +272,7 @@ def bars_for(
         return int((~standing).sum()) / weeks / max(student_years, 1) * 100
 
     bars = np.geomspace(LOWEST_BAR, 0.6, 60)
-    act = next((float(b) for b in bars if new_a_week(b) <= CAPACITY), 0.6)
+    act = next((float(b) for b in bars if new_a_week(b) <= NEW_A_WEEK), 0.6)
     return Bars(act, act / 2)
 
 
