@@ -41,7 +41,8 @@ STANDS = 20
 #: new alerts a week for 100 students that the bar of *act* may let through, and the days after which an alert not raised again has fallen,
 #: and is new when it is: counted strictly, one look a week. At 1.2 about .86 are of students never alerted before (decision 0016)
 NEW_A_WEEK, FALLS = 1.2, 6
-LOWEST_BAR = 0.01
+#: lower, most examples were thinned out, and alerts can't be counted on those left
+LOWEST_BAR = 0.02
 #: a student's years are told apart by their last digits
 _YEARS = 64
 
@@ -293,7 +294,8 @@ def _collect(
         open_ = known.here & (count < at) & ~year.left_out[:, known.through - 1]
     e = r.evidence
     pace = np.maximum(
-        e[Col.AWAY_15] / np.maximum(e[Col.DAYS_15], 1e-9) * r.share, np.exp(r.mean["year"]) / (1 - r.stay) * r.share
+        e[Col.AWAY_15] / np.maximum(e[Col.DAYS_15], 1e-9) * r.share,
+        np.exp(r.mean["year"]) / np.maximum(1 - r.stay, 1e-3) * r.share,
     )
     expected = e[Col.EXPECTED] + (count - e[Col.COUNT])
     near = expected + 2.0 + 1.5 * days * np.minimum(pace, 1) + 0.25 * min(days, 10) >= at
