@@ -39,7 +39,7 @@ CAPACITY = 1.05
 #: school days an alert stands once raised
 STANDS = 20
 #: new alerts a week for 100 students that the bar of *act* may let through, and the days after which an alert not raised again has fallen,
-#: and is new when it is: counted strictly, one look a week. At 1.2 about .86 are of students never alerted before (decision 0016)
+#: and is new when it is: counted strictly, one look a week. At 1.2, .6 to .9 are of students never alerted before (decision 0016)
 NEW_A_WEEK, FALLS = 1.2, 6
 #: lower, most examples were thinned out, and alerts can't be counted on those left
 LOWEST_BAR = 0.02
