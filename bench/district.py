@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from bench.signals_bench import DAYS, SCHOOL, register
 
-__all__ = ["FIRST", "build", "environment", "keep_model", "school_days", "set_up"]
+__all__ = ["FIRST", "KNOWN", "a_day_comes", "build", "environment", "keep_model", "school_days", "set_up"]
 
 FIRST = date(2026, 8, 17)
+#: school days known on the first night; one more has come by the second
+KNOWN = DAYS - 3
 #: registers are drawn for so many schools and then used again: what a million is for is its size
 DRAWN = 300
 
@@ -52,6 +54,7 @@ def build(students: int) -> None:
     days = school_days()
     drawn = register(min(schools, DRAWN) * SCHOOL)
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE bench_tomorrow (id INTEGER PRIMARY KEY, letter TEXT)")
         cursor.execute("INSERT INTO register_district (id, source_id, name, time_zone) VALUES (1, 'd', 'Bench', 'UTC')")
         cursor.executemany(
             "INSERT INTO register_schoolyear (id, ends_in, starts, ends) VALUES (%s, %s, %s, %s)",
@@ -65,7 +68,7 @@ def build(students: int) -> None:
             cursor.executemany(
                 "INSERT INTO register_calendar (id, sessions, session_starts, session_minutes, covered_through, inferred, folds, "
                 "school_id, school_year_id) VALUES (%s, 1, '', '', %s, %s, 1, %s, %s)",
-                [(first + s, days[-1], False, s + 1, year) for s in range(schools)],
+                [(first + s, days[KNOWN - 1], False, s + 1, year) for s in range(schools)],
             )
         cursor.executemany(
             "INSERT INTO register_calendarday (date, day_type, note, calendar_id) VALUES (%s, 'instructional', '', %s)",
@@ -88,11 +91,32 @@ def _a_school(cursor, s: int, days: list[date], codes: NDArray[np.uint8]) -> Non
         'INSERT INTO register_enrolment (id, grade, starts, "primary", inferred, school_id, student_id) VALUES (%s, %s, %s, %s, %s, %s, %s)',
         [(i, f"{i % 6:02d}", days[0], True, False, s, i) for i in ids],
     )
-    text = np.ascontiguousarray(codes).tobytes().decode("ascii")
+    known = codes.copy()
+    known[:, KNOWN:] = ord(" ")
+    text = known.tobytes().decode("ascii")
     cursor.executemany(
         "INSERT INTO register_registerrow (id, codes, minutes, version, calendar_id, enrolment_id, student_id) VALUES (%s, %s, '', 0, %s, %s, %s)",
         [(i, text[k * DAYS : (k + 1) * DAYS], s, i, i) for k, i in enumerate(ids)],
     )
+    cursor.executemany(
+        "INSERT INTO bench_tomorrow (id, letter) VALUES (%s, %s)",
+        [(i, chr(codes[k, KNOWN])) for k, i in enumerate(ids)],
+    )
+
+
+def a_day_comes() -> None:
+    """The next day's marks of every school, as an import leaves them."""
+    from django.db import connection, transaction
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE register_registerrow SET version = version + 1, codes = substr(codes, 1, {KNOWN}) || t.letter || substr(codes, {KNOWN + 2}) "
+            "FROM bench_tomorrow t WHERE t.id = register_registerrow.id"
+        )
+        cursor.execute(
+            "UPDATE register_calendar SET folds = folds + 1, covered_through = %s WHERE school_year_id = 1",
+            [school_days()[KNOWN]],
+        )
 
 
 def keep_model(home: Path) -> None:
