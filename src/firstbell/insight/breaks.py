@@ -55,7 +55,7 @@ def breaks(report: dict[str, Any]) -> Breaks | None:
         "A break begins, by the final record and whatever any detector said, on a day away after %(before)s or more possible days of the year, "
         "when of the next %(ahead)s possible days at least %(least)s are missed, at least %(more)s percentage points more than the share of all "
         "the days before, and at least %(soon)s of the first five. It is over when fewer than %(least)s of the last %(ahead)s were missed. Days on which "
-        "the school’s share away was %(shared)s times its median or more, suspensions, and what followed once somebody had acted "
+        "the school’s share away was %(shared)s times its median or more, clearly beyond chance, suspensions, and what followed once somebody had acted "
         "are left out."
     ) % {
         "before": rule["before"], "ahead": rule["ahead"], "least": rule["least"], "more": f"{100 * rule['more']:.0f}", "soon": rule["soon"],

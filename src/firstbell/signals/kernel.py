@@ -491,6 +491,13 @@ def context(grid: Grid, through: int, group: NDArray[np.int32]) -> GroupContext:
     return _context(*_group_days(grid.codes, grid.sessions, through, group, groups, _LUT))
 
 
+def school_days(grid: Grid, through: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """(1, through) students away, their school's own suspensions left out, and students expected, by day: as `signals.nowcast` takes them."""
+    group = np.zeros(grid.codes.shape[0], dtype=np.int32)
+    absent, possible = _group_days(grid.codes, grid.sessions, through, group, 1, _LUT)
+    return absent, possible
+
+
 def _context(absent: NDArray[np.int32], possible: NDArray[np.int32]) -> GroupContext:
     """From (groups, through) students away, and expected, by group and day."""
     groups, through = absent.shape

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell.register.rows import SchoolGrid
-from firstbell.signals.kernel import Count, Signals, Window, context, day_bits, student_signals
+from firstbell.signals import nowcast
+from firstbell.signals.kernel import Count, Signals, Window, context, day_bits, school_days, student_signals
 from firstbell.signals.metrics import chronic_mask
 from firstbell.watch.history import LastYear
 from firstbell.watch.models import Clock, Kind
@@ -63,7 +64,7 @@ WEEKDAY_CHANCE = 0.01
 WEEKDAY_RECENT = 4
 LATENESS_TIMES = 2
 HIGH_ABSENCE_MIN_DAYS = 15
-#: A school's own day: twice its ordinary absence, and at least `bar` students more than that
+#: A school's own day: twice what could be expected of it, and at least `bar` students more than that
 SCHOOL_SHOCK = 2.0
 
 
@@ -101,7 +102,7 @@ def pattern_findings(school: SchoolGrid, through: int, last_year: LastYear) -> t
     signals = student_signals(grid, through, group, around, *last_year.attendance(school.student_ids))
     found: list[Finding] = []
     if through:
-        found.extend(_school_day(school, through, group))
+        found.extend(_school_day(school, through))
         ground = _Ground(school, through)
         for kind in (_not_seen, _streak, _break, _weekday, _high_absence, _unexplained, _lateness):
             found.extend(kind(ground, signals))
@@ -218,9 +219,9 @@ def _lateness(g: _Ground, s: Signals) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _school_day(school: SchoolGrid, through: int, group: NDArray[np.int32]) -> Iterator[Finding]:
-    """The last whole day, if it took many away at once: the school's own item, not so many students'."""
-    whole = context(school.grid, through, np.zeros_like(group))
+def _school_day(school: SchoolGrid, through: int) -> Iterator[Finding]:
+    """The last whole day, if it took many away at once, more than its last days and the calendar led to expect: the school's own item, not so
+    many students'."""
     last = slice((through - 1) * school.grid.sessions, through * school.grid.sessions)
     squares = school.grid.codes[:, last]
     absent = sum((squares == ord(c)).sum(axis=1) for c in "EUNX")
@@ -229,7 +230,7 @@ def _school_day(school: SchoolGrid, through: int, group: NDArray[np.int32]) -> I
     expected = int((known > 0).sum())
     if not expected:
         return
-    usual = round(float(whole.level[0]) * expected)
+    usual = round(float(nowcast.expected(*school_days(school.grid, through), school.grid.dates)[0, -1]) * expected)
     if away >= SCHOOL_SHOCK * usual and away - usual >= KINDS[Kind.SCHOOL_DAY].bar:
         day = str(school.grid.dates[through - 1])
         yield Finding(Kind.SCHOOL_DAY, None, away, expected, away, day, usual_count=usual, usual_of=expected)
