@@ -87,17 +87,24 @@ def _name(name: str, bar: float) -> str:
 def _detector(of: dict[str, Any], name: str) -> Detector:
     return Detector(
         name, [_share(part) for part in of["within"].values()], _days(of["median"]), _days(of["ninetieth"]), _share(of["never"]),
-        f"{of['false_alarms']['value']:.1f} ({of['false_alarms']['low']:.1f}–{of['false_alarms']['high']:.1f})",
+        _range(*(f"{of['false_alarms'][k]:.1f}" for k in ("value", "low", "high"))),
     )  # fmt: skip
 
 
+#: numbers run from left to right in every language, and neither a range nor a percentage is broken over lines
+_LTR, _END, _JOIN, _SPACE = "\u2066", "\u2069", "\u2060", "\u00a0"
+
+
+def _range(value: str, low: str, high: str) -> str:
+    return f"{_LTR}{value} ({low}{_JOIN}–{_JOIN}{high}){_END}"
+
+
 def _share(part: dict[str, float]) -> str:
-    return f"{100 * part['value']:.0f} % ({100 * part['low']:.0f}–{100 * part['high']:.0f})"
+    return _range(f"{100 * part['value']:.0f}{_SPACE}%", f"{100 * part['low']:.0f}", f"{100 * part['high']:.0f}")
 
 
 def _days(part: dict[str, float | None]) -> str:
-    value, low, high = ("–" if v is None else f"{v:.0f}" for v in (part["value"], part["low"], part["high"]))
-    return f"{value} ({low}–{high})"
+    return _range(*("–" if part[k] is None else f"{part[k]:.0f}" for k in ("value", "low", "high")))
 
 
 def _verdict(found: dict[str, Any]) -> list[str]:
