@@ -158,6 +158,8 @@ class TestReport:
         for points in report["curve"].values():
             within = [seen for _false, seen in points]
             assert within == sorted(within)  # from the highest bar to the lowest
+            false = [per_thousand for per_thousand, _seen in points]
+            assert all(b >= 0.6 * a for a, b in zip(false, false[1:], strict=False))  # alerts that never end are few
 
     def test_students_are_the_same_in_every_school(self) -> None:
         moved = a_school(1)
