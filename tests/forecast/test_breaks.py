@@ -7,7 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from firstbell.forecast.breaks import LATEST, Onsets, Watched, found, judge_breaks, onsets, unchanging, watched
+from firstbell.forecast.breaks import (
+    BELOW,
+    LATEST,
+    NO_MEASURE,
+    Onsets,
+    Watched,
+    found,
+    judge_breaks,
+    onsets,
+    unchanging,
+    watched,
+)
 from firstbell.signals.kernel import DAY, break_scores, compute, day_matrix
 from tests.signals.draw import a_grid
 
@@ -147,6 +158,8 @@ class TestReport:
         for points in report["curve"].values():
             within = [seen for _false, seen in points]
             assert within == sorted(within)  # from the highest bar to the lowest
+            false = [per_thousand for per_thousand, _seen in points]
+            assert all(b >= 0.6 * a for a, b in zip(false, false[1:], strict=False))  # alerts that never end are few
 
     def test_students_are_the_same_in_every_school(self) -> None:
         moved = a_school(1)
@@ -170,4 +183,15 @@ def test_who_is_not_on_the_roll_has_no_measure() -> None:
     measure = watched(unchanging(bits), bits, np.zeros(1, dtype=np.int64), none, none, none, least_away=3).measures
     assert measure["last_5"][0, 24] == 5
     assert measure["ours"][0, 24] > 4.6
-    assert [m[0, 25] for m in measure.values()] == [-1, -1, -1]
+    assert [m[0, 25] for m in measure.values()] == [NO_MEASURE] * 3
+
+
+def test_with_fewer_days_away_than_an_alert_takes_only_a_bar_under_nought_lets_it_in() -> None:
+    bits = days(CALM + "UUUPP")
+    none = np.zeros(1, dtype=np.int32)
+    ours = watched(unchanging(bits), bits, np.zeros(1, dtype=np.int64), none, none, none, least_away=3).measures[
+        "ours"
+    ][0]
+    assert ours[20] == NO_MEASURE  # one day away is no run
+    assert -BELOW < ours[21] < 0
+    assert ours[22] > 4.6

@@ -119,8 +119,10 @@ class TestReport:
         page, _twin = write_report(report(), home / "out")
         words = text_of(page.read_text())
         assert "at least 8 are missed, at least 20 percentage points more" in words
-        assert re.search(r"3 or more of the last 5 days away \d+ % \(\d+–\d+\)", words)
-        assert re.search(r"At no more false alarms than “a plain CUSUM of days away”, Firstbell sees \d+ %", words)
+        assert re.search(r"3 or more of the last 5 days away \u2066\d+ % \(\d+\u2060–\u2060\d+\)", words)
+        assert re.search(
+            r"At no more false alarms than “a plain CUSUM of days away”, Firstbell sees \u2066\d+ %", words
+        )
 
     def test_of_too_few_breaks_only_that_is_said(self, home: Path) -> None:
         made = report()

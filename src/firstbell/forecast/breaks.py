@@ -46,7 +46,11 @@ LATEST = 20
 WITHIN = (1, 2, 3, 5, 10)
 #: the plain CUSUM forgives so much of every day (half the rise looked for, Page 1954), and knows nothing of schools, shocks or last year
 FORGIVEN = 0.125
-#: measures: ours, the kernel's break score with three days away or more; the plain CUSUM; days away of the last five
+#: ours with fewer days away than an alert takes stands so far below: bars under nought let it in too, where more false alarms may be paid
+BELOW = 100.0
+#: no bar is so low: not on the roll, or no score at all
+NO_MEASURE = -1000.0
+#: measures: ours, the kernel's break score; the plain CUSUM; days away of the last five
 DETECTORS = ("ours", "cusum", "last_5")
 #: bars each is shown at. Ours is the one in force, given by who asks.
 SHOWN_BARS: dict[str, tuple[float, ...]] = {"cusum": (2.0,), "last_5": (2.0, 3.0)}
@@ -65,7 +69,7 @@ class Watched:
     student   (n,) int64, the same number in every school
     final     (n, days) uint16 of `signals.kernel.DAY`: each settled day as it was known in the end
     left_out  (n, days) bool: days after somebody acted for a student: what came of them says nothing
-    measures  detector -> (n, days) float32 on each day's evening, by what was known then; -1 where not on the roll
+    measures  detector -> (n, days) float32 on each day's evening, by what was known then; NO_MEASURE where not on the roll
     """
 
     student: NDArray[np.int64]
@@ -84,14 +88,14 @@ def watched(
     evenings    (days gone by, (n, days) uint16 of DAY as known that evening), in order; the array may be one that changes in between
     least_away  days away from which our alert is raised
     """
-    measures = {name: np.full(final.shape, -1, dtype=np.float32) for name in DETECTORS}
+    measures = {name: np.full(final.shape, NO_MEASURE, dtype=np.float32) for name in DETECTORS}
     for through, bits in evenings:
         at = through - 1
         if at >= final.shape[1]:
             break
         here = bits[:, at] != 0  # a day not expected has no bit
         score, away = break_scores(bits, through, group, last_absent, last_possible)
-        score[away < least_away] = 0
+        score = np.where(score > 0, np.where(away < least_away, score - BELOW, score), NO_MEASURE)
         for name, measure in (("ours", score), *zip(DETECTORS[1:], _plain(bits, through), strict=True)):
             measures[name][here, at] = measure[here]
     none = np.zeros(final.shape, dtype=np.bool_)
@@ -312,7 +316,8 @@ def _bars(judged: _Judged, name: str) -> Array:
     """Bars worth trying: the measure's own size, finely."""
     if name == "last_5":
         return np.array([5.0, 4.0, 3.0, 2.0, 1.0])
-    every = np.concatenate([y.measures[name][y.measures[name] > 0.2] for y in judged.years])
+    least = -BELOW if name == "ours" else 0.2  # under a fifth of a day nearly everybody is over the bar always
+    every = np.concatenate([m[m > least] for m in (y.measures[name] for y in judged.years)])
     found_: Array = np.unique(np.round(np.quantile(every, np.linspace(0, 0.9995, 60)), 3))[::-1]
     return found_
 

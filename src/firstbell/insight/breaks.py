@@ -55,7 +55,7 @@ def breaks(report: dict[str, Any]) -> Breaks | None:
         "A break begins, by the final record and whatever any detector said, on a day away after %(before)s or more possible days of the year, "
         "when of the next %(ahead)s possible days at least %(least)s are missed, at least %(more)s percentage points more than the share of all "
         "the days before, and at least %(soon)s of the first five. It is over when fewer than %(least)s of the last %(ahead)s were missed. Days on which "
-        "the school’s share away was %(shared)s times its median or more, suspensions, and what followed once somebody had acted "
+        "the school’s share away was %(shared)s times its median or more, clearly beyond chance, suspensions, and what followed once somebody had acted "
         "are left out."
     ) % {
         "before": rule["before"], "ahead": rule["ahead"], "least": rule["least"], "more": f"{100 * rule['more']:.0f}", "soon": rule["soon"],
@@ -87,17 +87,24 @@ def _name(name: str, bar: float) -> str:
 def _detector(of: dict[str, Any], name: str) -> Detector:
     return Detector(
         name, [_share(part) for part in of["within"].values()], _days(of["median"]), _days(of["ninetieth"]), _share(of["never"]),
-        f"{of['false_alarms']['value']:.1f} ({of['false_alarms']['low']:.1f}–{of['false_alarms']['high']:.1f})",
+        _range(*(f"{of['false_alarms'][k]:.1f}" for k in ("value", "low", "high"))),
     )  # fmt: skip
 
 
+#: numbers run from left to right in every language, and neither a range nor a percentage is broken over lines
+_LTR, _END, _JOIN, _SPACE = "\u2066", "\u2069", "\u2060", "\u00a0"
+
+
+def _range(value: str, low: str, high: str) -> str:
+    return f"{_LTR}{value} ({low}{_JOIN}–{_JOIN}{high}){_END}"
+
+
 def _share(part: dict[str, float]) -> str:
-    return f"{100 * part['value']:.0f} % ({100 * part['low']:.0f}–{100 * part['high']:.0f})"
+    return _range(f"{100 * part['value']:.0f}{_SPACE}%", f"{100 * part['low']:.0f}", f"{100 * part['high']:.0f}")
 
 
 def _days(part: dict[str, float | None]) -> str:
-    value, low, high = ("–" if v is None else f"{v:.0f}" for v in (part["value"], part["low"], part["high"]))
-    return f"{value} ({low}–{high})"
+    return _range(*("–" if part[k] is None else f"{part[k]:.0f}" for k in ("value", "low", "high")))
 
 
 def _verdict(found: dict[str, Any]) -> list[str]:

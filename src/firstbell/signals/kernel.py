@@ -498,6 +498,15 @@ def context(
     return _context(absent, possible, of)
 
 
+def school_days(grid: Grid, through: int, school: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """(schools, through) students away, their school's own suspensions left out, and students expected, by day: as `signals.nowcast` takes them.
+
+    school: (n,) int32, each row's, counted from 0.
+    """
+    absent, possible = _group_days(grid.codes, grid.sessions, through, school, int(school.max(initial=0)) + 1, _LUT)
+    return absent, possible
+
+
 def _context(absent: NDArray[np.int32], possible: NDArray[np.int32], of: NDArray[np.int32]) -> GroupContext:
     """From (groups, through) students away, and expected, by group and day; of: (groups,) each group's school."""
     school_absent, school_possible = np.zeros((2, int(of.max(initial=0)) + 1, absent.shape[1]), dtype=np.int32)

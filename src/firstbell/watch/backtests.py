@@ -23,9 +23,8 @@ from firstbell.forecast.training import ClosedYear, fit_layer_two
 from firstbell.register.models import SchoolYear, Student
 from firstbell.watch import asof
 from firstbell.watch.forecasting import WHY, NoYear, Progress, learn
-from firstbell.watch.ground import BREAK_SCORE
 from firstbell.watch.history import LastYear
-from firstbell.watch.kinds import KINDS
+from firstbell.watch.kinds import BREAK_SCORE, KINDS
 from firstbell.watch.models import Kind
 
 __all__ = ["Offer", "backtest", "is_current", "keep", "kept", "offer"]

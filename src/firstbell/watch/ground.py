@@ -23,21 +23,22 @@ from firstbell.forecast.model import Model
 from firstbell.forecast.pooling import Before
 from firstbell.forecast.reasons import reasons
 from firstbell.register.grid import Grid
-from firstbell.signals.kernel import DAY, Count, Signals, Window, context, day_text, student_signals
+from firstbell.signals import nowcast
+from firstbell.signals.kernel import DAY, Count, Signals, Window, context, day_text, school_days, student_signals
 from firstbell.signals.metrics import chronic_mask
-from firstbell.watch.kinds import KINDS, Kind
+from firstbell.watch.kinds import (
+    BREAK_SCORE,
+    HIGH_ABSENCE_MIN_DAYS,
+    KINDS,
+    LATENESS_TIMES,
+    SCHOOL_SHOCK,
+    WEEKDAY_CHANCE,
+    WEEKDAY_RECENT,
+    Kind,
+)
 
 __all__ = ["KIND_NUMBERS", "Asker", "Finding", "Ground", "Registers", "ground"]
 
-#: A CUSUM of log-likelihood ratios over log(100): a hundred times likelier under a break than under the usual.
-BREAK_SCORE = 4.6
-#: P, after taking into account that five weekdays were looked at
-WEEKDAY_CHANCE = 0.01
-WEEKDAY_RECENT = 4
-LATENESS_TIMES = 2
-HIGH_ABSENCE_MIN_DAYS = 15
-#: A school's own day: twice its ordinary absence, and at least `bar` students more than that
-SCHOOL_SHOCK = 2.0
 #: the simple rule, where no forecast is offered: so near the line, and a counted day so lately
 SIMPLE_ROOM, SIMPLE_DAYS = 3, 20
 #: days told of an alert, at most: the latest
@@ -332,8 +333,10 @@ def _lateness(r: Registers, s: Signals) -> Ground:
 
 
 def _school_day(r: Registers) -> Ground:
-    """The last whole day of each school, if it took many away at once: the school's own item, not so many students'."""
-    level = context(r.grid, r.through, r.school, np.arange(r.schools, dtype=np.int32)).level
+    """The last whole day of each school, if it took many away at once, more than its last days and the calendar led to expect: the school's own
+    item, not so many students'."""
+    days = zip(*school_days(r.grid, r.through, r.school), strict=True)
+    level = np.array([nowcast.expected(a[None], p[None], r.grid.dates)[0, -1] for a, p in days])
     squares = r.grid.codes[:, (r.through - 1) * r.grid.sessions : r.through * r.grid.sessions]
     absent = np.isin(squares, np.frombuffer(b"EUNX", dtype=np.uint8)).sum(axis=1)
     known = ((squares != ord("#")) & (squares != ord(" "))).sum(axis=1)

@@ -82,5 +82,5 @@ WEEKDAY_CHANCE = 0.01
 WEEKDAY_RECENT = 4
 LATENESS_TIMES = 2
 HIGH_ABSENCE_MIN_DAYS = 15
-#: A school's own day: twice its ordinary absence, and at least `bar` students more than that
+#: A school's own day: twice what could be expected of it, and at least `bar` students more than that
 SCHOOL_SHOCK = 2.0

@@ -107,8 +107,7 @@ def sentence(alert: Alert) -> str:
             )
         case _:
             return (
-                _("%(count)s of %(of)s students were away on %(since)s; on an ordinary day about %(usual)s are.")
-                % figures
+                _("%(count)s of %(of)s students were away on %(since)s; about %(usual)s could be expected.") % figures
             )
 
 
