@@ -52,7 +52,7 @@ class Rates:
     stay     (n,) chance that an absence goes on another day
     share    (n,) share of absences that end as counted
     prior    (n, levels) what is usual in a student's group
-    correlation  (schools,) with last year, of how often absences begin, as this year shows it
+    lean     (n, levels) the same, leaning to each student's own last year: the year's prior
     """
 
     evidence: Evidence
@@ -61,16 +61,14 @@ class Rates:
     stay: Array
     share: Array
     prior: Array
-    correlation: Array
+    lean: Array
 
 
 SPANS = ("year", "45", "15", "5")
 
 
-def rates(
-    known: Known, counted: Counted, learned: Learned, *, prior: Array | None = None, correlation: Array | None = None
-) -> Rates:  # fmt: skip
-    """prior: (n, levels) of the groups, and correlation: with last year, where `known` is not a whole school and cannot tell them."""
+def rates(known: Known, counted: Counted, learned: Learned, *, among: tuple[Array, Array] | None = None) -> Rates:
+    """among: (prior, lean) of these rows, where `known` is not a whole school and cannot tell them."""
     pool = learned.pool
     before = known.before.get(counted) or Before.nothing(len(known.group))
     evidence = gather(
@@ -78,15 +76,15 @@ def rates(
         before.ended * LAST_YEAR, before.counted * LAST_YEAR,
     )  # fmt: skip
     e = evidence
-    if prior is None:
-        prior = group_priors(pool, e[Col.STARTS], e[Col.EXPOSED], known.group)
-    if correlation is None:
-        correlation = years_correlation(pool, before, e[Col.STARTS], e[Col.EXPOSED], known.school)
-    returning = before.exposed > 0
-    lean = prior
-    if returning.any():
-        last = posterior(before.starts, before.exposed, pool.prior)
-        lean = np.where(returning[:, None], carried_over(pool, last, correlation, known.school), prior)
+    if among is None:
+        prior = lean = group_priors(pool, e[Col.STARTS], e[Col.EXPOSED], known.group)
+        returning = before.exposed > 0
+        if returning.any():
+            correlation = years_correlation(pool, before, e[Col.STARTS], e[Col.EXPOSED], known.school)
+            last = posterior(before.starts, before.exposed, pool.prior)
+            lean = np.where(returning[:, None], carried_over(pool, last, correlation, known.school), prior)
+    else:
+        prior, lean = among
     # days at another school this year speak as days here do
     starts = e[Col.STARTS] + known.carried.absent * 0.5
     exposed = e[Col.EXPOSED] + np.maximum(known.carried.possible - known.carried.absent * 0.5, 0)
@@ -105,7 +103,7 @@ def rates(
         share = (pool.counted[at] * SHARE_DAYS + e[Col.ENDED_COUNTED] + LAST_YEAR * before.counted) / (
             SHARE_DAYS + e[Col.ENDED] + LAST_YEAR * before.ended
         )
-    return Rates(evidence, by_span, mean, stay, np.clip(share, 0.02, 1.0), prior, correlation)
+    return Rates(evidence, by_span, mean, stay, np.clip(share, 0.02, 1.0), prior, lean)
 
 
 @dataclass(frozen=True, slots=True)

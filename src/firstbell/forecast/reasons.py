@@ -57,8 +57,8 @@ def reasons(
         return []
     alone = known.only(rows)
     kinds = alone.kinds[line.counted]
-    school = r.prior[rows], r.correlation
-    here, _low, _high = chances(alone, *_answered(alone, line, horizon, learned, school), box)
+    prior, lean = r.prior[rows], r.lean[rows]
+    here, _low, _high = chances(alone, *_answered(alone, line, horizon, learned, (prior, lean)), box)
     away = (kinds >= EXCUSED) & (kinds <= PENDING)
     e = r.evidence.columns[rows]
     seen = kinds > 0
@@ -84,7 +84,8 @@ def reasons(
         )  # fmt: skip
     without, said = np.full((2, len(rows), len(removals)), np.inf)
     for k, (why, known_without, count, _of) in enumerate(removals):
-        chance, _low, _high = chances(known_without, *_answered(known_without, line, horizon, learned, school), box)
+        among = (prior, prior if why is Why.LAST_YEAR else lean)
+        chance, _low, _high = chances(known_without, *_answered(known_without, line, horizon, learned, among), box)
         least = 2 if why is Why.AWAY_NOW else 1
         moves = (count >= least) & (chance < MATTERS * here)
         without[moves, k], said[moves, k] = chance[moves], 1
@@ -106,10 +107,9 @@ def reasons(
 
 
 def _answered(
-    known: Known, line: Line, horizon: int, learned: Learned, school: tuple[NDArray[np.float64], NDArray[np.float64]]
+    known: Known, line: Line, horizon: int, learned: Learned, among: tuple[NDArray[np.float64], NDArray[np.float64]]
 ) -> tuple[Rates, Answers]:
-    prior, correlation = school
-    r = rates(known, line.counted, learned, prior=prior, correlation=correlation)
+    r = rates(known, line.counted, learned, among=among)
     return r, answers(known, line, horizon, learned, r)
 
 

@@ -394,10 +394,7 @@ def school_grids(columns: Sequence[Column]) -> list[SchoolGrid]:
     if connection.vendor == "postgresql":
         joined = "string_agg(r.codes, ''), array_agg(r.student_id), array_agg(r.enrolment_id), array_agg(e.grade)"
     else:
-        joined = (
-            "CAST(group_concat(r.codes, '') AS BLOB), json_group_array(r.student_id), json_group_array(r.enrolment_id), "
-            "json_group_array(e.grade)"
-        )
+        joined = "CAST(group_concat(r.codes, '') AS BLOB), group_concat(r.student_id), group_concat(r.enrolment_id), json_group_array(e.grade)"
     found: dict[int, SchoolGrid] = {}
     by_pk = {column.calendar.pk: column for column in columns}
     twice: list[Column] = []
@@ -411,8 +408,9 @@ def school_grids(columns: Sequence[Column]) -> list[SchoolGrid]:
             for pk, text, *lists in cursor:
                 column = by_pk[pk]
                 codes = text.encode("ascii") if isinstance(text, str) else bytes(text)
-                students, stays, grades = (json.loads(x) if isinstance(x, str) else x for x in lists)
-                grid = _one_grid(column, codes, np.array(students), np.array(stays), grades)
+                students, stays = (whole_numbers(ids) for ids in lists[:2])
+                grades = json.loads(lists[2]) if isinstance(lists[2], str) else lists[2]
+                grid = _one_grid(column, codes, students, stays, grades)
                 if grid is None:
                     twice.append(column)
                 else:
@@ -420,6 +418,13 @@ def school_grids(columns: Sequence[Column]) -> list[SchoolGrid]:
     for column in twice:
         found[column.calendar.pk] = school_grid(column)
     return [found[pk] for pk in by_pk if pk in found]
+
+
+def whole_numbers(told: str | list[int] | None) -> NDArray[np.int64]:
+    """Of a text "7,12,9", as SQLite joins them, or of PostgreSQL's list."""
+    if isinstance(told, str):
+        return np.fromstring(told, dtype=np.int64, sep=",")
+    return np.array(told or (), dtype=np.int64)
 
 
 def _one_grid(

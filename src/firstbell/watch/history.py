@@ -67,22 +67,26 @@ class LastYear:
 
     def before(self, students: NDArray[np.int64]) -> dict[Counted, Before]:
         """By row of a register; empty where there was no last year."""
-        if not len(self.days):
-            return {}
-        days, there = self._of(students)
-        column = {name: days[name] * there.astype(np.float64) for name in (_ROW.names or ())[2:]}
-        return {
-            Counted.UNEXCUSED: Before(**column),
-            Counted.ABSENT: Before(**(column | {"counted": column["ended"]})),  # every absence counts
-        }
+        return self.of_students(students)[2]
 
     def attendance(self, students: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """(absent, possible) days by row of a register."""
+        return self.of_students(students)[:2]
+
+    def of_students(
+        self, students: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], dict[Counted, Before]]:
+        """`attendance` and `before` at once."""
         if not len(self.days):
             none = np.zeros(len(students), dtype=np.int32)
-            return none, none
+            return none, none, {}
         days, there = self._of(students)
-        return (days["ended"] * there).astype(np.int32), (days["possible"] * there).astype(np.int32)
+        column = {name: days[name] * there.astype(np.float64) for name in (_ROW.names or ())[2:]}
+        before = {
+            Counted.UNEXCUSED: Before(**column),
+            Counted.ABSENT: Before(**(column | {"counted": column["ended"]})),  # every absence counts
+        }
+        return (days["ended"] * there).astype(np.int32), (days["possible"] * there).astype(np.int32), before
 
     def _of(self, students: NDArray[np.int64]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
         at = np.minimum(np.searchsorted(self.days["student"], students), len(self.days) - 1)

@@ -104,8 +104,14 @@ def whole_days(calendar: Calendar, dates: Sequence[date], today: date) -> tuple[
 
 def groups_of(school: SchoolGrid) -> NDArray[np.int32]:
     """Each row's group: its grade within the school."""
-    _grades, index = np.unique(np.array(school.grades, dtype=str), return_inverse=True)
-    return index.astype(np.int32)
+    return _grades(school)[1]
+
+
+def _grades(school: SchoolGrid) -> tuple[list[str], NDArray[np.int32]]:
+    """A school's grades in order, and each row's number among them."""
+    grades = sorted(set(school.grades))
+    number = {grade: k for k, grade in enumerate(grades)}
+    return grades, np.array([number[grade] for grade in school.grades], dtype=np.int32)
 
 
 def registers_of(
@@ -115,18 +121,18 @@ def registers_of(
     students = np.concatenate([s.student_ids for s in schools])
     groups, bands, number = [], [], 0
     for school in schools:
-        grades, index = np.unique(np.array(school.grades, dtype=str), return_inverse=True)
-        groups.append(index.astype(np.int32) + number)
+        grades, index = _grades(school)
+        groups.append(index + number)
         number += len(grades)
-        bands.append(np.array([grade_band(g) for g in grades.tolist()], dtype=np.int8)[index])
+        bands.append(np.array([grade_band(g) for g in grades], dtype=np.int8)[index])
     grid = schools[0].grid
     codes = grid.codes if len(schools) == 1 else np.concatenate([s.grid.codes for s in schools])
     carried = [_carried(s, through, stays) for s in schools] if stays else []
-    absent, possible = last.attendance(students)
+    absent, possible, before = last.of_students(students)
     return Registers(
         Grid(codes, grid.dates, grid.sessions), through, today,
         np.repeat(np.arange(len(schools), dtype=np.int32), [len(s.student_ids) for s in schools]),
-        np.concatenate(groups), np.concatenate(bands), absent, possible, last.before(students),
+        np.concatenate(groups), np.concatenate(bands), absent, possible, before,
         Carried(*(np.concatenate([getattr(c, name) for c in carried]) for name in Carried.__slots__)) if carried
         else Carried.nothing(len(students)),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from firstbell.register.grid import Grid
-from firstbell.register.rows import SchoolGrid
+from firstbell.register.rows import SchoolGrid, whole_numbers
 from firstbell.watch.ground import KIND_NUMBERS, Ground
 from firstbell.watch.kinds import KINDS, Clock, Kind
 from firstbell.watch.models import Alert, Verdict
@@ -172,8 +173,8 @@ class _Keys:
 
 
 _COMPARED = (
-    "id, school_id, kind, coalesce(student_id, section_id, 0), CASE WHEN section_id IS NULL THEN -1 ELSE session END, rule, "
-    '"count", "of", usual_count, days, why, CAST(expires_on AS text)'
+    "id AS c0, school_id AS c1, coalesce(student_id, section_id, 0) AS c2, CASE WHEN section_id IS NULL THEN -1 ELSE session END AS c3, "
+    '"count" AS c4, "of" AS c5, usual_count AS c6, kind AS c7, rule AS c8, days AS c9, why AS c10, CAST(expires_on AS text) AS c11'
 )
 
 
@@ -184,22 +185,28 @@ def _standing(look: Look, keys: _Keys) -> _Standing:
     if look.only is not None:
         whose = f" AND (student_id IS NULL OR student_id IN ({', '.join(['%s'] * len(look.only))}))" if look.only else " AND student_id IS NULL"  # fmt: skip
     lock = " FOR UPDATE" if connection.vendor == "postgresql" else ""
+    asked = (
+        f"SELECT {_COMPARED} FROM {Alert._meta.db_table} WHERE state = %s "  # noqa: S608 - our own names
+        f"AND school_id IN ({', '.join(['%s'] * len(schools))}){whose}{lock}"
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {_COMPARED} FROM {Alert._meta.db_table} WHERE state = %s "  # noqa: S608 - our own names
-            f"AND school_id IN ({', '.join(['%s'] * len(schools))}){whose}{lock}",
-            [Alert.State.OPEN, *schools, *(look.only or ())],
-        )
-        rows = cursor.fetchall()
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * 12
-    pk, school, kind, subject, session, rule, count, of, usual, days, why, expires = columns
-    numbers = [np.array(column, dtype=np.int64) for column in (pk, school, subject, session, count, of, usual)]
-    key = keys.of(
-        numbers[1], np.array([KIND_NUMBERS[k] for k in kind], dtype=np.int64), numbers[2], numbers[3], _objects(rule)
-    )  # fmt: skip
+        values = [Alert.State.OPEN, *schools, *(look.only or ())]
+        if connection.vendor == "postgresql":
+            cursor.execute(asked, values)
+            columns: list[Sequence[Any]] = list(zip(*cursor.fetchall(), strict=True)) or [()] * 12
+            numbers = [np.array(column, dtype=np.int64) for column in columns[:7]]
+            words = columns[7:]
+        else:  # a column at a time, all rows in one step: between rows SQLite hands the interpreter to other threads
+            joined = [f"group_concat(c{k})" for k in range(7)] + [f"json_group_array(c{k})" for k in range(7, 12)]
+            cursor.execute(f"SELECT {', '.join(joined)} FROM ({asked})", values)  # noqa: S608
+            told = cursor.fetchone()
+            numbers, words = [whole_numbers(column) for column in told[:7]], [json.loads(column) for column in told[7:]]
+    pk, school, subject, session, count, of, usual = numbers
+    kind, rule, days, why, expires = words
+    key = keys.of(school, np.array([KIND_NUMBERS[k] for k in kind], dtype=np.int64), subject, session, _objects(rule))
     by = np.argsort(key, kind="stable")
-    words = [_objects(column)[by] for column in (days, why, expires)]
-    return _Standing(key[by], *(numbers[k][by] for k in (0, 1, 4, 5, 6)), *words)
+    texts = [_objects(column)[by] for column in (days, why, expires)]
+    return _Standing(key[by], *(column[by] for column in (pk, school, count, of, usual)), *texts)
 
 
 def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
