@@ -303,7 +303,7 @@ def judge_breaks(years: Sequence[Watched], bar: float, truth: Sequence[Onsets] |
     report["at_equal_false_alarms"] = [
         {"name": of["name"], "than_bar": of["bar"], "bar": ours, **_figures(judged, judged.at("ours", ours))}
         for of in report["detectors"][1:]
-        if (ours := _bar_at(curves["ours"], of["false_alarms"]["value"])) is not None
+        if (ours := _bar_at(judged, curves["ours"], of["false_alarms"]["value"])) is not None
     ]
     return report
 
@@ -331,9 +331,18 @@ def _curve(judged: _Judged, name: str, bars: Array) -> list[tuple[float, float, 
     return points
 
 
-def _bar_at(curve: Sequence[tuple[float, float, float]], false_alarms: float) -> float | None:
-    """The lowest bar that cries wolf no more often than that."""
-    return min((bar for bar, false, _within in curve if false <= false_alarms), default=None)
+def _bar_at(judged: _Judged, curve: Sequence[tuple[float, float, float]], false_alarms: float) -> float | None:
+    """The lowest bar of ours that cries wolf no more often than that: of the curve's, and then of some between it and the next."""
+    bars = [bar for bar, _false, _within in curve]
+    under = [k for k, (_bar, false, _within) in enumerate(curve) if false <= false_alarms]
+    if not under:
+        return None
+    at = max(under)
+    if at + 1 == len(bars):
+        return bars[at]
+    between = np.linspace(bars[at], bars[at + 1], 16)[:-1].tolist()
+    finer = _curve(judged, "ours", np.array(between))
+    return min(bar for bar, false, _within in finer if false <= false_alarms)
 
 
 def _figures(judged: _Judged, f: Found) -> dict[str, Any]:
