@@ -7,7 +7,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
+# A kernel is compiled within the first test that calls it.
+settings.register_profile("firstbell", deadline=None)
+settings.load_profile("firstbell")
 # Chromium's synchronous Playwright runs a loop of its own, which Django would take for async code.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 

@@ -170,6 +170,7 @@ def _gather(  # type: ignore[no-untyped-def]
     d5, d15, d45 = HALVES
     n, through = kinds.shape
     base_odds = np.log(usual / (1.0 - usual))
+    odds = np.log(fate / (1.0 - np.minimum(fate, 1.0 - 1e-12)))
     event = np.zeros(through + 1, dtype=np.int64)  # the days that were not plainly present
     for i in range(n):
         row = out[i]
@@ -265,10 +266,10 @@ def _gather(  # type: ignore[no-untyped-def]
                 row[18] += w
             p = 0.0
             if absent:
-                p = fate[k - 2, min(through - 1 - d, AGES - 1)]
+                age = min(through - 1 - d, AGES - 1)
+                p = fate[k - 2, age]
                 if p > 1.0 - CERTAIN and p < CERTAIN:
-                    z = np.log(p / (1.0 - p)) + lean
-                    p = 1.0 / (1.0 + np.exp(-z))
+                    p = 1.0 / (1.0 + np.exp(-odds[k - 2, age] - lean))
                 row[0] += k == 3
                 row[1] += k == 4
                 row[2] += p

@@ -218,8 +218,18 @@ def carried_over(pool: Pool, last_year: Array, correlation: Array, school: NDArr
     found = np.empty_like(last_year)
     for number, r in enumerate(correlation.tolist()):
         rows = slice(None) if len(correlation) == 1 else np.flatnonzero(school == number)
-        found[rows] = last_year[rows] @ _year_kernel(pool.prior, r)
+        found[rows] = last_year[rows] @ _kernel_near(pool.prior, r)
     return found
+
+
+def _kernel_near(prior: Array, correlation: float) -> Array:
+    """`_year_kernel`, between the two of `_CORRELATIONS` on either side: a school's is asked for every night."""
+    kernels = _kernels(np.ascontiguousarray(prior).tobytes())
+    at = (correlation - _CORRELATIONS[0]) / (_CORRELATIONS[1] - _CORRELATIONS[0])
+    at = min(max(at, 0.0), len(_CORRELATIONS) - 1.001)
+    below = int(at)
+    near: Array = (1 - at + below) * kernels[below] + (at - below) * kernels[below + 1]
+    return near
 
 
 def _year_kernel(prior: Array, correlation: float) -> Array:
