@@ -18,6 +18,7 @@ PRINTS = {
         "an ordinary night",
         "alerts opened",
         "nothing changed",
+        "one student, live",
         "peak memory",
     ),
     "spark_bench": ("one process", "Spark, whole", "grid to Parquet", "judging", "alerts stored", "to the last letter"),
