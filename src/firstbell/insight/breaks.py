@@ -125,6 +125,6 @@ def _picture(found: dict[str, Any]) -> SafeString:
     here = found["detectors"][0]
     return tradeoff_svg(
         found["curve"], here=(here["false_alarms"]["value"], here["within"]["3"]["value"]),
-        across=_("false alarms per 1,000 student-weeks"), up=_("of the breaks, seen within 3 school days, %"),
+        across=_("false alarms per 1,000 student-weeks"), up=_("seen within 3 school days, %"),
         label=_("What each detector sees for its false alarms"),
     )  # fmt: skip
