@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from django.test import override_settings
 
 from firstbell import clock
 from firstbell.forecast.lines import YEAR_END, find_line
+from firstbell.forecast.model import Model
 from firstbell.intake.command import import_path
 from firstbell.register.models import Calendar, Enrolment, School, SchoolYear, Student
 from firstbell.simulator.export import ZONE, make_district
@@ -197,6 +199,11 @@ def test_a_district_learns_from_the_year_that_closed(
     assert report["breaks"]["students"] > 700
     assert report["breaks"]["detectors"][0]["bar"] == BREAK_SCORE
     json.dumps(report, allow_nan=False)
+    # a model kept after it was judged says in its own file how it did
+    told = Model.from_json(replace(_judged, metrics=backtests.in_short(report)).as_json()).metrics
+    ten = report["questions"]["example/ten-unexcused-days"]["10"]
+    assert told["questions"]["example/ten-unexcused-days"]["10"]["offered"] == ten["verdict"]["offered"]
+    assert told["questions"]["example/ten-unexcused-days"]["10"]["reached"] == ten["reached"]
     backtests.keep(report)
     learn_and_judge()
     assert not stale()

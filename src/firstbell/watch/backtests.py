@@ -27,7 +27,7 @@ from firstbell.watch.history import LastYear
 from firstbell.watch.kinds import BREAK_SCORE, KINDS
 from firstbell.watch.models import Kind
 
-__all__ = ["Offer", "backtest", "is_current", "keep", "kept", "offer"]
+__all__ = ["Offer", "backtest", "in_short", "is_current", "keep", "kept", "offer"]
 
 #: a running year is judged once so many of its days have gone by; before that, the one before
 ENOUGH_OF_A_YEAR = timedelta(days=120)
@@ -110,6 +110,30 @@ def _years(today: date) -> tuple[SchoolYear, list[SchoolYear]]:
             "and lists keep to the count itself."
         )
     return years[-1], years[-3:-1]
+
+
+def in_short(report: dict[str, Any]) -> dict[str, Any]:
+    """What goes into a model's own file: how it did when it was judged."""
+    return {
+        "judged_on": report["judged_on"], "judged_whole": report["judged_whole"], "made_up": report["made_up"],
+        "questions": {
+            rule: {
+                horizon: {
+                    "offered": f["verdict"]["offered"], "reached": f["reached"],
+                    **(
+                        {
+                            "average_precision": f["average_precision"]["forecast"]["value"],
+                            "count_so_far": f["average_precision"]["count"]["value"],
+                            "slope": f["calibration"]["slope"], "error": f["calibration"]["error"],
+                        }
+                        if "average_precision" in f else {}
+                    ),
+                }
+                for horizon, f in by_horizon.items()
+            }
+            for rule, by_horizon in report["questions"].items()
+        },
+    }  # fmt: skip
 
 
 # -- kept ----------------------------------------------------------------------------------------------------------

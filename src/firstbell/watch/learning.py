@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -29,7 +30,8 @@ def learn_and_judge(progress: Progress | None = None) -> None:
         else:
             backtests.keep(report)
             if _model_is_stale() and list(model.years) == _closed():
-                forecasting.shelf().keep(model)  # what was judged is what is used
+                # what was judged is what is used
+                forecasting.shelf().keep(replace(model, metrics=backtests.in_short(report)))
     if _model_is_stale():
         forecasting.shelf().keep(forecasting.train(clock.now().date(), progress))
 
