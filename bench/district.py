@@ -46,6 +46,7 @@ def school_days() -> list[date]:
 def build(students: int) -> None:
     """Rows written straight into the tables: an import of a million is another bench's."""
     set_up()
+    from django.conf import settings
     from django.core.management import call_command
     from django.db import connection, transaction
 
@@ -77,7 +78,7 @@ def build(students: int) -> None:
         for s in range(1, schools + 1):
             _a_school(cursor, s, days, drawn[(s - 1) % DRAWN * SCHOOL : ((s - 1) % DRAWN + 1) * SCHOOL])
         _last_year(cursor, schools, drawn)
-    keep_model(Path(os.environ["FIRSTBELL_HOME"]))
+    keep_model(Path(settings.HOME))
 
 
 def _a_school(cursor, s: int, days: list[date], codes: NDArray[np.uint8]) -> None:  # type: ignore[no-untyped-def]

@@ -41,14 +41,19 @@ olive = User.objects.get()
 alert = Alert.objects.system("test").filter(student__isnull=False).first()
 give_verdict(olive, alert, "act", "Called.", version=alert.version)
 
+# made anew from the rest by the next fold and the next night
+DERIVED = {"register.Calendar": {"folds"}, "watch.CalendarPass": None, "watch.CalendarSummary": None}
 OURS = ["access", "register", "intake", "watch", "jobs", "outreach"]
 
 def rows():
     found = {}
     for label in OURS:
         for model in apps.get_app_config(label).get_models():
+            derived = DERIVED.get(model._meta.label, set())
+            if derived is None:
+                continue
             with connection.cursor() as cursor:
-                names = ", ".join(f'"{f.column}"' for f in model._meta.concrete_fields)
+                names = ", ".join(f'"{f.column}"' for f in model._meta.concrete_fields if f.column not in derived)
                 cursor.execute(f'SELECT {names} FROM "{model._meta.db_table}" ORDER BY 1')
                 found[model._meta.label] = cursor.fetchall()
     return found
