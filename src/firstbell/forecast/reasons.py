@@ -82,15 +82,15 @@ def reasons(
                 Why.LAST_YEAR, replace(alone, before={}), before.counted.astype(np.int64), before.ended.astype(np.int64)
             )
         )  # fmt: skip
-    without, said = np.full((2, len(rows), len(removals)), np.inf)
+    without = np.full((len(rows), len(removals)), np.inf)
     for k, (why, known_without, count, _of) in enumerate(removals):
         among = (prior, prior if why is Why.LAST_YEAR else lean)
         chance, _low, _high = chances(known_without, *_answered(known_without, line, horizon, learned, among), box)
         least = 2 if why is Why.AWAY_NOW else 1
         moves = (count >= least) & (chance < MATTERS * here)
-        without[moves, k], said[moves, k] = chance[moves], 1
+        without[moves, k] = chance[moves]
     # a run of days away now is not said twice, as days lately too, unless there were more
-    now_told = np.isfinite(said[:, 0]) & (removals[1][2] <= removals[0][2])
+    now_told = np.isfinite(without[:, 0]) & (removals[1][2] <= removals[0][2])
     without[now_told, 1] = np.inf
     order = np.argsort(without, axis=1, kind="stable")[:, :MOST]
     found: list[list[Reason]] = []
