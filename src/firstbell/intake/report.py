@@ -49,6 +49,11 @@ MEANINGS: dict[str, tuple[Mark, object]] = {
     "T": (Mark(Presence.PRESENT, part=PartSession.LATE), _("present, came late")),
     "L": (Mark(Presence.PRESENT, part=PartSession.LEFT_EARLY), _("present, left early")),
     "H": (Mark(Presence.PRESENT, part=PartSession.PART), _("present for part of the session")),
+    "t": (Mark(Presence.PRESENT, LegalStatus.AUTHORISED, PartSession.LATE), _("present, came late with leave")),
+    "l": (
+        Mark(Presence.PRESENT, LegalStatus.AUTHORISED, PartSession.LEFT_EARLY),
+        _("present, left early with leave"),
+    ),
     "P": (Mark(Presence.PRESENT), _("present")),
     "F": (
         Mark(Presence.PRESENT, location=Location.OFFSITE_APPROVED),

@@ -80,11 +80,15 @@ NOT_EXPECTED = "#"
 #: Every letter a grid square may hold, with its meaning. This table is the documentation of the projection.
 LETTERS: dict[str, str] = {
     "P": "present",
-    "F": "present at an approved place away from school, or taught remotely or at home",
+    "F": "present at an approved place away from school, or taught at home or in hospital",
+    "R": "present, taught remotely",
     "I": "present, suspended within school",
     "T": "present, came late",
     "L": "present, left early",
     "H": "present for part of the session",
+    "t": "present, came late with leave (excused)",
+    "l": "present, left early with leave (excused)",
+    "h": "present for part of the session, with leave (excused)",
     "E": "absent, authorised (excused)",
     "U": "absent, unauthorised (unexcused)",
     "N": "absent, no reason yet",
@@ -93,10 +97,11 @@ LETTERS: dict[str, str] = {
     NOT_EXPECTED: "not expected here (not enrolled, or attendance not possible)",
     UNKNOWN: "not known (no roll taken, or not yet)",
 }
-PRESENT_LETTERS = "PFITLH"
+PRESENT_LETTERS = "PFRITLHtlh"
 ABSENT_LETTERS = "EUNXS"
 
 _PART_LETTER = {PartSession.LATE: "T", PartSession.LEFT_EARLY: "L", PartSession.PART: "H"}
+_PLACE_LETTER = {Location.ONSITE: "P", Location.REMOTE_SYNC: "R", Location.REMOTE_ASYNC: "R"}
 _ABSENT_LETTER = {
     LegalStatus.AUTHORISED: "E",
     LegalStatus.UNAUTHORISED: "U",
@@ -126,6 +131,8 @@ class Mark:
         'N'
         >>> Mark(Presence.PRESENT, part=PartSession.LATE).letter
         'T'
+        >>> Mark(Presence.PRESENT, LegalStatus.AUTHORISED, PartSession.LATE).letter
+        't'
         >>> Mark(Presence.ABSENT, LegalStatus.UNAUTHORISED, PartSession.LATE).letter  # after the register closed
         'U'
         """
@@ -137,7 +144,8 @@ class Mark:
             suspended = self.disciplinary in (Disciplinary.OUT_OF_SCHOOL_SUSPENSION, Disciplinary.EXPELLED)
             return "S" if suspended else _ABSENT_LETTER[self.legal_status]
         if self.part is not PartSession.NONE:
-            return _PART_LETTER[self.part]
+            letter = _PART_LETTER[self.part]
+            return letter.lower() if self.legal_status in (LegalStatus.AUTHORISED, LegalStatus.EXEMPT) else letter
         if self.disciplinary is Disciplinary.IN_SCHOOL_SUSPENSION:
             return "I"
-        return "P" if self.location is Location.ONSITE else "F"
+        return _PLACE_LETTER.get(self.location, "F")

@@ -99,9 +99,10 @@ def _letter_table() -> NDArray[np.uint16]:
     table = np.zeros(256, dtype=np.uint16)
     for letter in PRESENT_LETTERS:
         table[ord(letter)] = _POSSIBLE | _SEEN
-    table[ord("T")] |= _LATE | _PART
-    table[ord("L")] |= _PART
-    table[ord("H")] |= _PART
+    for letter in "TtLlHh":
+        table[ord(letter)] |= _PART
+    for letter in "Tt":
+        table[ord(letter)] |= _LATE
     for letter in ABSENT_LETTERS:
         table[ord(letter)] = _POSSIBLE | _ABSENT
     table[ord("U")] |= _UNAUTH

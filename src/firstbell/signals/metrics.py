@@ -128,7 +128,7 @@ def attendance(days: Sequence[CountedDay]) -> Attendance:
 
 
 #: What a day in short shows where only part of it was missed, by what is most worth knowing.
-_PART_LETTERS = "TLHFIP"
+_PART_LETTERS = "TtLlHhFRIP"
 
 
 def day_letters(grid: Grid, through: int, row: int) -> str:

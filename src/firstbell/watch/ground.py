@@ -23,6 +23,7 @@ from firstbell.forecast.model import Model
 from firstbell.forecast.pooling import Before
 from firstbell.forecast.reasons import reasons
 from firstbell.register.grid import Grid
+from firstbell.register.marks import PRESENT_LETTERS
 from firstbell.signals import nowcast
 from firstbell.signals.kernel import DAY, Count, Signals, Window, context, day_text, school_days, student_signals
 from firstbell.signals.metrics import chronic_mask
@@ -38,6 +39,8 @@ from firstbell.watch.kinds import (
 )
 
 __all__ = ["KIND_NUMBERS", "Asker", "Finding", "Ground", "Registers", "ground"]
+
+_PRESENT = np.frombuffer(PRESENT_LETTERS.encode(), dtype=np.uint8)
 
 #: the simple rule, where no forecast is offered: so near the line, and a counted day so lately
 SIMPLE_ROOM, SIMPLE_DAYS = 3, 20
@@ -398,7 +401,7 @@ def _today(r: Registers, column: int) -> Ground:
     squares = r.grid.codes[:, column * n : (column + 1) * n]
     away = (squares == ord("U")) | (squares == ord("N"))
     rows = np.flatnonzero(away.any(axis=1))
-    gone, present = away[rows], np.isin(squares[rows], np.frombuffer(b"PFITLH", dtype=np.uint8))
+    gone, present = away[rows], np.isin(squares[rows], _PRESENT)
     first = gone.argmax(axis=1).astype(np.int32)
     place = np.arange(n)[None, :]
     here_before = (present & (place < first[:, None])).any(axis=1)

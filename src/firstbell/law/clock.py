@@ -1,0 +1,687 @@
+"""Where a student stands under every rule, on any day, as known then.
+
+`standings` asks all rules of a pack about many students at once, in whole numbers; `positions` says everything about one of
+them: the marks counted, the room left, what is due, what is still missing. Both count with the same kernel.
+
+The engine's laws (law.md § 3): a pure function of what was known, the calendar, the enrolments, the pack and the evidence; every day
+is judged under the version in force on it; a punitive step stays locked until what it requires is on record; unknown is not present.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from firstbell.law.days import Derived, NotEvaluable, Stretch, derive, unit_of
+from firstbell.law.packs import Count, Duty, InForce, Pack, Rule, Window
+from firstbell.law.windows import Frame, bounds, fixed, months_before, starts
+
+__all__ = ["DONE_BY", "Evidence", "Person", "Position", "Standing", "Status", "Timeline", "age", "positions", "standings"]
+
+#: what shows a duty done, where its pack doesn't say otherwise
+DONE_BY: dict[str, tuple[str, ...]] = {
+    "contact": ("contact_attempt", "contact", "notice", "conference"),
+    "notify": ("notice",),
+    "conference": ("conference",),
+    "plan": ("plan",),
+    "refer_support": ("support_offered", "referral"),
+    "review": ("review", "conference"),
+    "report_authority": ("report",),
+    "consider_sanction": ("decision", "penalty_notice"),
+    "petition": ("petition", "court_referral"),
+    "classify": (),
+}
+#: a person decided not to go on, and said why
+NOT_ESCALATED = "not_escalated"
+
+
+class Status(StrEnum):
+    CLEAR = "clear"
+    NEAR = "near"
+    REACHED = "reached"
+    DUTY_OPEN = "duty_open"
+    DUTY_DONE = "duty_done"
+    SUPERSEDED = "superseded"
+    LOCKED = "locked"
+    FORBIDDEN = "forbidden"
+    NOT_EVALUABLE = "not_evaluable"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    birth_date: date | None = None
+    grade: str = ""
+    flags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Something that was done. `rule`: what it was done about, where that was said."""
+
+    kind: str
+    date: date
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One rule and one student on one day.
+
+    count      exact, in `unit`; `possible` beside it where the rule is about a share
+    threshold  in the same unit, or a share
+    window     the days that count together: of the firing, where one is open, else now
+    remaining  days of room: how many more until the line is reached (of a share: by the window's end)
+    leaves     when the oldest counted day leaves a sliding window
+    fired_on   the day the line was reached; `due` by when the duty is to be done
+    missing    what must be on record before the step; forbidden: why it may not be taken at all
+    marks      the very days counted; `unknown` days in the window nobody knows about
+    """
+
+    rule: str
+    title: str
+    unit: str
+    citation: str
+    version: str
+    status: Status
+    count: Fraction = Fraction(0)
+    possible: Fraction | None = None
+    threshold: Fraction | None = None
+    op: str = ">="
+    window: tuple[date, date] | None = None
+    remaining: Fraction | None = None
+    leaves: date | None = None
+    fired_on: date | None = None
+    due: date | None = None
+    not_before: date | None = None
+    missing: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+    marks: tuple[date, ...] = ()
+    unknown: int = 0
+    why: str = ""
+    duty: Duty | None = None
+
+
+def age(birth: date, at: date) -> int:
+    """Whole years; who is born on 29 February has a birthday on 1 March of other years.
+
+    >>> age(date(2012, 2, 29), date(2026, 2, 28)), age(date(2012, 2, 29), date(2026, 3, 1))
+    (13, 14)
+    """
+    return at.year - birth.year - ((at.month, at.day) < (birth.month, birth.day))
+
+
+class Timeline:
+    """The stretches of n students in a row: earlier years first, and in a year the school they came from first.
+
+    as_of    days after it have not come yet
+    entered  (n,) datetime64[D], when each came to the school they are at; else the first day enrolled this year
+    """
+
+    def __init__(
+        self, stretches: Sequence[Stretch], as_of: date, entered: NDArray[np.datetime64] | None = None
+    ) -> None:
+        self.stretches, self.as_of = tuple(stretches), as_of
+        self.n = len(stretches[0].codes)
+        dates = np.unique(np.concatenate([s.dates for s in stretches]))
+        year = np.zeros(len(dates), dtype=np.int64)
+        for s in self.stretches:
+            year[np.searchsorted(dates, s.dates)] = s.year
+        self.frame = Frame(dates, year, {s.year: s.terms for s in self.stretches if s.terms})
+        self.known = int(np.searchsorted(dates, np.datetime64(as_of), side="right"))
+        self.year = self.frame.year_of(as_of)
+        first, last = self.frame.year_span(self.year)
+        self.first, self.stop = first, last + 1
+        self.squares = max(s.sessions for s in self.stretches)
+        self._entered = entered
+        self._derived: dict[tuple[Count, bool], Derived] = {}
+
+    def entered(self) -> NDArray[np.int64]:
+        """The column each student's present enrolment begins with."""
+        if self._entered is not None:
+            return np.searchsorted(self.frame.dates, self._entered).astype(np.int64)
+        there = np.zeros((self.n, len(self.frame.dates)), dtype=np.bool_)
+        for s in self.stretches:
+            at = np.searchsorted(self.frame.dates, s.dates)
+            there[:, at] |= (s.codes != ord("#")).reshape(self.n, len(s.dates), s.sessions).any(axis=2)
+        there[:, : self.first] = False
+        return np.where(there.any(axis=1), there.argmax(axis=1), self.first).astype(np.int64)
+
+    def derived(self, count: Count, by_square: bool) -> Derived:
+        """Counted days over the whole line; of two schools on a day, the one the student came to speaks."""
+        if (count, by_square) not in self._derived:
+            self._derived[count, by_square] = self._derive(count, by_square)
+        return self._derived[count, by_square]
+
+    def _derive(self, count: Count, by_square: bool) -> Derived:
+        if len(self.stretches) == 1:
+            (only,) = self.stretches
+            return derive(count, only, min(self.known, len(only.dates)), by_square=by_square)
+        width = self.squares if by_square else 1
+        shape = (self.n, len(self.frame.dates), width)
+        counted, possible = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.int32)
+        stops, unknown = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
+        for s in self.stretches:
+            made = derive(
+                count, s, int(np.searchsorted(s.dates, np.datetime64(self.as_of), side="right")), by_square=by_square
+            )
+            own = s.sessions if by_square else 1
+            at = np.searchsorted(self.frame.dates, s.dates)
+            here = (s.codes != ord("#")).reshape(self.n, len(s.dates), s.sessions).any(axis=2)[:, :, None]
+            for whole, part in (
+                (counted, made.counted), (possible, made.possible), (stops, made.stops), (unknown, made.unknown)
+            ):  # fmt: skip
+                part = part.reshape(self.n, len(s.dates), own)
+                old = whole[:, at, :]
+                old[:, :, own:] = np.where(here, 0, old[:, :, own:])
+                old[:, :, :own] = np.where(here, part, old[:, :, :own])
+                whole[:, at, :] = old
+        return Derived(*(part.reshape(self.n, -1) for part in (counted, possible, stops, unknown)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A rule made ready for the kernel: what is counted, where windows begin, where the line is."""
+
+    rule: Rule
+    unit: Fraction
+    width: int  # columns a day
+    counted: NDArray[np.int32]
+    possible: NDArray[np.int32]
+    stops: NDArray[np.bool_]
+    unknown: NDArray[np.bool_]
+    start: NDArray[np.int64]
+    start_now: int
+    floor: NDArray[np.int64]
+    num: NDArray[np.int64]
+    den: NDArray[np.int64]
+    share: bool
+    eligible: tuple[int, int]  # columns in which the line can be reached
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        r = self.rule
+        return (
+            self.counted, self.possible, self.stops, self.start, self.start_now, self.floor, self.num, self.den, self.share,
+            r.threshold.op == ">", r.threshold.minimum, self.eligible[0], self.eligible[1],
+            fixed(r.window), r.window.kind == "consecutive",
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _slide(  # type: ignore[no-untyped-def]
+    i, counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, first, stop, fixed_, runs, fired,
+):  # fmt: skip
+    """One student through the days: (count now, possible now, so many firings); `fired` gets the columns they were on."""
+    c = p = s = firings = 0
+    before = False
+    low = floor[i]
+    n, d_ = num[i], den[i]
+    for d in range(stop):
+        if runs:
+            if stops[i, d]:
+                c = p = 0
+            c += counted[i, d]
+            p += possible[i, d]
+        else:
+            c += counted[i, d]
+            p += possible[i, d]
+            begin = max(start[d], low)
+            while s < begin and s <= d:
+                c -= counted[i, s]
+                p -= possible[i, s]
+                s += 1
+            if fixed_ and d > 0 and start[d] != start[d - 1]:
+                before = False
+        if d < first:
+            continue
+        if share:
+            left, right = c * d_, p * n
+            reached = p >= minimum and p > 0 and (left > right if strict else left >= right)
+        else:
+            reached = c * d_ > n if strict else c * d_ >= n
+        if reached and not before:
+            fired[min(firings, len(fired) - 1)] = d
+            firings += 1
+        before = reached
+    if not runs:
+        begin = max(start_now, low)
+        while s < begin and s < stop:
+            c -= counted[i, s]
+            p -= possible[i, s]
+            s += 1
+    return c, p, firings
+
+
+@njit(cache=True, nogil=True)
+def _all(  # type: ignore[no-untyped-def]
+    counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, first, stop, fixed_, runs, out
+):  # fmt: skip
+    fired = np.zeros(counted.shape[1] + 1, dtype=np.int64)
+    for i in range(counted.shape[0]):
+        c, p, firings = _slide(
+            i, counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, first, stop, fixed_,
+            runs, fired,
+        )  # fmt: skip
+        out[0, i], out[1, i] = c, p
+        out[2, i] = fired[0] if firings else -1
+        out[3, i] = fired[firings - 1] if firings else -1
+
+
+def _asked(
+    rule: Rule, version: InForce, others: Sequence[InForce], line: Timeline, grades: Sequence[str],
+    after: NDArray[np.int64] | None = None,
+) -> _Asked:  # fmt: skip
+    """Raises NotEvaluable where the rule cannot be asked of these registers."""
+    pack, window = version.pack, rule.window
+    assert rule.count is not None
+    count = pack.counts[rule.count]
+    runs = window.kind == "consecutive"
+    by_square = runs and count.strategy in ("sessions", "accumulate_minutes")
+    found, unit = line.derived(count, by_square), unit_of(count)
+    width = line.squares if by_square else 1
+    for other in others:  # days of another version count as that version says, where it counts the same thing
+        theirs = other.pack.counts.get(rule.count)
+        if other is version or theirs is None or theirs == count or unit_of(theirs) != unit:
+            continue
+        a, b = np.searchsorted(
+            line.frame.dates, [np.datetime64(other.first), np.datetime64(other.last + timedelta(days=1))]
+        )
+        of_then = line.derived(theirs, by_square)
+        mixed = Derived(found.counted.copy(), found.possible.copy(), found.stops.copy(), found.unknown.copy())
+        for mine, part in (
+            (mixed.counted, of_then.counted), (mixed.possible, of_then.possible), (mixed.stops, of_then.stops),
+            (mixed.unknown, of_then.unknown),
+        ):  # fmt: skip
+            mine[:, a * width : b * width] = part[:, a * width : b * width]
+        found = mixed
+    dates = line.frame.dates
+    start = np.repeat(starts(window, line.frame, dates), width) * width
+    now = int(starts(window, line.frame, np.array([line.as_of], dtype="datetime64[D]"))[0]) * width
+    floor = line.entered() * width if window.kind == "since_enrolment" else np.zeros(line.n, dtype=np.int64)
+    if after is not None:
+        floor = np.maximum(floor, after * width)
+    t = rule.threshold
+    of_grade: dict[str, tuple[Fraction, bool]] = {}
+    for grade in dict.fromkeys(grades):
+        share = t.share is not None
+        value = Fraction(t.share) if t.share is not None else t.count_for(grade)
+        if value is None:
+            raise NotEvaluable(f"The rule names no number for grade {grade or 'unknown'}.")
+        if share and t.of == "window":
+            value, share = value * (window.length or 1), False
+        of_grade[grade] = (value if share else value / unit, share)
+    lines = [of_grade[g] for g in grades]
+    first = max(line.first, int(np.searchsorted(dates, np.datetime64(version.first))))
+    stop = min(line.known, int(np.searchsorted(dates, np.datetime64(version.last), side="right")))
+    return _Asked(
+        rule, unit, width, found.counted, found.possible, found.stops, found.unknown, start, now, floor,
+        np.array([v.numerator for v, _ in lines], dtype=np.int64),
+        np.array([v.denominator for v, _ in lines], dtype=np.int64), any(s for _, s in lines), (first * width, stop * width),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One rule and n students: (n,) each. `first`, `last`: the days the line was first and last reached this year, NaT where not.
+
+    count, possible   in units of `unit`, int64
+    why   where the rule cannot be asked of these registers, and then all else is empty
+    """
+
+    rule: Rule
+    version: str
+    unit: Fraction = Fraction(1)
+    count: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    possible: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    first: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, dtype="datetime64[D]"))
+    last: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, dtype="datetime64[D]"))
+    why: str = ""
+
+
+def standings(
+    line: Timeline, grades: Sequence[str], law: Sequence[InForce], after: Mapping[str, NDArray[np.datetime64]] | None = None
+) -> list[Standing]:
+    """Every rule that counts marks, asked about all students of a timeline.
+
+    grades  (n,) of the students
+    after   rule -> (n,) the day after which its marks count, for rules that begin with something done; NaT: not done
+    """
+    found = []
+    for version in law:
+        for rule in version.pack.rule:
+            if rule.count is None:
+                continue
+            columns = None
+            if rule.window.after_evidence:
+                done = (after or {}).get(rule.id, np.full(line.n, "NaT", dtype="datetime64[D]"))
+                columns = np.searchsorted(line.frame.dates, done, side="right").astype(np.int64)
+                columns[np.isnat(done)] = len(line.frame.dates)
+            try:
+                asked = _asked(rule, version, law, line, grades, columns)
+            except NotEvaluable as why:
+                found.append(Standing(rule, version.pack.version, why=str(why)))
+                continue
+            out = np.zeros((4, line.n), dtype=np.int64)
+            _all(*asked.args, out)
+            days = [
+                np.where(at < 0, np.datetime64("NaT"), line.frame.dates[np.maximum(at, 0) // asked.width]) for at in out[2:]
+            ]
+            found.append(Standing(rule, version.pack.version, asked.unit, out[0], out[1], days[0], days[1]))
+    return found
+
+
+def _firings(asked: _Asked, row: int) -> tuple[int, int, list[int]]:
+    fired = np.zeros(asked.counted.shape[1] + 1, dtype=np.int64)
+    c, p, n = _slide(row, *asked.args, fired)
+    return int(c), int(p), [int(f) for f in fired[:n]]
+
+
+def positions(
+    line: Timeline, row: int, person: Person, law: Sequence[InForce], evidence: Sequence[Evidence] = (),
+    earlier: Mapping[str, date] | None = None,
+) -> list[Position]:  # fmt: skip
+    """Where one student of a timeline stands under every rule in force this school year.
+
+    law      the versions in force in the days the timeline covers (`packs.in_force`), oldest first
+    earlier  rule -> the day it had fired by what was known before: where it has not now, it was superseded
+
+    A version that has ended is answered for only where its line was reached while it was in force.
+    """
+    said = [e for e in evidence if e.date <= line.as_of]
+    found = []
+    for version in law:
+        if version.last < line.frame.day(line.first):
+            continue
+        over = version.last < line.as_of
+        for rule in version.pack.rule:
+            position = _position(line, row, person, version, law, rule, said)
+            gone = (earlier or {}).get(rule.id)
+            if gone is not None and position.fired_on is None and version.first <= gone <= version.last:
+                position = _replaced(position, status=Status.SUPERSEDED, fired_on=gone, why=(
+                    "The line had been reached by what was known before, and is not by what is known now."
+                ))  # fmt: skip
+            if not over or position.fired_on is not None:
+                found.append(position)
+    return found
+
+
+def _replaced(position: Position, **changes: Any) -> Position:
+    from dataclasses import replace
+
+    return replace(position, **changes)
+
+
+def _applies(rule: Rule, pack: Pack, person: Person, at: date) -> str:
+    """Why a rule is not about this student; empty where it is."""
+    ages = rule.applies.ages or pack.ages
+    if ages is not None and person.birth_date is not None:
+        years = age(person.birth_date, at)
+        if not ages.from_ <= years < ages.under:
+            return f"The rule is about ages {ages.from_} to {ages.under - 1}; this student is {years}."
+    if rule.applies.grades and person.grade not in rule.applies.grades:
+        return f"The rule is about grades {', '.join(rule.applies.grades)}."
+    if rule.applies.flags and not person.flags & set(rule.applies.flags):
+        return f"The rule is about students with: {', '.join(rule.applies.flags)}."
+    if kept := person.flags & set(rule.applies.not_flags):
+        return f"The rule is not about students with: {', '.join(sorted(kept))}."
+    return ""
+
+
+def _position(
+    line: Timeline, row: int, person: Person, version: InForce, law: Sequence[InForce], rule: Rule, said: Sequence[Evidence]
+) -> Position:  # fmt: skip
+    pack = version.pack
+    unit = pack.counts[rule.count].unit if rule.count else "times"
+    base = Position(
+        rule.id, rule.title, unit, pack.cited(rule).citation, pack.version, Status.NOT_EVALUABLE, duty=rule.duty, op=rule.threshold.op,
+    )  # fmt: skip
+    if why := _applies(rule, pack, person, line.as_of):
+        return _replaced(base, why=why)
+    try:
+        if rule.count is None:
+            counted = _of_evidence(line, rule, version, said)
+        else:
+            counted = _of_marks(line, row, person, version, law, rule, said)
+    except NotEvaluable as error:
+        return _replaced(base, why=str(error))
+    return _judged(line, person, rule, pack, said, base, counted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What a rule's count came to: now, and at each firing."""
+
+    count: Fraction
+    possible: Fraction | None
+    threshold: Fraction
+    total: Fraction | None  # of a share: what will have been possible by the window's end
+    marks: list[date]
+    window: tuple[date, date]
+    firings: list[date]
+    reached: bool
+    at_firing: Any  # firing -> (count, possible, marks, window)
+    unknown: int = 0
+
+
+def _of_evidence(line: Timeline, rule: Rule, version: InForce, said: Sequence[Evidence]) -> _Counted:
+    value = rule.threshold.count_for("")
+    if value is None:
+        raise NotEvaluable("The rule names no number of times.")
+    need = int(value) + (rule.threshold.op == ">")
+    done = sorted(e.date for e in said if e.kind == rule.evidence)
+
+    def within(at: date) -> tuple[date, date]:
+        w = rule.window
+        if w.kind == "rolling_years":
+            return months_before(at, 12 * (w.length or 1)) + timedelta(days=1), at
+        return bounds(w, line.frame, at)
+
+    def held(at: date) -> list[date]:
+        a, b = within(at)
+        return [d for d in done if a <= d <= min(b, at)]
+
+    fired = [d for d in dict.fromkeys(done) if len(held(d)) >= need and version.first <= d <= version.last]
+    firings = [d for k, d in enumerate(fired) if k == 0 or len(held(fired[k - 1])) < need or not fixed(rule.window)]
+    now = held(line.as_of)
+    return _Counted(
+        Fraction(len(now)), None, value, None, now, within(line.as_of), firings[:1] or [], len(now) >= need,
+        lambda d: (Fraction(len(held(d))), None, held(d), within(d)),
+    )  # fmt: skip
+
+
+def _of_marks(
+    line: Timeline, row: int, person: Person, version: InForce, law: Sequence[InForce], rule: Rule, said: Sequence[Evidence]
+) -> _Counted:  # fmt: skip
+    after = None
+    if kind := rule.window.after_evidence:
+        first = line.frame.day(line.first)
+        since = min((e.date for e in said if e.kind == kind and e.date >= first), default=None)
+        column = len(line.frame.dates)
+        if since is not None:
+            column = int(np.searchsorted(line.frame.dates, np.datetime64(since), side="right"))
+        after = np.full(line.n, column, dtype=np.int64)
+    asked = _asked(rule, version, law, line, [person.grade] * line.n, after)
+    c, p, fired = _firings(asked, row)
+    dates, width = line.frame.dates, asked.width
+    share = rule.threshold.share
+    value = Fraction(int(asked.num[row]), int(asked.den[row]))
+    runs = rule.window.kind == "consecutive"
+
+    def days(begin: int, stop: int) -> list[date]:
+        some = np.flatnonzero(asked.counted[row, begin:stop]) + begin
+        return [line.frame.day(int(k)) for k in np.unique(some // width)]
+
+    def begins(at: int) -> int:
+        """The first column that counts with column `at`."""
+        if not runs:
+            return max(int(asked.start[at]), int(asked.floor[row]))
+        stopped = np.flatnonzero(asked.stops[row, : at + 1])
+        return int(stopped[-1]) if len(stopped) else 0
+
+    def at_firing(day: date) -> tuple[Fraction, Fraction, list[date], tuple[date, date]]:
+        at = next(f for f in fired if line.frame.day(f // width) == day)
+        b = begins(at)
+        marks = days(b, at + 1)
+        return (
+            asked.unit * int(asked.counted[row, b : at + 1].sum()), asked.unit * int(asked.possible[row, b : at + 1].sum()),
+            marks, (marks[0], day) if runs and marks else _opened(bounds(rule.window, line.frame, day), line, asked, row),
+        )  # fmt: skip
+
+    stop = min(line.known, int(np.searchsorted(dates, np.datetime64(version.last), side="right"))) * width
+    b = (begins(stop - 1) if stop else 0) if runs else max(asked.start_now, int(asked.floor[row]))
+    marks = days(b, stop)
+    window = _opened(bounds(rule.window, line.frame, line.as_of), line, asked, row)
+    if runs:
+        window = (marks[0], line.as_of) if marks else (line.as_of, line.as_of)
+    if asked.share:
+        reached = (
+            p >= rule.threshold.minimum and p > 0
+            and (c * value.denominator > p * value.numerator if rule.threshold.op == ">" else c * value.denominator >= p * value.numerator)
+        )  # fmt: skip
+    else:
+        reached = c > value if rule.threshold.op == ">" else c >= value
+    total = None
+    if asked.share:
+        ahead = 0
+        if rule.window.kind in ("school_year", "since_enrolment", "semester", "quarter", "term", "calendar_month"):
+            end = int(np.searchsorted(dates, np.datetime64(bounds(rule.window, line.frame, line.as_of)[1]), side="right"))
+            usual = int(asked.possible[row].max(initial=1))
+            ahead = max(end - line.known, 0) * usual
+        total = asked.unit * (p + ahead)
+    return _Counted(
+        asked.unit * c, asked.unit * p if share is not None else None,
+        value if asked.share else value * asked.unit, total, marks, window,
+        [line.frame.day(f // width) for f in fired], reached, at_firing, int(asked.unknown[row, b:stop].sum()),
+    )  # fmt: skip
+
+
+def _opened(window: tuple[date, date], line: Timeline, asked: _Asked, row: int) -> tuple[date, date]:
+    """A window that began later for this student: with the enrolment, or with what was done."""
+    low = int(asked.floor[row]) // asked.width
+    if not low or low >= len(line.frame.dates):
+        return window
+    return max(window[0], line.frame.day(low)), window[1]
+
+
+def _room(rule: Rule, c: _Counted) -> Fraction:
+    """How many more until the line is reached; of a share, by the window's end (law.md § 3)."""
+    if c.reached:
+        return Fraction(0)
+    whole = 1 if c.count.denominator == 1 else c.count.denominator
+    if c.total is None:
+        line = c.threshold + (Fraction(1, whole) if rule.threshold.op == ">" else 0)
+        return line - c.count
+    line = c.threshold * c.total
+    room = Fraction(line.numerator // line.denominator + 1) if rule.threshold.op == ">" else Fraction(-(-line.numerator // line.denominator))
+    return max(room - c.count, Fraction(1, whole))
+
+
+def _judged(
+    line: Timeline, person: Person, rule: Rule, pack: Pack, said: Sequence[Evidence], base: Position, c: _Counted
+) -> Position:  # fmt: skip
+    duty, year_first = rule.duty, line.frame.day(line.first)
+    firings = c.firings[:1] if rule.once == "year" else c.firings
+    done_by = () if duty is None else duty.done_by or DONE_BY[duty.kind]
+
+    def done(day: date) -> bool:
+        return any(
+            e.date >= day and (e.rule in ("", rule.id)) and (e.kind in done_by or (e.kind == NOT_ESCALATED and duty is not None and duty.may))
+            for e in said
+        )  # fmt: skip
+
+    open_ = [d for d in firings if duty is not None and duty.kind != "classify" and not done(d)]
+    missing = () if duty is None else tuple(_missing(duty, pack, said, min(year_first, c.window[0]), line))
+    forbidden = () if duty is None else tuple(_forbidden(duty, person, said, line.as_of))
+    count, possible, marks, window = c.count, c.possible, c.marks, c.window
+    fired_on, why = None, ""
+    if open_:
+        fired_on = open_[0]
+        if not c.reached or fired_on != firings[-1]:
+            count, possible, marks, window = c.at_firing(fired_on)
+            possible = possible if c.possible is not None else None
+        status = Status.FORBIDDEN if forbidden else Status.LOCKED if missing else Status.DUTY_OPEN
+    elif firings and (c.reached or rule.once == "year"):
+        fired_on = firings[-1]
+        status = Status.REACHED if duty is None or duty.kind == "classify" else Status.DUTY_DONE
+        if duty is not None and duty.kind == "classify" and (forbidden or missing):
+            status = Status.FORBIDDEN if forbidden else Status.LOCKED
+    else:
+        near = c.count > 0 and _room(rule, c) <= rule.near
+        status = Status.NEAR if near else Status.CLEAR
+    if status is Status.LOCKED:
+        why = "Before this step there must be on record: " + ", ".join(missing) + "."
+    elif status is Status.FORBIDDEN:
+        why = "The law does not allow this step: " + ", ".join(forbidden) + "."
+    due = not_before = None
+    if fired_on is not None and duty is not None and duty.deadline is not None:
+        due, not_before = _deadline(duty, fired_on, said, line)
+    leaves = None
+    if marks and rule.window.kind.startswith("rolling") and not open_:
+        leaves = _leaves(rule.window, marks[0], line)
+    return _replaced(
+        base, status=status, count=count, possible=possible, threshold=c.threshold, window=window,
+        remaining=Fraction(0) if fired_on is not None else _room(rule, c), leaves=leaves, fired_on=fired_on, due=due,
+        not_before=not_before, missing=missing, forbidden=forbidden, marks=tuple(marks), unknown=c.unknown, why=why,
+    )  # fmt: skip
+
+
+def _missing(duty: Duty, pack: Pack, said: Sequence[Evidence], since: date, line: Timeline) -> Iterable[str]:
+    """What must be on record this year, or since the window began, and is not."""
+    for name in duty.requires:
+        other = pack.rule_named(name)
+        kinds = (name,) if other is None or other.duty is None else other.duty.done_by or DONE_BY[other.duty.kind]
+        if not any(e.kind in kinds and e.date >= since and (other is None or e.rule in ("", name)) for e in said):
+            yield name
+
+
+def _forbidden(duty: Duty, person: Person, said: Sequence[Evidence], at: date) -> Iterable[str]:
+    yield from sorted(person.flags & set(duty.forbidden_if))
+    if (limit := duty.not_after) is not None:
+        since = months_before(at, 12 * limit.years)
+        if sum(e.kind == limit.evidence and e.date > since for e in said) >= limit.times:
+            yield f"{limit.evidence} {limit.times} times in {limit.years} years"
+
+
+def _deadline(duty: Duty, fired_on: date, said: Sequence[Evidence], line: Timeline) -> tuple[date | None, date | None]:
+    limit = duty.deadline
+    assert limit is not None
+    since: date | None = fired_on
+    if limit.from_ != "trigger":
+        since = min((e.date for e in said if e.kind == limit.from_ and e.date >= fired_on), default=None)
+    if since is None:
+        return None, None
+    return _after(since, limit.value, limit.unit, line), (
+        _after(since, limit.not_before, limit.unit, line) if limit.not_before else None
+    )
+
+
+def _after(day: date, n: int, unit: str, line: Timeline) -> date | None:
+    """The n-th day of a kind after a day. None where the calendar does not reach so far."""
+    if unit == "minutes" or n == 0:
+        return day
+    if unit == "calendar_days":
+        return day + timedelta(days=n)
+    if unit == "working_days":
+        found: date = np.busday_offset(np.datetime64(day), n, roll="backward").astype(object)
+        return found
+    k = int(np.searchsorted(line.frame.dates, np.datetime64(day), side="right")) - 1 + n
+    return line.frame.day(k) if k < len(line.frame.dates) else None
+
+
+def _leaves(window: Window, oldest: date, line: Timeline) -> date | None:
+    """The first day on which the oldest counted day no longer counts."""
+    at = oldest
+    column = int(np.searchsorted(line.frame.dates, np.datetime64(oldest)))
+    for _ in range(366 * 4):
+        at += timedelta(days=1)
+        if int(starts(window, line.frame, np.array([at], dtype="datetime64[D]"))[0]) > column:
+            return at
+    return None

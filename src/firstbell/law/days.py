@@ -1,0 +1,225 @@
+"""From the squares of a register to counted days, by each of the ways statutes know (law.md § 1.4).
+
+A student can be present for one rule and truant for another on the same day, so nothing here is kept: every rule asks anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from firstbell.law.packs import MARKS, Count
+from firstbell.register.marks import ABSENT_LETTERS, NOT_EXPECTED, PRESENT_LETTERS, UNKNOWN
+
+__all__ = ["Derived", "NotEvaluable", "Stretch", "derive", "unit_of"]
+
+
+class NotEvaluable(Exception):  # noqa: N818 - an answer, not a fault
+    """A rule cannot be asked of what is known; the sentence says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """n students' register at one school in one school year, as known on some day.
+
+    school   whose it is; year counts school years, so that the days of one year belong together
+    dates    (days,) datetime64[D], ascending: every school day of the year, also those to come
+    codes    (n, days * sessions) uint8, letters of `register.marks.LETTERS`; '#' on days not enrolled there
+    missed   (n, days * sessions) uint16 minutes missed of a square, 0 where not said; or None
+    minutes  scheduled minutes of each session; empty where the calendar doesn't say
+    terms    (first, last) of each term, in order
+    first, last   the school year's own days, where they are not those of `dates`
+    """
+
+    school: str
+    year: int
+    dates: NDArray[np.datetime64]
+    sessions: int
+    codes: NDArray[np.uint8]
+    missed: NDArray[np.uint16] | None = None
+    minutes: tuple[int, ...] = ()
+    terms: tuple[tuple[date, date], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.codes.shape[1] != len(self.dates) * self.sessions:
+            raise ValueError(
+                f"{len(self.dates)} days of {self.sessions} sessions are {len(self.dates) * self.sessions} squares; got {self.codes.shape[1]}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Counted days. A column a day (or, by the square, a column a session).
+
+    counted, possible   (n, columns) int32, in units of `unit_of`
+    stops    (n, columns) bool: attended, so that a run of absence ends here
+    unknown  (n, columns) bool: expected, and nobody knows
+    """
+
+    counted: NDArray[np.int32]
+    possible: NDArray[np.int32]
+    stops: NDArray[np.bool_]
+    unknown: NDArray[np.bool_]
+
+
+_POSSIBLE, _AWAY, _COUNTS, _PART, _UNKNOWN, _PENDING = 1, 2, 4, 8, 16, 32
+_STRATEGIES = (
+    "any_period", "majority_of_periods", "min_fraction_present", "full_day_only", "snapshot", "sessions",
+    "accumulate_minutes", "n_periods_unexcused",
+)  # fmt: skip
+
+
+def unit_of(count: Count) -> Fraction:
+    """What one in `Derived.counted` is in the count's own unit: an hour is sixty minutes, half a day one of two sessions."""
+    if count.strategy == "accumulate_minutes":
+        return Fraction(1, 60)
+    if count.strategy == "sessions" and count.unit == "days":
+        return Fraction(1, count.per_day or 1)
+    return Fraction(1)
+
+
+def _table(count: Count) -> NDArray[np.uint8]:
+    """Letter -> what it is to this count."""
+    table = np.zeros(256, dtype=np.uint8)
+    for letter in PRESENT_LETTERS:
+        table[ord(letter)] = _POSSIBLE
+    for letter in ABSENT_LETTERS:
+        table[ord(letter)] = _POSSIBLE | _AWAY
+    table[ord(UNKNOWN)], table[ord(NOT_EXPECTED)] = _UNKNOWN, 0
+    for mark in count.marks:
+        if MARKS[mark] in "TLHtlh":
+            table[ord(MARKS[mark])] |= _PART
+        else:  # also a student taught remotely, where the law calls that absent
+            table[ord(MARKS[mark])] |= _AWAY | _COUNTS
+    if count.pending == "never":
+        table[ord("N")] &= ~np.uint8(_COUNTS)
+    else:
+        table[ord("N")] |= _COUNTS | (_PENDING if count.pending == "after_grace" else 0)
+    return table
+
+
+def _weights(count: Count, stretch: Stretch) -> NDArray[np.int32]:
+    """What a square weighs: minutes, sessions as the law sees them, or one."""
+    n, minutes = stretch.sessions, stretch.minutes
+    if count.strategy == "accumulate_minutes":
+        if not minutes:
+            raise NotEvaluable("The calendar doesn't say how many minutes a school day has.")
+        return np.array(minutes, dtype=np.int32)
+    if count.strategy == "sessions":
+        if n == count.per_day:
+            return np.ones(n, dtype=np.int32)
+        if n == 1 and count.per_day is not None:
+            return np.array([count.per_day], dtype=np.int32)
+        if n == 1:  # lesson hours of a day that has one mark
+            if not minutes:
+                raise NotEvaluable("The calendar doesn't say how many lesson hours a school day has.")
+            return np.array([minutes[0] // 60], dtype=np.int32)
+        if count.per_day is None:
+            return np.ones(n, dtype=np.int32)
+        if n % count.per_day:
+            raise NotEvaluable(f"A day of {n} sessions can't be read as {count.per_day}.")
+        weights = np.zeros(n, dtype=np.int32)  # the register is called at the beginning of each half
+        weights[:: n // count.per_day] = 1
+        return weights
+    if count.strategy == "min_fraction_present" and minutes:
+        return np.array(minutes, dtype=np.int32)
+    return np.ones(n, dtype=np.int32)
+
+
+def derive(count: Count, stretch: Stretch, known: int, *, by_square: bool = False) -> Derived:
+    """Counted days of a stretch.
+
+    known      so many of its days have come; those after are neither counted nor possible
+    by_square  a column a session, for runs that begin and end within a day
+
+    Raises NotEvaluable where the stretch does not say what the strategy needs.
+    """
+    n, sessions, days = len(stretch.codes), stretch.sessions, len(stretch.dates)
+    weights = _weights(count, stretch)
+    if by_square and count.strategy not in ("sessions", "accumulate_minutes"):
+        raise ValueError("only sessions and minutes are counted by the square")
+    columns = days * (sessions if by_square else 1)
+    made = Derived(
+        np.zeros((n, columns), dtype=np.int32), np.zeros((n, columns), dtype=np.int32),
+        np.zeros((n, columns), dtype=np.bool_), np.zeros((n, columns), dtype=np.bool_),
+    )  # fmt: skip
+    share = Fraction(count.missed)
+    _derive(
+        stretch.codes, stretch.missed if stretch.missed is not None else np.zeros((1, 1), dtype=np.uint16),
+        stretch.missed is not None, _table(count), sessions, known, known - count.grace, weights,
+        np.array(stretch.minutes or (0,) * sessions, dtype=np.int32), _STRATEGIES.index(count.strategy), by_square,
+        -1 if count.minutes_over is None else count.minutes_over, share.numerator, share.denominator, count.periods,
+        min(count.session, sessions) - 1, made.counted, made.possible, made.stops, made.unknown,
+    )  # fmt: skip
+    return made
+
+
+@njit(cache=True, nogil=True)
+def _derive(  # type: ignore[no-untyped-def]
+    codes, missed, has_missed, table, sessions, known, settled, weights, minutes, strategy, by_square, over, num, den,
+    periods, snapshot, counted, possible, stops, unknown,
+):  # fmt: skip
+    """A day counts as its squares say. Pending squares of the days from `settled` on have not waited out their grace."""
+    for i in range(codes.shape[0]):
+        for d in range(known):
+            could = could_weight = away = counts = part = attended = not_known = weight = 0
+            for s in range(sessions):
+                q = d * sessions + s
+                is_ = table[codes[i, q]]
+                if is_ & _UNKNOWN:
+                    not_known += 1
+                    if by_square:
+                        unknown[i, q] = True
+                if not is_ & _POSSIBLE:
+                    continue
+                if is_ & _PENDING and d >= settled:
+                    is_ &= ~_COUNTS
+                m = missed[i, q] if has_missed else 0
+                w = weights[s]
+                could += 1
+                could_weight += w
+                square = 0
+                if is_ & _AWAY:
+                    away += 1
+                    if is_ & _COUNTS and (over < 0 or minutes[s] == 0 or minutes[s] > over):
+                        counts += 1
+                        square = w
+                else:
+                    attended += 1
+                if is_ & _PART and (over < 0 or m > over):
+                    part += 1
+                    if strategy == 6 or (strategy == 2 and minutes[s] > 0):
+                        square = min(m, w)
+                weight += square
+                if by_square:
+                    counted[i, q], possible[i, q] = square, w
+                    stops[i, q] = not is_ & _AWAY
+                elif strategy == 4 and s == snapshot:
+                    counted[i, d] = 1 if is_ & _COUNTS else 0
+                    possible[i, d] = 1
+            if by_square:
+                continue
+            unknown[i, d] = not_known > 0
+            stops[i, d] = attended > 0
+            if strategy == 5 or strategy == 6:
+                counted[i, d], possible[i, d] = weight, could_weight
+                continue
+            if could == 0 or strategy == 4:
+                continue
+            possible[i, d] = 1
+            if strategy == 0:
+                hit = counts + part > 0
+            elif strategy == 1:
+                hit = counts * 2 > could + not_known
+            elif strategy == 2:
+                hit = weight * den >= could_weight * num and weight > 0
+            elif strategy == 3:
+                hit = attended == 0 and counts * 2 > away
+            else:
+                hit = counts >= periods
+            counted[i, d] = 1 if hit else 0

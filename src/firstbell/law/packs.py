@@ -1,0 +1,587 @@
+"""A law pack: one jurisdiction's rules in one version, as a TOML file says them.
+
+The types below are the format; the JSON Schema beside this file (`pack.schema.json`) is made from them. A file that does not
+fit is refused with the line that is wrong. An *overlay* is a district's own file on top of a pack: it may tighten and add;
+what loosens is refused unless it says why (`loosens`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from datetime import date
+from fractions import Fraction
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+__all__ = [
+    "MARKS", "Count", "Deadline", "Duty", "InForce", "Metric", "Overlay", "Pack", "PackError", "Rule", "Source", "Threshold", "Window",
+    "built_in", "in_force", "metrics", "overlaid", "read_overlay", "read_pack", "schema", "versions",
+]  # fmt: skip
+
+#: What a pack calls the marks it counts -> the letter of the register (`register.marks.LETTERS`).
+MARKS = {
+    "unexcused": "U", "excused": "E", "pending": "N", "exempt": "X", "suspension_out": "S", "suspension_in": "I",
+    "tardy": "T", "tardy_excused": "t", "early": "L", "early_excused": "l", "part": "H", "part_excused": "h",
+    "field_trip": "F", "remote": "R", "present": "P",
+}  # fmt: skip
+
+MarkName = Literal[
+    "unexcused", "excused", "pending", "exempt", "suspension_out", "suspension_in", "tardy", "tardy_excused", "early",
+    "early_excused", "part", "part_excused", "field_trip", "remote",
+]  # fmt: skip
+Strategy = Literal[
+    "any_period", "majority_of_periods", "min_fraction_present", "full_day_only", "snapshot", "sessions",
+    "accumulate_minutes", "n_periods_unexcused",
+]  # fmt: skip
+WindowKind = Literal[
+    "school_year", "since_enrolment", "calendar_month", "school_month", "semester", "quarter", "term", "consecutive",
+    "rolling_calendar_days", "rolling_school_days", "rolling_school_weeks", "rolling_months", "rolling_years",
+]  # fmt: skip
+Unit = Literal["days", "half_days", "sessions", "hours", "lesson_hours", "events"]
+DutyKind = Literal[
+    "contact", "notify", "conference", "plan", "refer_support", "review", "report_authority", "consider_sanction",
+    "petition", "classify",
+]  # fmt: skip
+Severity = Literal["supportive", "compliance", "punitive"]
+#: an exact number: 3, "1/10", "45.5"
+Exact = int | Annotated[str, Meta(pattern=r"^\d+(/[1-9]\d*|\.\d+)?$")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./()-]*$")]
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class _Table(Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Source(_Table, kw_only=True):
+    """Where a rule is written.
+
+    read    somebody read the text itself; false: recalled, to be checked before anybody relies on it
+    words   the words relied upon, quoted; sha256 is of them, so that nobody changes a quotation by accident
+    """
+
+    id: Name
+    citation: Text
+    read: bool = False
+    read_on: date | None = None
+    url: str = ""
+    note: str = ""
+    words: str = ""
+    sha256: str = ""
+
+
+class Ages(_Table, kw_only=True):
+    """From the birthday `from` until, not including, the birthday `under`."""
+
+    from_: int = msgspec.field(name="from")
+    under: int
+
+
+class Count(_Table, kw_only=True):
+    """Which marks count, and how the squares of a day become a counted day (law.md § 1.4).
+
+    marks          that count; a tardy or an early leaving counts as a part of a session
+    strategy       how squares become days
+    pending        marks nobody has explained: count at once, after the grace, or never
+    grace          school days after which an unexplained mark counts
+    minutes_over   a part of a session counts where more minutes were missed than this
+    missed         min_fraction_present: the share of a day that, missed, is the day missed
+    periods        n_periods_unexcused: so many make a day
+    session        snapshot: the session (from 1) whose mark is the day's
+    per_day        sessions: how many the law sees in a day; a whole-day mark is so many
+    """
+
+    strategy: Strategy
+    marks: tuple[MarkName, ...]
+    unit: Unit = "days"
+    pending: Literal["counts", "after_grace", "never"] = "never"
+    grace: Annotated[int, Meta(ge=0)] = 0
+    minutes_over: Annotated[int, Meta(ge=0)] | None = None
+    missed: Exact = "1/2"
+    periods: Annotated[int, Meta(ge=1)] = 2
+    session: Annotated[int, Meta(ge=1)] = 1
+    per_day: Annotated[int, Meta(ge=1)] | None = None
+    note: str = ""
+
+
+class ByGrade(_Table, kw_only=True):
+    grades: tuple[str, ...]
+    count: Exact
+
+
+class Threshold(_Table, kw_only=True):
+    """A count, or a share of what was possible.
+
+    of       possible: of what was possible in the window so far; window: of the window's whole length, had or not
+    minimum  so much must have been possible before a share is spoken of
+    """
+
+    op: Literal[">=", ">"] = ">="
+    count: Exact | None = None
+    share: Exact | None = None
+    of: Literal["possible", "window"] = "possible"
+    minimum: Annotated[int, Meta(ge=0)] = 0
+    by_grade: tuple[ByGrade, ...] = ()
+
+    def count_for(self, grade: str) -> Fraction | None:
+        """None where the threshold is a share, or names no number for this grade."""
+        for some in self.by_grade:
+            if grade in some.grades:
+                return Fraction(some.count)
+        return None if self.count is None else Fraction(self.count)
+
+
+class Window(_Table, kw_only=True):
+    """Which days count together.
+
+    length          of a rolling window, in its own unit; of a school month, in school weeks
+    across_years    reaches back into earlier school years
+    after_evidence  counts only days after this was done (a notice, say)
+    broken_by       consecutive: what ends a run
+    """
+
+    kind: WindowKind
+    length: Annotated[int, Meta(ge=1)] | None = None
+    across_years: bool = False
+    after_evidence: str = ""
+    broken_by: Literal["attendance", "any_other_day"] = "attendance"
+
+
+class Deadline(_Table, kw_only=True):
+    """So many days after the trigger (or after something was done), or the trigger's own day for 0."""
+
+    value: Annotated[int, Meta(ge=0)]
+    unit: Literal["school_days", "calendar_days", "working_days", "minutes"] = "school_days"
+    from_: str = msgspec.field(name="from", default="trigger")
+    not_before: Annotated[int, Meta(ge=0)] = 0
+    words: str = ""
+
+
+class NotAfter(_Table, kw_only=True):
+    """Not a further time, once it was done so often within so many years."""
+
+    evidence: str
+    times: Annotated[int, Meta(ge=1)]
+    years: Annotated[int, Meta(ge=1)]
+
+
+class SignOff(_Table, kw_only=True):
+    role: str = "attendance officer"
+    second_role: str = ""
+
+
+class Duty(_Table, kw_only=True):
+    """What must, or may, be done once the line is reached.
+
+    done_by      kinds of evidence that show it done
+    requires     what must be on record first: kinds of evidence, or rules whose duty must be done
+    forbidden_if flags of a student under which it may not be done
+    contents     what a letter must say
+    may          the law allows it; it does not ask for it
+    """
+
+    kind: DutyKind
+    title: Text
+    done_by: tuple[str, ...] = ()
+    severity: Severity = "supportive"
+    may: bool = False
+    deadline: Deadline | None = None
+    requires: tuple[str, ...] = ()
+    forbidden_if: tuple[str, ...] = ()
+    not_after: NotAfter | None = None
+    contents: tuple[str, ...] = ()
+    recipients: tuple[str, ...] = ()
+    language: str = "family_preferred"
+    sign_off: SignOff = SignOff()
+    blocks: tuple[str, ...] = ()
+
+
+class Applies(_Table, kw_only=True):
+    """Whom a rule is about, beyond the pack's ages. `flags`: one of them; `not_flags`: none of them."""
+
+    ages: Ages | None = None
+    grades: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    not_flags: tuple[str, ...] = ()
+
+
+class Rule(_Table, kw_only=True):
+    """One line: what is counted, when it is reached, what then.
+
+    count     a count the pack defines; or
+    evidence  a kind of evidence that is itself counted
+    once      a line reached again in the same year asks again (window) or not (year)
+    near      room at which an officer is told
+    """
+
+    id: Name
+    title: Text
+    source: Name
+    count: Name | None = None
+    evidence: str = ""
+    threshold: Threshold
+    window: Window
+    applies: Applies = Applies()
+    once: Literal["year", "window"] = "window"
+    near: Annotated[int, Meta(ge=0)] = 2
+    duty: Duty | None = None
+    note: str = ""
+
+
+class Prohibition(_Table, kw_only=True):
+    """What may never be done for absence alone."""
+
+    id: Name
+    title: Text
+    source: Name
+    steps: tuple[str, ...]
+
+
+class Band(_Table, kw_only=True):
+    name: Name
+    share: Exact
+    op: Literal[">=", ">"] = ">="
+
+
+class Metric(_Table, kw_only=True):
+    """A rate somebody defined, with the lines they draw through it.
+
+    count    what is missed
+    per      possible: of what was possible; minimum_hours: of the hours a year must have; calendar_days: of the school days gone by
+    show     missed, attended or enrolled: whose share is told
+    bands    from the lowest up; the last one reached is the answer
+    scope    year, term, or school: since the student came to this school
+    """
+
+    id: Name
+    title: Text
+    source: Text
+    count: Count
+    per: Literal["possible", "minimum_hours", "calendar_days"] = "possible"
+    hours_by_grade: tuple[ByGrade, ...] = ()
+    minimum: Annotated[int, Meta(ge=0)] = 0
+    show: Literal["missed", "attended", "enrolled"] = "missed"
+    bands: tuple[Band, ...] = ()
+    scope: Literal["year", "term", "school"] = "year"
+    target: str = ""
+
+
+class Pack(_Table, kw_only=True):
+    """One version of one jurisdiction's rules, in force from a day through a day.
+
+    id       names the jurisdiction; the versions of one share it
+    status   draft until a district, with counsel, marks it active
+    sha256   of the file, to be kept with whatever was reckoned by it (set when read)
+    """
+
+    id: Name
+    jurisdiction: Text
+    title: Text
+    effective_from: date
+    effective_to: date | None = None
+    verified_on: date | None = None
+    verified_by: str = ""
+    status: Literal["draft", "active"] = "draft"
+    note: str = ""
+    language: str = "en"
+    ages: Ages | None = None
+    source: tuple[Source, ...]
+    counts: dict[str, Count] = {}
+    rule: tuple[Rule, ...]
+    prohibition: tuple[Prohibition, ...] = ()
+    metrics: tuple[Name, ...] = ()
+    sha256: str = ""
+
+    @property
+    def version(self) -> str:
+        return self.effective_from.isoformat()
+
+    def rule_named(self, rule: str) -> Rule | None:
+        return next((r for r in self.rule if r.id == rule), None)
+
+    def cited(self, rule: Rule | Prohibition) -> Source:
+        return next(s for s in self.source if s.id == rule.source)
+
+
+class ChangedRule(_Table, kw_only=True):
+    """What an overlay sets anew in a rule of its pack. What is left out stays."""
+
+    id: Name
+    threshold: Threshold | None = None
+    near: Annotated[int, Meta(ge=0)] | None = None
+    deadline: Deadline | None = None
+    requires: tuple[str, ...] = ()
+    forbidden_if: tuple[str, ...] = ()
+    contents: tuple[str, ...] = ()
+    loosens: str = ""
+
+
+class Overlay(_Table, kw_only=True):
+    """A district's own rules on top of a pack. Tightens, or adds; what loosens says why, and somebody approves it."""
+
+    on: Name
+    title: Text
+    effective_from: date
+    effective_to: date | None = None
+    source: tuple[Source, ...] = ()
+    counts: dict[str, Count] = {}
+    change: tuple[ChangedRule, ...] = ()
+    rule: tuple[Rule, ...] = ()
+    sha256: str = ""
+
+
+class PackError(ValueError):
+    """A file that cannot be used. Says the file, the line, what is wrong, and that nothing was taken from it."""
+
+
+T = TypeVar("T")
+
+
+def _line_of(text: str, path: str) -> int:
+    """The line of a TOML text where `$.rule[2].threshold.count` stands, or the nearest table above it."""
+    keys: list[str | int] = []
+    for name, number in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", path):
+        keys.append(name if name else int(number) if number.isdigit() else 0)
+    at: list[str | int] = []
+    seen: dict[tuple[str | int, ...], int] = {}
+    best, depth = 1, 0
+    for line, words in enumerate(text.splitlines(), 1):
+        stripped = words.strip()
+        if table := re.fullmatch(r"(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?", stripped):
+            at = []
+            parts = [p.strip().strip("\"'") for p in table[2].split(".")]
+            for k, part in enumerate(parts):
+                at.append(part)
+                here = tuple(at)
+                if k == len(parts) - 1 and table[1] == "[[":
+                    seen[here] = seen.get(here, -1) + 1
+                if here in seen:
+                    at.append(seen[here])
+            found = at
+        elif key := re.match(r"([A-Za-z0-9_.\"'-]+)\s*=", stripped):
+            found = [*at, *(p.strip("\"'") for p in key[1].split("."))]
+        else:
+            continue
+        same = 0
+        while same < min(len(found), len(keys)) and found[same] == keys[same]:
+            same += 1
+        if same > depth and same == len(found):
+            best, depth = line, same
+    return best
+
+
+def read(kind: type[T], text: str, where: str) -> T:
+    """A TOML text as one of the types above."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PackError(f"{where} is not TOML: {error}. Nothing was taken from it.") from error
+    try:
+        return msgspec.convert(tables, kind)
+    except msgspec.ValidationError as error:
+        said, _, path = str(error).partition(" - at `")
+        raise PackError(
+            f"{where}, line {_line_of(text, path.rstrip('`'))}: {said}"
+            f"{f' (at {path.rstrip(chr(96))[2:]})' if path else ''}. Nothing was taken from it."
+        ) from error
+
+
+def _refuse(where: str, text: str, path: str, words: str) -> PackError:
+    return PackError(f"{where}, line {_line_of(text, path)}: {words} Nothing was taken from it.")
+
+
+def _checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = None) -> None:
+    """What the types cannot say: every name means something, and every rule can be asked."""
+    sources = {s.id for s in pack.source} | ({s.id for s in known.source} if known else set())
+    counts = set(pack.counts) | (set(known.counts) if known else set())
+    rules = [r.id for r in pack.rule] + ([r.id for r in known.rule] if known else [])
+    if len(set(rules)) < len(rules):
+        twice = next(r for r in rules if rules.count(r) > 1)
+        raise _refuse(where, text, "$.rule[0]", f"Two rules are called {twice}; each needs a name of its own.")
+    for i, source in enumerate(pack.source):
+        if bool(source.words) != bool(source.sha256):
+            raise _refuse(where, text, f"$.source[{i}]", "A source gives both its words and their sha256, or neither.")
+        if source.words and hashlib.sha256(source.words.encode()).hexdigest() != source.sha256:
+            raise _refuse(
+                where, text, f"$.source[{i}].sha256",
+                f"The words of {source.id} are not those its sha256 was made of: they were changed after they were checked.",
+            )  # fmt: skip
+    for i, rule in enumerate(pack.rule):
+        at = f"$.rule[{i}]"
+        if rule.source not in sources:
+            raise _refuse(where, text, f"{at}.source", f"{rule.id} names a source {rule.source!r} that is not in the file.")
+        if (rule.count is None) == (not rule.evidence):
+            raise _refuse(where, text, at, f"{rule.id} counts either marks (count) or what was done (evidence).")
+        if rule.count is not None and rule.count not in counts:
+            raise _refuse(
+                where, text, f"{at}.count",
+                f"{rule.id} counts {rule.count!r}; the file defines {', '.join(sorted(counts)) or 'nothing'}.",
+            )  # fmt: skip
+        t, w = rule.threshold, rule.window
+        if (t.share is not None) == (t.count is not None or bool(t.by_grade)):
+            raise _refuse(where, text, f"{at}.threshold", f"{rule.id} needs either a count or a share, not both.")
+        if (w.kind.startswith("rolling") or w.kind == "school_month") != (w.length is not None):
+            raise _refuse(
+                where, text, f"{at}.window",
+                f"{rule.id}: a rolling window and a school month have a length, and no other window has.",
+            )  # fmt: skip
+        if t.of == "window" and w.kind != "rolling_school_days":
+            raise _refuse(where, text, f"{at}.threshold.of", f"{rule.id}: a share of the window needs rolling school days.")
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_pack(text: str, where: str) -> Pack:
+    """
+    >>> read_pack('id = "x"', "x.toml")
+    Traceback (most recent call last):
+    firstbell.law.packs.PackError: x.toml, line 1: Object missing required field `jurisdiction`. Nothing was taken from it.
+    """
+    pack = read(Pack, text, where)
+    _checked(pack, text, where)
+    return msgspec.structs.replace(pack, sha256=_hashed(text))
+
+
+def read_overlay(text: str, where: str, on: Pack) -> Overlay:
+    overlay = read(Overlay, text, where)
+    if overlay.on != on.id:
+        raise _refuse(where, text, "$.on", f"This overlay is for {overlay.on}, not for {on.id}.")
+    _checked(overlay, text, where, on)
+    for i, change in enumerate(overlay.change):
+        rule, at = on.rule_named(change.id), f"$.change[{i}]"
+        if rule is None:
+            raise _refuse(where, text, at, f"{on.id} has no rule {change.id}. It has: {', '.join(r.id for r in on.rule)}.")
+        if change.loosens:
+            continue
+        if change.threshold is not None and (said := _loosens(rule, change.threshold)):
+            raise _refuse(where, text, f"{at}.threshold", f"{change.id}: {said} If that is meant, say why with `loosens`.")
+        now = rule.duty.deadline if rule.duty else None
+        if change.deadline is not None and now is not None:
+            if (change.deadline.unit, change.deadline.from_) != (now.unit, now.from_) or change.deadline.value > now.value:
+                raise _refuse(
+                    where, text, f"{at}.deadline",
+                    f"{change.id}: the pack allows {now.value} {now.unit.replace('_', ' ')}, and a district may only be "
+                    "quicker. If more is meant, say why with `loosens`.",
+                )  # fmt: skip
+    return msgspec.structs.replace(overlay, sha256=_hashed(text))
+
+
+def _loosens(rule: Rule, new: Threshold) -> str:
+    """Why a new threshold would take protection away: help later, or a sanction sooner."""
+    old = rule.threshold
+    if (new.share is None) != (old.share is None) or old.by_grade or new.by_grade or new.of != old.of:
+        return "the threshold is of another kind, and nothing says whether it comes sooner or later."
+    was, is_ = (Fraction(t.share if t.share is not None else t.count or 0) for t in (old, new))
+    later = is_ > was or (is_ == was and new.op == ">" and old.op == ">=") or new.minimum > old.minimum
+    sooner = is_ < was or (is_ == was and new.op == ">=" and old.op == ">") or new.minimum < old.minimum
+    if rule.duty is not None and rule.duty.severity == "punitive":
+        return "a sanction would come sooner than the pack has it." if sooner else ""
+    return "help would come later than the pack has it." if later else ""
+
+
+def overlaid(pack: Pack, overlay: Overlay) -> Pack:
+    """The pack as the district has it."""
+    changes = {c.id: c for c in overlay.change}
+
+    def changed(rule: Rule) -> Rule:
+        c = changes.get(rule.id)
+        if c is None:
+            return rule
+        duty = rule.duty
+        if duty is not None:
+            duty = msgspec.structs.replace(
+                duty, deadline=c.deadline or duty.deadline, requires=tuple(dict.fromkeys((*duty.requires, *c.requires))),
+                forbidden_if=tuple(dict.fromkeys((*duty.forbidden_if, *c.forbidden_if))),
+                contents=tuple(dict.fromkeys((*duty.contents, *c.contents))),
+            )  # fmt: skip
+        return msgspec.structs.replace(
+            rule, threshold=c.threshold or rule.threshold, near=rule.near if c.near is None else c.near, duty=duty
+        )
+
+    return msgspec.structs.replace(
+        pack, source=(*pack.source, *overlay.source), counts={**pack.counts, **overlay.counts},
+        rule=(*map(changed, pack.rule), *overlay.rule), sha256=_hashed(pack.sha256 + overlay.sha256),
+    )  # fmt: skip
+
+
+def _folder() -> Path:
+    return Path(str(files("firstbell.law") / "packs"))
+
+
+@cache
+def built_in() -> dict[str, tuple[Pack, ...]]:
+    """Jurisdiction -> its versions, oldest first. The folder is named for the pack, the file for the day it begins."""
+    found: dict[str, list[Pack]] = {}
+    for path in sorted(_folder().glob("*/*.toml")):
+        pack = read_pack(path.read_text("utf-8"), f"{path.parent.name}/{path.name}")
+        if (path.parent.name, path.stem) != (pack.id, pack.version):
+            raise PackError(f"{path}: the file is the pack {pack.id} from {pack.version}, and is not named so.")
+        found.setdefault(pack.id, []).append(pack)
+    return {name: tuple(some) for name, some in found.items()}
+
+
+def versions(name: str) -> tuple[Pack, ...]:
+    """The versions of a built-in pack, or of the file at a path."""
+    packs = built_in()
+    if name in packs:
+        return packs[name]
+    path = Path(name)
+    if path.is_dir():
+        return tuple(read_pack(p.read_text("utf-8"), str(p)) for p in sorted(path.glob("*.toml")))
+    if path.suffix == ".toml" and path.is_file():
+        return (read_pack(path.read_text("utf-8"), str(path)),)
+    raise PackError(f"There is no pack {name!r}, and no such file. There is: {', '.join(packs)}.")
+
+
+class InForce(Struct, frozen=True):
+    """A version, and the days it is in force within the days asked about."""
+
+    pack: Pack
+    first: date
+    last: date
+
+
+def in_force(some: Sequence[Pack], first: date, last: date) -> list[InForce]:
+    """The versions in force at any time from `first` through `last`, oldest first; each ends where the next begins."""
+
+    def spans() -> Iterator[InForce]:
+        ordered = sorted(some, key=lambda p: p.effective_from)
+        for k, pack in enumerate(ordered):
+            ends = pack.effective_to or date.max
+            if k + 1 < len(ordered):
+                ends = min(ends, date.fromordinal(ordered[k + 1].effective_from.toordinal() - 1))
+            yield InForce(pack, max(pack.effective_from, first), min(ends, last))
+
+    return [span for span in spans() if span.first <= span.last]
+
+
+class _Metrics(_Table, kw_only=True):
+    metric: tuple[Metric, ...]
+
+
+@cache
+def metrics() -> dict[str, Metric]:
+    """Every metric definition there is, by its name."""
+    path = _folder() / "metrics.toml"
+    return {m.id: m for m in read(_Metrics, path.read_text("utf-8"), path.name).metric}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a pack."""
+    made = msgspec.json.schema(Pack)
+    made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    made["title"] = "Firstbell law pack"
+    return made
+
+
+assert set(get_args(MarkName)) | {"present"} == set(MARKS)

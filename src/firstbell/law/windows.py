@@ -1,0 +1,155 @@
+"""Which days count together: for any day, where the window that ends with it begins.
+
+Every window of the statutes comes down to that one number. Fixed windows (a month, a term, a year) begin anew; rolling ones slide.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstbell.law.days import NotEvaluable
+from firstbell.law.packs import Window
+
+__all__ = ["Frame", "bounds", "fixed", "starts"]
+
+_FIXED = frozenset({"school_year", "since_enrolment", "calendar_month", "school_month", "semester", "quarter", "term"})
+Span = tuple[date, date]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The school days of one or more school years in a row.
+
+    dates  (days,) datetime64[D], ascending; year (days,) which school year each is of
+    terms  school year -> (first, last) of its terms, in order
+    """
+
+    dates: NDArray[np.datetime64]
+    year: NDArray[np.int64]
+    terms: Mapping[int, tuple[Span, ...]]
+
+    def year_of(self, at: date) -> int:
+        """The school year a day belongs to: that of the last school day on or before it, else the first there is."""
+        k = int(np.searchsorted(self.dates, np.datetime64(at), side="right")) - 1
+        return int(self.year[max(k, 0)])
+
+    def year_span(self, year: int) -> tuple[int, int]:
+        """First and last column of a school year."""
+        columns = np.flatnonzero(self.year == year)
+        return int(columns[0]), int(columns[-1])
+
+    def day(self, column: int) -> date:
+        found: date = self.dates[column].astype(object)
+        return found
+
+
+def fixed(window: Window) -> bool:
+    """Whether a new window begins with nothing counted, so that a line can be reached again."""
+    return window.kind in _FIXED or (window.kind.startswith("rolling") and window.length == 1)
+
+
+def months_before(day: date, months: int) -> date:
+    """The same day so many months before, or the last of its month.
+
+    >>> months_before(date(2026, 8, 31), 6)
+    datetime.date(2026, 2, 28)
+    """
+    index = day.year * 12 + day.month - 1 - months
+    year, month = divmod(index, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def periods(kind: str, terms: Sequence[Span]) -> Sequence[Span]:
+    """Semesters, quarters or terms, as far as a calendar's terms tell them. Raises NotEvaluable where they don't."""
+    n = len(terms)
+    if kind == "term" and n:
+        return terms
+    if kind == "semester" and n == 2:
+        return terms
+    if kind == "semester" and n == 4:
+        return [(terms[0][0], terms[1][1]), (terms[2][0], terms[3][1])]
+    if kind == "quarter" and n == 4:
+        return terms
+    raise NotEvaluable(f"The calendar doesn't say when a {kind} begins and ends (it has {n or 'no'} terms).")
+
+
+def _weeks(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """School weeks, numbered in order: a week without a school day is none."""
+    monday = (dates.astype("int64") + 3) // 7  # 1970-01-01 was a Thursday
+    return np.concatenate([[0], np.cumsum(np.diff(monday) != 0)]).astype(np.int64) if len(dates) else monday
+
+
+def starts(window: Window, frame: Frame, at: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """For each of the days `at`, the first column of the window that ends with it. An empty window begins after its end."""
+    kind, length = window.kind, window.length or 1
+    last = np.searchsorted(frame.dates, at, side="right") - 1  # the latest school day on or before
+    held = np.maximum(last, 0)
+    year_first = np.searchsorted(frame.year, frame.year[held])
+    days: list[date] = at.astype("datetime64[D]").astype(object).tolist()
+
+    def column(first: date) -> int:
+        return int(np.searchsorted(frame.dates, np.datetime64(first)))
+
+    if kind in ("school_year", "since_enrolment", "consecutive"):
+        found = year_first
+    elif kind == "calendar_month":
+        found = np.array([column(d.replace(day=1)) for d in days], dtype=np.int64)
+    elif kind in ("semester", "quarter", "term"):
+        found = last + 1
+        for year in np.unique(frame.year[held]):
+            for first, end in periods(kind, frame.terms.get(int(year), ())):
+                inside = (at >= np.datetime64(first)) & (at <= np.datetime64(end)) & (frame.year[held] == year)
+                found[inside] = column(first)
+    elif kind == "school_month":
+        week = _weeks(frame.dates)
+        block = (week - week[np.searchsorted(frame.year, frame.year)]) // length
+        key = frame.year * 1000 + block
+        found = np.searchsorted(key, key[held])
+    elif kind == "rolling_calendar_days":
+        found = np.searchsorted(frame.dates, at - np.timedelta64(length - 1, "D"))
+    elif kind == "rolling_school_days":
+        found = last - length + 1
+    elif kind == "rolling_school_weeks":
+        week = _weeks(frame.dates)
+        found = np.searchsorted(week, week[held] - length + 1)
+    else:
+        months = length * (12 if kind == "rolling_years" else 1)
+        found = np.array([column(months_before(d, months) + timedelta(days=1)) for d in days], dtype=np.int64)
+    found = np.maximum(found, 0).astype(np.int64)
+    return found if window.across_years else np.maximum(found, year_first)
+
+
+def bounds(window: Window, frame: Frame, at: date) -> Span:
+    """The window's own first and last day, as a person would say them."""
+    year = frame.year_of(at)
+    first, last = frame.year_span(year)
+    kind, length = window.kind, window.length or 1
+    if kind == "calendar_month":
+        return at.replace(day=1), at.replace(day=monthrange(at.year, at.month)[1])
+    if kind in ("semester", "quarter", "term"):
+        for span in periods(kind, frame.terms.get(year, ())):
+            if span[0] <= at <= span[1]:
+                return span
+        return at, at
+    begins = int(starts(window, frame, np.array([at], dtype="datetime64[D]"))[0])
+    if kind == "rolling_calendar_days":
+        opens = at - timedelta(days=length - 1)
+    elif kind in ("rolling_months", "rolling_years"):
+        opens = months_before(at, length * (12 if kind == "rolling_years" else 1)) + timedelta(days=1)
+    else:
+        opens = frame.day(min(begins, len(frame.dates) - 1))
+        if kind in ("school_year", "since_enrolment"):
+            return opens, frame.day(last)
+        if kind == "school_month":
+            week = _weeks(frame.dates)
+            of_year = week - week[np.searchsorted(frame.year, frame.year)]
+            block = of_year[min(begins, len(week) - 1)] // length
+            return opens, frame.day(int(np.flatnonzero((frame.year == year) & (of_year // length == block))[-1]))
+        return opens, at
+    return (opens if window.across_years else max(opens, frame.day(first))), at
