@@ -25,6 +25,8 @@ model_app = typer.Typer(help="Trained models: which there are, and which is in u
 app.add_typer(register_app, name="register")
 app.add_typer(audit_app, name="audit")
 app.add_typer(model_app, name="model")
+law_app = typer.Typer(help="Law packs: statutes as data, and where they put a student.", no_args_is_help=True)
+app.add_typer(law_app, name="law")
 
 
 class Spells(StrEnum):
@@ -367,6 +369,56 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[words], completed=done, total=total)
 
         yield say
+
+
+@law_app.command("try")
+def law_try(file: Annotated[Path, typer.Argument(help="A scenario (TOML): docs/law.md says what goes in it.")]) -> None:
+    """Print, as JSON, where one student's story puts them under a pack's rules. No database is read."""
+    import json
+
+    from firstbell.law.scenario import ask, read_scenario, told
+
+    answer = ask(read_scenario(_text(file), str(file)))
+    typer.echo(json.dumps(told(answer), indent=2, ensure_ascii=False))
+
+
+@law_app.command("packs")
+def law_packs() -> None:
+    """The packs there are, with their versions and whether counsel has verified them."""
+    from firstbell.law.packs import built_in
+
+    for name, some in built_in().items():
+        for pack in some:
+            verified = f"verified {pack.verified_on} by {pack.verified_by}" if pack.verified_on else "not verified by counsel"
+            typer.echo(f"{name:<10} {pack.version}  {len(pack.rule):>2} rules  {pack.status}, {verified}  {pack.title}")
+
+
+@law_app.command("check")
+def law_check(file: Annotated[Path, typer.Argument(help="A pack (TOML).")]) -> None:
+    """Read a pack, and say what is wrong with it, by the line."""
+    from firstbell.law.packs import read_pack
+
+    pack = read_pack(_text(file), str(file))
+    typer.echo(f"{pack.title}: {len(pack.rule)} rules, in force from {pack.effective_from}. Nothing is wrong with it.")
+
+
+@law_app.command("schema")
+def law_schema() -> None:
+    """Print the JSON Schema of a pack."""
+    import json
+
+    from firstbell.law.packs import schema
+
+    typer.echo(json.dumps(schema(), indent=2))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except FileNotFoundError:
+        raise typer.BadParameter(f"There is no file {file}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{file} could not be read as text: {error}.") from None
 
 
 @register_app.command("check")

@@ -21,8 +21,8 @@ def examples() -> list[tuple[str, dict[str, Any]]]:
     found = []
     for path in sorted(HERE.glob("*.toml")):
         tables = tomllib.loads(path.read_text("utf-8"))
-        given = {k: v for k, v in tables.items() if k != "example"}
-        found += [(path.stem, {**given, **example}) for example in tables["example"]]
+        given = {k: v for k, v in tables.items() if k not in ("example", "pack")}
+        found += [(tables.get("pack", path.stem), {**given, **example}) for example in tables["example"]]
     return found
 
 
