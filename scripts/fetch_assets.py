@@ -25,9 +25,9 @@ COPIES = {
 }
 ICONS = (
     "alarm-clock", "bell", "bell-ring", "calendar-days", "calendar-check", "calendar-clock", "check", "chevron-down",
-    "chevron-right", "circle-alert", "circle-help", "clipboard-check", "clock", "door-open", "download", "eye", "file-up", "filter",
+    "chevron-right", "circle", "circle-alert", "circle-help", "clipboard-check", "clock", "door-open", "download", "eye", "file-text", "file-up", "filter",
     "globe", "hand-heart", "history", "house", "info", "key-round", "languages", "list-checks", "lock", "log-out", "moon", "phone", "pin", "printer",
-    "rotate-ccw", "school", "search", "send", "shield-check", "sun", "triangle-alert", "trending-up", "upload", "user-round", "users-round", "x",
+    "rotate-ccw", "scale", "school", "search", "send", "shield-check", "sun", "triangle-alert", "trending-up", "upload", "user-round", "users-round", "x",
 )  # fmt: skip
 
 

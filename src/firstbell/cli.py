@@ -185,7 +185,7 @@ def nightly(
         bool, typer.Option("--everything", help="Also the schools of which nothing has changed since the last pass.")
     ] = False,
 ) -> None:
-    """Run the nightly pass: signals over every register, alerts opened, withdrawn and expired."""
+    """Run the nightly pass: signals over every register, alerts opened, withdrawn and expired; then everybody under the law."""
     if engine not in ("here", "spark"):
         raise typer.BadParameter("here or spark", param_hint="--engine")
     _set_up()
@@ -205,6 +205,20 @@ def nightly(
             everything=everything,
         )
     typer.echo(f"{done.students:,} students; {done.opened:,} alerts opened, {done.withdrawn:,} withdrawn.")
+    if as_of is None:
+        _under_the_law()
+
+
+def _under_the_law() -> None:
+    from firstbell.casework.firings import look_over
+
+    looked = look_over()
+    if looked.students:
+        typer.echo(
+            f"Under the law: {looked.reached:,} lines newly reached, {looked.superseded:,} undone by corrected marks."
+        )
+    for rule, why in looked.not_evaluable.items():
+        typer.echo(f"{rule} could not be asked: {why}")
 
 
 def _nightly_on_spark(master: str, grid: str | None, as_of: date | None) -> None:
@@ -389,7 +403,9 @@ def law_packs() -> None:
 
     for name, some in built_in().items():
         for pack in some:
-            verified = f"verified {pack.verified_on} by {pack.verified_by}" if pack.verified_on else "not verified by counsel"
+            verified = (
+                f"verified {pack.verified_on} by {pack.verified_by}" if pack.verified_on else "not verified by counsel"
+            )
             typer.echo(f"{name:<10} {pack.version}  {len(pack.rule):>2} rules  {pack.status}, {verified}  {pack.title}")
 
 

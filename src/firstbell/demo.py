@@ -14,6 +14,8 @@ from rich.table import Table
 from firstbell import clock
 from firstbell.access.models import Role, User
 from firstbell.access.people import give_role
+from firstbell.casework.adopting import approve, propose
+from firstbell.casework.firings import look_over
 from firstbell.intake.command import import_command
 from firstbell.register.models import District, School, Section
 from firstbell.simulator.behaviour import USUAL, Options
@@ -68,6 +70,7 @@ def _make(console: Console, students: int, seed: int, options: Options) -> None:
     console.print(f"{done.students:,} students looked over; {done.opened:,} alerts.")
     _people()
     draw_looks()
+    _law()
 
 
 def _people() -> None:
@@ -85,12 +88,22 @@ def _people() -> None:
         ("lead@demo.example", "Dana Okafor", Role.SCHOOL_LEAD, primary, None),
         ("teacher@demo.example", teacher.name, Role.TEACHER, primary, teacher),
         ("district@demo.example", "Rosa Lindqvist", Role.DISTRICT_LEAD, None, None),
+        ("board@demo.example", "Tom Weiss", Role.DISTRICT_LEAD, None, None),
         ("data@demo.example", "Ken Abara", Role.DATA_STEWARD, None, None),
     ):
         give_role(
             email, role, name=name, school_id=school.source_id if school else None, staff_id=staff.source_id if staff else None,
             password=PASSWORD, starts=starts, by="demo",
         )  # fmt: skip
+
+
+def _law() -> None:
+    """The district goes by Texas’s rules since its year began, and everybody is looked at under them."""
+    year = current_year(clock.now().date())
+    assert year is not None
+    rosa, tom = (User.objects.get(email=f"{name}@demo.example") for name in ("district", "board"))
+    approve(tom, propose(rosa, "us-tx", year.starts))
+    look_over()
 
 
 def _sign_ins(console: Console, port: int) -> None:

@@ -100,6 +100,7 @@ INSTALLED_APPS = [
     "firstbell.intake",
     "firstbell.watch",
     "firstbell.outreach",
+    "firstbell.casework",
     "firstbell.insight",
     "firstbell.desk",
     "firstbell.classroom",

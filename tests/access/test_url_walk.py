@@ -31,6 +31,12 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
     "student_print": ({OFFICER, LEAD, TEACHER}, {"pk": "student"}),
     "who": ({OFFICER, LEAD, TEACHER}, {"pk": "student"}),
     "student_day": ({OFFICER, LEAD, TEACHER}, {"pk": "student", "day": "day"}),
+    "student_law": ({OFFICER, LEAD}, {"pk": "student"}),
+    "law_lines": ({OFFICER, LEAD}, {"pk": "student"}),
+    "law_record": ({OFFICER, LEAD}, {"pk": "student"}),
+    "law_protect": ({OFFICER}, {"pk": "student"}),
+    "law_undo": ({OFFICER, LEAD}, {"pk": "done"}),
+    "law_unprotect": ({OFFICER}, {"pk": "protection"}),
     "me": (EVERYBODY, None),
     "toured": (EVERYBODY, None),
     "model_card": ({OFFICER, LEAD, DISTRICT, STEWARD}, None),
@@ -51,7 +57,15 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
 }
 #: Deliveries and sources are the district's: no steward's are somebody else's.
 OF_THE_DISTRICT = {"delivery", "source"}
-POST_ONLY = {"undo_verdict", "toured", "keep_view", "concern"}
+POST_ONLY = {
+    "undo_verdict", "toured", "keep_view", "concern", "law_record", "law_protect", "law_undo", "law_unprotect",
+}  # fmt: skip
+
+
+#: what a form says, where a route wants something said
+SAID = {
+    "concern": {"word": "tired"}, "law_record": {"kind": "conference", "key": "walk"}, "law_protect": {"flag": "iep"},
+}  # fmt: skip
 
 
 def is_foreign(view: object) -> bool:
@@ -88,7 +102,7 @@ def answer(user: User | None, name: str, scene: TwoSchools, whose: str) -> int:
     _roles, arguments = ROUTES[name]
     url = reverse(name, kwargs={k: scene.value(v, whose) for k, v in (arguments or {}).items()})
     ask = client.post if name in POST_ONLY else client.head if name == "live" else client.get
-    response = ask(url, {"word": "tired"} if name == "concern" else {})
+    response = ask(url, SAID.get(name, {}))
     if response.status_code == 302 and "/account/login/" in response["Location"]:
         return 401
     return response.status_code

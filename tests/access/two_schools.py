@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from firstbell import clock
 from firstbell.access.models import Role, User
+from firstbell.casework.done import protect, record_done
+from firstbell.casework.models import Done, Protection
 from firstbell.intake.models import Import, Source
 from firstbell.register.models import School, Section, Student
 from firstbell.watch.models import Alert, Verdict
@@ -30,6 +32,8 @@ class Side:
     section: Section
     alert: Alert
     verdict: Verdict
+    done: Done
+    protection: Protection
 
 
 @dataclass
@@ -74,7 +78,9 @@ def two_schools(monkeypatch: pytest.MonkeyPatch) -> TwoSchools:
         to_answer = Alert.objects.system("test").get(student=second, kind="streak")
         verdict = give_verdict(people[Role.OFFICER], to_answer, "act", "Called.", version=to_answer.version)
         alert = Alert.objects.system("test").get(student=student, kind="streak")
-        sides.append(Side(school, student, section, alert, verdict))
+        done = record_done(people[Role.OFFICER], student, "conference", TODAY, TODAY, key="scene")
+        protection = protect(people[Role.OFFICER], student, "iep", TODAY)
+        sides.append(Side(school, student, section, alert, verdict, done, protection))
     school = sides[0].school
     people[Role.SCHOOL_LEAD] = a_user(Role.SCHOOL_LEAD, school)
     people[Role.TEACHER] = a_teacher(school, sides[0].section)

@@ -38,6 +38,10 @@ class Deed(StrEnum):
     BRING_DATA = "bring_data"
     SEE_SCHOOLS = "see_schools"
     SEE_MODEL = "see_model"
+    SEE_LAW = "see_law"
+    TAKE_STEPS = "take_steps"
+    SEE_PROTECTIONS = "see_protections"
+    SET_POLICY = "set_policy"
 
 
 DEEDS: dict[Deed, frozenset[Role]] = {
@@ -48,6 +52,11 @@ DEEDS: dict[Deed, frozenset[Role]] = {
     Deed.BRING_DATA: frozenset({Role.DATA_STEWARD}),
     Deed.SEE_SCHOOLS: frozenset({Role.DISTRICT_LEAD}),
     Deed.SEE_MODEL: frozenset({Role.OFFICER, Role.SCHOOL_LEAD, Role.DISTRICT_LEAD, Role.DATA_STEWARD}),
+    Deed.SEE_LAW: frozenset({Role.OFFICER, Role.SCHOOL_LEAD}),
+    Deed.TAKE_STEPS: frozenset({Role.OFFICER, Role.SCHOOL_LEAD}),
+    # housing, health, a pregnancy: closed to all but the officer, who must not take a step the law forbids
+    Deed.SEE_PROTECTIONS: frozenset({Role.OFFICER}),
+    Deed.SET_POLICY: frozenset({Role.DISTRICT_LEAD}),
 }
 
 #: Roles that see the students of their schools. A district lead sees schools, a data steward sees deliveries.

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from firstbell.desk import account_views, intake_views, live_views, student_views, today_views
+from firstbell.desk import account_views, intake_views, law_views, live_views, student_views, today_views
 
 urlpatterns = [
     path("", today_views.home, name="home"),
@@ -14,6 +14,12 @@ urlpatterns = [
     path("student/<int:pk>/print/", student_views.print_page, name="student_print"),
     path("student/<int:pk>/who/", student_views.who_page, name="who"),
     path("student/<int:pk>/day/<str:day>/", student_views.day_page, name="student_day"),
+    path("student/<int:pk>/law/", law_views.law_page, name="student_law"),
+    path("student/<int:pk>/law/lines/", law_views.law_lines, name="law_lines"),
+    path("student/<int:pk>/law/record/", law_views.record, name="law_record"),
+    path("student/<int:pk>/law/protect/", law_views.add_protection, name="law_protect"),
+    path("law/done/<int:pk>/undo/", law_views.undo_record, name="law_undo"),
+    path("law/protection/<int:pk>/end/", law_views.end_protection, name="law_unprotect"),
     path("me/", account_views.me, name="me"),
     path("me/toured/", account_views.toured, name="toured"),
     path("alive/", account_views.alive, name="alive"),

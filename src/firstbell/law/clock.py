@@ -9,6 +9,7 @@ is judged under the version in force on it; a punitive step stays locked until w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -20,11 +21,24 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from firstbell.law.days import Derived, NotEvaluable, Stretch, derive, unit_of
+from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE, Derived, NotEvaluable, Stretch, derive, unit_of
 from firstbell.law.packs import Count, Duty, InForce, Pack, Rule, Window
 from firstbell.law.windows import Frame, bounds, fixed, months_before, starts
 
-__all__ = ["DONE_BY", "Evidence", "Person", "Position", "Standing", "Status", "Timeline", "age", "positions", "standings"]
+__all__ = [
+    "DONE_BY",
+    "Evidence",
+    "Fired",
+    "Person",
+    "Position",
+    "Standing",
+    "Status",
+    "Timeline",
+    "age",
+    "applies",
+    "positions",
+    "standings",
+]
 
 #: what shows a duty done, where its pack doesn't say otherwise
 DONE_BY: dict[str, tuple[str, ...]] = {
@@ -72,6 +86,15 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Fired:
+    """A line reached on a day: what the count came to then, and of which days."""
+
+    on: date
+    count: Fraction
+    marks: tuple[date, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """One rule and one student on one day.
 
@@ -81,6 +104,7 @@ class Position:
     remaining  days of room: how many more until the line is reached (of a share: by the window's end)
     leaves     when the oldest counted day leaves a sliding window
     fired_on   the day the line was reached; `due` by when the duty is to be done
+    firings    every time it was reached this year, by what is known now
     missing    what must be on record before the step; forbidden: why it may not be taken at all
     marks      the very days counted; `unknown` days in the window nobody knows about
     """
@@ -99,6 +123,7 @@ class Position:
     remaining: Fraction | None = None
     leaves: date | None = None
     fired_on: date | None = None
+    firings: tuple[Fired, ...] = ()
     due: date | None = None
     not_before: date | None = None
     missing: tuple[str, ...] = ()
@@ -167,7 +192,7 @@ class Timeline:
         width = self.squares if by_square else 1
         shape = (self.n, len(self.frame.dates), width)
         counted, possible = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.int32)
-        stops, unknown = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
+        stops, unknown = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=np.bool_)
         for s in self.stretches:
             made = derive(
                 count, s, int(np.searchsorted(s.dates, np.datetime64(self.as_of), side="right")), by_square=by_square
@@ -195,7 +220,7 @@ class _Asked:
     width: int  # columns a day
     counted: NDArray[np.int32]
     possible: NDArray[np.int32]
-    stops: NDArray[np.bool_]
+    stops: NDArray[np.uint8]
     unknown: NDArray[np.bool_]
     start: NDArray[np.int64]
     start_now: int
@@ -203,33 +228,39 @@ class _Asked:
     num: NDArray[np.int64]
     den: NDArray[np.int64]
     share: bool
-    eligible: tuple[int, int]  # columns in which the line can be reached
+    minimum: int
+    eligible: tuple[int, int, int]  # reached since, this year's first column, and the end of those in which it can be
 
     @property
     def args(self) -> tuple[Any, ...]:
         r = self.rule
         return (
             self.counted, self.possible, self.stops, self.start, self.start_now, self.floor, self.num, self.den, self.share,
-            r.threshold.op == ">", r.threshold.minimum, self.eligible[0], self.eligible[1],
+            r.threshold.op == ">", self.minimum, *self.eligible,
             fixed(r.window), r.window.kind == "consecutive",
         )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
 def _slide(  # type: ignore[no-untyped-def]
-    i, counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, first, stop, fixed_, runs, fired,
+    i, counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, since, first, stop, fixed_, runs, fired,
 ):  # fmt: skip
-    """One student through the days: (count now, possible now, so many firings); `fired` gets the columns they were on."""
-    c = p = s = firings = 0
+    """One student through the days: (count now, possible now, so many firings); `fired` gets the columns they were on.
+
+    A line reached in an earlier year, and ever since, is not reached anew on the first day of this one: it was reached then.
+    """
+    c = p = s = firings = carried = 0
     before = False
     low = floor[i]
     n, d_ = num[i], den[i]
     for d in range(stop):
         if runs:
-            if stops[i, d]:
+            if stops[i, d] & ENDS_BEFORE or (d > 0 and (start[d] != start[d - 1] or stops[i, d - 1] & ENDS_AFTER)):
                 c = p = 0
-            c += counted[i, d]
-            p += possible[i, d]
+                before = False
+            if d >= low:
+                c += counted[i, d]
+                p += possible[i, d]
         else:
             c += counted[i, d]
             p += possible[i, d]
@@ -240,7 +271,7 @@ def _slide(  # type: ignore[no-untyped-def]
                 s += 1
             if fixed_ and d > 0 and start[d] != start[d - 1]:
                 before = False
-        if d < first:
+        if d < since:
             continue
         if share:
             left, right = c * d_, p * n
@@ -248,9 +279,13 @@ def _slide(  # type: ignore[no-untyped-def]
         else:
             reached = c * d_ > n if strict else c * d_ >= n
         if reached and not before:
-            fired[min(firings, len(fired) - 1)] = d
+            carried = d
+        if reached and d >= first and (d == first or not before):
+            fired[min(firings, len(fired) - 1)] = carried
             firings += 1
         before = reached
+    if runs and stop > 0 and stops[i, stop - 1] & ENDS_AFTER:
+        c = p = 0
     if not runs:
         begin = max(start_now, low)
         while s < begin and s < stop:
@@ -262,17 +297,22 @@ def _slide(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _all(  # type: ignore[no-untyped-def]
-    counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, first, stop, fixed_, runs, out
+    counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, since, first, stop, fixed_, runs,
+    width, out,
 ):  # fmt: skip
     fired = np.zeros(counted.shape[1] + 1, dtype=np.int64)
     for i in range(counted.shape[0]):
         c, p, firings = _slide(
-            i, counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, first, stop, fixed_,
+            i, counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, since, first, stop, fixed_,
             runs, fired,
         )  # fmt: skip
         out[0, i], out[1, i] = c, p
         out[2, i] = fired[0] if firings else -1
         out[3, i] = fired[firings - 1] if firings else -1
+        out[4, i] = firings
+        out[5, i] = 0
+        for k in range(firings):
+            out[5, i] += fired[k] // width
 
 
 def _asked(
@@ -291,6 +331,8 @@ def _asked(
         theirs = other.pack.counts.get(rule.count)
         if other is version or theirs is None or theirs == count or unit_of(theirs) != unit:
             continue
+        if by_square and theirs.strategy not in ("sessions", "accumulate_minutes"):
+            continue
         a, b = np.searchsorted(
             line.frame.dates, [np.datetime64(other.first), np.datetime64(other.last + timedelta(days=1))]
         )
@@ -302,7 +344,9 @@ def _asked(
         ):  # fmt: skip
             mine[:, a * width : b * width] = part[:, a * width : b * width]
         found = mixed
-    dates = line.frame.dates
+    dates, stops = line.frame.dates, found.stops
+    if window.broken_by == "any_other_day":
+        stops = stops | np.where((found.possible > 0) & (found.counted == 0), np.uint8(ENDS_BEFORE), np.uint8(0))
     start = np.repeat(starts(window, line.frame, dates), width) * width
     now = int(starts(window, line.frame, np.array([line.as_of], dtype="datetime64[D]"))[0]) * width
     floor = line.entered() * width if window.kind == "since_enrolment" else np.zeros(line.n, dtype=np.int64)
@@ -319,12 +363,15 @@ def _asked(
             value, share = value * (window.length or 1), False
         of_grade[grade] = (value if share else value / unit, share)
     lines = [of_grade[g] for g in grades]
-    first = max(line.first, int(np.searchsorted(dates, np.datetime64(version.first))))
+    begun = int(np.searchsorted(dates, np.datetime64(version.first)))
+    first = max(line.first, begun)
+    since = begun if window.across_years and not fixed(window) else first
     stop = min(line.known, int(np.searchsorted(dates, np.datetime64(version.last), side="right")))
     return _Asked(
-        rule, unit, width, found.counted, found.possible, found.stops, found.unknown, start, now, floor,
+        rule, unit, width, found.counted, found.possible, stops, found.unknown, start, now, floor,
         np.array([v.numerator for v, _ in lines], dtype=np.int64),
-        np.array([v.denominator for v, _ in lines], dtype=np.int64), any(s for _, s in lines), (first * width, stop * width),
+        np.array([v.denominator for v, _ in lines], dtype=np.int64), any(s for _, s in lines),
+        math.ceil(t.minimum / unit), (since * width, first * width, stop * width),
     )  # fmt: skip
 
 
@@ -333,6 +380,8 @@ class Standing:
     """One rule and n students: (n,) each. `first`, `last`: the days the line was first and last reached this year, NaT where not.
 
     count, possible   in units of `unit`, int64
+    times, columns   how often it was reached, and the sum of the timeline's columns of those days: together they tell whether anything
+          changed since they were last written down
     why   where the rule cannot be asked of these registers, and then all else is empty
     """
 
@@ -343,11 +392,16 @@ class Standing:
     possible: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     first: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, dtype="datetime64[D]"))
     last: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, dtype="datetime64[D]"))
+    times: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    columns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     why: str = ""
 
 
 def standings(
-    line: Timeline, grades: Sequence[str], law: Sequence[InForce], after: Mapping[str, NDArray[np.datetime64]] | None = None
+    line: Timeline,
+    grades: Sequence[str],
+    law: Sequence[InForce],
+    after: Mapping[str, NDArray[np.datetime64]] | None = None,
 ) -> list[Standing]:
     """Every rule that counts marks, asked about all students of a timeline.
 
@@ -369,12 +423,13 @@ def standings(
             except NotEvaluable as why:
                 found.append(Standing(rule, version.pack.version, why=str(why)))
                 continue
-            out = np.zeros((4, line.n), dtype=np.int64)
-            _all(*asked.args, out)
+            out = np.zeros((6, line.n), dtype=np.int64)
+            _all(*asked.args, asked.width, out)
             days = [
-                np.where(at < 0, np.datetime64("NaT"), line.frame.dates[np.maximum(at, 0) // asked.width]) for at in out[2:]
+                np.where(at < 0, np.datetime64("NaT"), line.frame.dates[np.maximum(at, 0) // asked.width])
+                for at in out[2:4]
             ]
-            found.append(Standing(rule, version.pack.version, asked.unit, out[0], out[1], days[0], days[1]))
+            found.append(Standing(rule, version.pack.version, asked.unit, out[0], out[1], days[0], days[1], out[4], out[5]))
     return found
 
 
@@ -404,7 +459,12 @@ def positions(
         for rule in version.pack.rule:
             position = _position(line, row, person, version, law, rule, said)
             gone = (earlier or {}).get(rule.id)
-            if gone is not None and position.fired_on is None and version.first <= gone <= version.last:
+            if (
+                gone is not None
+                and position.fired_on is None
+                and gone not in {f.on for f in position.firings}
+                and version.first <= gone <= version.last
+            ):
                 position = _replaced(position, status=Status.SUPERSEDED, fired_on=gone, why=(
                     "The line had been reached by what was known before, and is not by what is known now."
                 ))  # fmt: skip
@@ -419,7 +479,7 @@ def _replaced(position: Position, **changes: Any) -> Position:
     return replace(position, **changes)
 
 
-def _applies(rule: Rule, pack: Pack, person: Person, at: date) -> str:
+def applies(rule: Rule, pack: Pack, person: Person, at: date) -> str:
     """Why a rule is not about this student; empty where it is."""
     ages = rule.applies.ages or pack.ages
     if ages is not None and person.birth_date is not None:
@@ -443,7 +503,7 @@ def _position(
     base = Position(
         rule.id, rule.title, unit, pack.cited(rule).citation, pack.version, Status.NOT_EVALUABLE, duty=rule.duty, op=rule.threshold.op,
     )  # fmt: skip
-    if why := _applies(rule, pack, person, line.as_of):
+    if why := applies(rule, pack, person, line.as_of):
         return _replaced(base, why=why)
     try:
         if rule.count is None:
@@ -469,6 +529,7 @@ class _Counted:
     reached: bool
     at_firing: Any  # firing -> (count, possible, marks, window)
     unknown: int = 0
+    unit: Fraction = Fraction(1)  # the least there can be more of it
 
 
 def _of_evidence(line: Timeline, rule: Rule, version: InForce, said: Sequence[Evidence]) -> _Counted:
@@ -521,10 +582,12 @@ def _of_marks(
 
     def begins(at: int) -> int:
         """The first column that counts with column `at`."""
+        low = max(int(asked.start[at]), int(asked.floor[row]))
         if not runs:
-            return max(int(asked.start[at]), int(asked.floor[row]))
-        stopped = np.flatnonzero(asked.stops[row, : at + 1])
-        return int(stopped[-1]) if len(stopped) else 0
+            return low
+        before = np.flatnonzero(asked.stops[row, : at + 1] & ENDS_BEFORE)
+        after = np.flatnonzero(asked.stops[row, :at] & ENDS_AFTER)
+        return max(low, int(before[-1]) if len(before) else 0, int(after[-1]) + 1 if len(after) else 0)
 
     def at_firing(day: date) -> tuple[Fraction, Fraction, list[date], tuple[date, date]]:
         at = next(f for f in fired if line.frame.day(f // width) == day)
@@ -536,14 +599,17 @@ def _of_marks(
         )  # fmt: skip
 
     stop = min(line.known, int(np.searchsorted(dates, np.datetime64(version.last), side="right"))) * width
-    b = (begins(stop - 1) if stop else 0) if runs else max(asked.start_now, int(asked.floor[row]))
+    if runs:
+        b = 0 if not stop else stop if asked.stops[row, stop - 1] & ENDS_AFTER else begins(stop - 1)
+    else:
+        b = max(asked.start_now, int(asked.floor[row]))
     marks = days(b, stop)
     window = _opened(bounds(rule.window, line.frame, line.as_of), line, asked, row)
     if runs:
         window = (marks[0], line.as_of) if marks else (line.as_of, line.as_of)
     if asked.share:
         reached = (
-            p >= rule.threshold.minimum and p > 0
+            p >= asked.minimum and p > 0
             and (c * value.denominator > p * value.numerator if rule.threshold.op == ">" else c * value.denominator >= p * value.numerator)
         )  # fmt: skip
     else:
@@ -552,7 +618,9 @@ def _of_marks(
     if asked.share:
         ahead = 0
         if rule.window.kind in ("school_year", "since_enrolment", "semester", "quarter", "term", "calendar_month"):
-            end = int(np.searchsorted(dates, np.datetime64(bounds(rule.window, line.frame, line.as_of)[1]), side="right"))
+            end = int(
+                np.searchsorted(dates, np.datetime64(bounds(rule.window, line.frame, line.as_of)[1]), side="right")
+            )
             usual = int(asked.possible[row].max(initial=1))
             ahead = max(end - line.known, 0) * usual
         total = asked.unit * (p + ahead)
@@ -560,6 +628,7 @@ def _of_marks(
         asked.unit * c, asked.unit * p if share is not None else None,
         value if asked.share else value * asked.unit, total, marks, window,
         [line.frame.day(f // width) for f in fired], reached, at_firing, int(asked.unknown[row, b:stop].sum()),
+        asked.unit,
     )  # fmt: skip
 
 
@@ -575,13 +644,9 @@ def _room(rule: Rule, c: _Counted) -> Fraction:
     """How many more until the line is reached; of a share, by the window's end (law.md § 3)."""
     if c.reached:
         return Fraction(0)
-    whole = 1 if c.count.denominator == 1 else c.count.denominator
-    if c.total is None:
-        line = c.threshold + (Fraction(1, whole) if rule.threshold.op == ">" else 0)
-        return line - c.count
-    line = c.threshold * c.total
-    room = Fraction(line.numerator // line.denominator + 1) if rule.threshold.op == ">" else Fraction(-(-line.numerator // line.denominator))
-    return max(room - c.count, Fraction(1, whole))
+    line = (c.threshold if c.total is None else c.threshold * c.total) / c.unit
+    need = math.floor(line) + 1 if rule.threshold.op == ">" else math.ceil(line)
+    return max(need * c.unit - c.count, c.unit)
 
 
 def _judged(
@@ -623,12 +688,14 @@ def _judged(
     due = not_before = None
     if fired_on is not None and duty is not None and duty.deadline is not None:
         due, not_before = _deadline(duty, fired_on, said, line)
+    then = [(d, c.at_firing(d)) for d in firings]
+    fired = tuple(Fired(d, at[0], tuple(at[2])) for d, at in then)
     leaves = None
     if marks and rule.window.kind.startswith("rolling") and not open_:
         leaves = _leaves(rule.window, marks[0], line)
     return _replaced(
         base, status=status, count=count, possible=possible, threshold=c.threshold, window=window,
-        remaining=Fraction(0) if fired_on is not None else _room(rule, c), leaves=leaves, fired_on=fired_on, due=due,
+        remaining=Fraction(0) if fired_on is not None else _room(rule, c), leaves=leaves, fired_on=fired_on, firings=fired, due=due,
         not_before=not_before, missing=missing, forbidden=forbidden, marks=tuple(marks), unknown=c.unknown, why=why,
     )  # fmt: skip
 
@@ -678,10 +745,19 @@ def _after(day: date, n: int, unit: str, line: Timeline) -> date | None:
 
 def _leaves(window: Window, oldest: date, line: Timeline) -> date | None:
     """The first day on which the oldest counted day no longer counts."""
-    at = oldest
+    length = window.length or 1
     column = int(np.searchsorted(line.frame.dates, np.datetime64(oldest)))
-    for _ in range(366 * 4):
-        at += timedelta(days=1)
-        if int(starts(window, line.frame, np.array([at], dtype="datetime64[D]"))[0]) > column:
-            return at
+    soonest = length  # in days
+    if window.kind in ("rolling_months", "rolling_years"):
+        months = length * (12 if window.kind == "rolling_years" else 1)
+        soonest = 30 * months + months * 5 // 12 - 3
+    elif window.kind == "rolling_school_weeks":
+        soonest = 1
+    at = np.datetime64(oldest) + np.arange(soonest, soonest + 40)
+    while at[0] <= max(line.frame.dates[-1], np.datetime64(oldest) + soonest):
+        gone = np.flatnonzero(starts(window, line.frame, at) > column)
+        if len(gone):
+            found: date = at[gone[0]].astype(object)
+            return found
+        at = at + 40
     return None

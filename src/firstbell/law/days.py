@@ -19,7 +19,7 @@ from firstbell.register.marks import ABSENT_LETTERS, NOT_EXPECTED, PRESENT_LETTE
 __all__ = ["Derived", "NotEvaluable", "Stretch", "derive", "unit_of"]
 
 
-class NotEvaluable(Exception):  # noqa: N818 - an answer, not a fault
+class NotEvaluable(Exception):  # an answer, not a fault
     """A rule cannot be asked of what is known; the sentence says what is missing."""
 
 
@@ -56,17 +56,20 @@ class Stretch:
 class Derived:
     """Counted days. A column a day (or, by the square, a column a session).
 
-    counted, possible   (n, columns) int32, in units of `unit_of`
-    stops    (n, columns) bool: attended, so that a run of absence ends here
+    counted, possible   (n, columns) int32, in units of `unit_of`. A day that what nobody knows would decide is neither
+    stops    (n, columns) uint8: attended, so that a run of absence ends here: ENDS_BEFORE what is counted, ENDS_AFTER, or both
     unknown  (n, columns) bool: expected, and nobody knows
     """
 
     counted: NDArray[np.int32]
     possible: NDArray[np.int32]
-    stops: NDArray[np.bool_]
+    stops: NDArray[np.uint8]
     unknown: NDArray[np.bool_]
 
 
+#: who was late missed what came before, who left early what came after, who was there for a part of it nobody knows
+ENDS_BEFORE, ENDS_AFTER = 1, 2
+_LATE, _EARLY, _SOME = (tuple(map(ord, pair)) for pair in ("Tt", "Ll", "Hh"))
 _POSSIBLE, _AWAY, _COUNTS, _PART, _UNKNOWN, _PENDING = 1, 2, 4, 8, 16, 32
 _STRATEGIES = (
     "any_period", "majority_of_periods", "min_fraction_present", "full_day_only", "snapshot", "sessions",
@@ -146,7 +149,7 @@ def derive(count: Count, stretch: Stretch, known: int, *, by_square: bool = Fals
     columns = days * (sessions if by_square else 1)
     made = Derived(
         np.zeros((n, columns), dtype=np.int32), np.zeros((n, columns), dtype=np.int32),
-        np.zeros((n, columns), dtype=np.bool_), np.zeros((n, columns), dtype=np.bool_),
+        np.zeros((n, columns), dtype=np.uint8), np.zeros((n, columns), dtype=np.bool_),
     )  # fmt: skip
     share = Fraction(count.missed)
     _derive(
@@ -198,28 +201,37 @@ def _derive(  # type: ignore[no-untyped-def]
                 weight += square
                 if by_square:
                     counted[i, q], possible[i, q] = square, w
-                    stops[i, q] = not is_ & _AWAY
+                    if not is_ & _AWAY:
+                        letter = codes[i, q]
+                        stops[i, q] = (
+                            ENDS_AFTER if letter in _LATE else ENDS_BEFORE | ENDS_AFTER if letter in _SOME else ENDS_BEFORE
+                        )
                 elif strategy == 4 and s == snapshot:
                     counted[i, d] = 1 if is_ & _COUNTS else 0
                     possible[i, d] = 1
             if by_square:
                 continue
-            unknown[i, d] = not_known > 0
-            stops[i, d] = attended > 0
+            unknown[i, d] = not_known > 0 if strategy != 4 else table[codes[i, d * sessions + snapshot]] & _UNKNOWN > 0
+            stops[i, d] = ENDS_BEFORE if attended > 0 else 0
             if strategy == 5 or strategy == 6:
                 counted[i, d], possible[i, d] = weight, could_weight
                 continue
             if could == 0 or strategy == 4:
                 continue
-            possible[i, d] = 1
             if strategy == 0:
                 hit = counts + part > 0
+                might = not_known > 0
             elif strategy == 1:
                 hit = counts * 2 > could + not_known
-            elif strategy == 2:
+                might = (counts + not_known) * 2 > could + not_known
+            elif strategy == 2:  # of what is known, as the signals have it
                 hit = weight * den >= could_weight * num and weight > 0
+                might = False
             elif strategy == 3:
-                hit = attended == 0 and counts * 2 > away
+                might = attended == 0 and (counts + not_known) * 2 > away + not_known
+                hit = might and not_known == 0
             else:
                 hit = counts >= periods
+                might = counts + not_known >= periods
             counted[i, d] = 1 if hit else 0
+            possible[i, d] = 1 if hit or not might else 0

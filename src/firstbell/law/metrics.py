@@ -47,7 +47,10 @@ def measure(metric: Metric, line: Timeline, row: int, grade: str = "") -> Measur
     possible = unit * int(made.possible[row, begin : line.known].sum())
     if metric.minimum > possible:
         return Measured(
-            metric, missed, possible, why=f"Not told under {metric.minimum} {metric.count.unit.replace('_', ' ')}; there are {possible}."
+            metric,
+            missed,
+            possible,
+            why=f"Not told under {metric.minimum} {metric.count.unit.replace('_', ' ')}; there are {possible}.",
         )
     part = {"missed": missed, "attended": possible - missed, "enrolled": possible}[metric.show]
     if metric.per == "minimum_hours":

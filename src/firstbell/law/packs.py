@@ -61,7 +61,7 @@ class _Table(Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class Source(_Table, kw_only=True):
+class Source(_Table, kw_only=True, frozen=True):
     """Where a rule is written.
 
     read    somebody read the text itself; false: recalled, to be checked before anybody relies on it
@@ -78,14 +78,14 @@ class Source(_Table, kw_only=True):
     sha256: str = ""
 
 
-class Ages(_Table, kw_only=True):
+class Ages(_Table, kw_only=True, frozen=True):
     """From the birthday `from` until, not including, the birthday `under`."""
 
     from_: int = msgspec.field(name="from")
     under: int
 
 
-class Count(_Table, kw_only=True):
+class Count(_Table, kw_only=True, frozen=True):
     """Which marks count, and how the squares of a day become a counted day (law.md § 1.4).
 
     marks          that count; a tardy or an early leaving counts as a part of a session
@@ -112,12 +112,12 @@ class Count(_Table, kw_only=True):
     note: str = ""
 
 
-class ByGrade(_Table, kw_only=True):
+class ByGrade(_Table, kw_only=True, frozen=True):
     grades: tuple[str, ...]
     count: Exact
 
 
-class Threshold(_Table, kw_only=True):
+class Threshold(_Table, kw_only=True, frozen=True):
     """A count, or a share of what was possible.
 
     of       possible: of what was possible in the window so far; window: of the window's whole length, had or not
@@ -139,7 +139,7 @@ class Threshold(_Table, kw_only=True):
         return None if self.count is None else Fraction(self.count)
 
 
-class Window(_Table, kw_only=True):
+class Window(_Table, kw_only=True, frozen=True):
     """Which days count together.
 
     length          of a rolling window, in its own unit; of a school month, in school weeks
@@ -155,7 +155,7 @@ class Window(_Table, kw_only=True):
     broken_by: Literal["attendance", "any_other_day"] = "attendance"
 
 
-class Deadline(_Table, kw_only=True):
+class Deadline(_Table, kw_only=True, frozen=True):
     """So many days after the trigger (or after something was done), or the trigger's own day for 0."""
 
     value: Annotated[int, Meta(ge=0)]
@@ -165,7 +165,7 @@ class Deadline(_Table, kw_only=True):
     words: str = ""
 
 
-class NotAfter(_Table, kw_only=True):
+class NotAfter(_Table, kw_only=True, frozen=True):
     """Not a further time, once it was done so often within so many years."""
 
     evidence: str
@@ -173,12 +173,12 @@ class NotAfter(_Table, kw_only=True):
     years: Annotated[int, Meta(ge=1)]
 
 
-class SignOff(_Table, kw_only=True):
+class SignOff(_Table, kw_only=True, frozen=True):
     role: str = "attendance officer"
     second_role: str = ""
 
 
-class Duty(_Table, kw_only=True):
+class Duty(_Table, kw_only=True, frozen=True):
     """What must, or may, be done once the line is reached.
 
     done_by      kinds of evidence that show it done
@@ -204,7 +204,7 @@ class Duty(_Table, kw_only=True):
     blocks: tuple[str, ...] = ()
 
 
-class Applies(_Table, kw_only=True):
+class Applies(_Table, kw_only=True, frozen=True):
     """Whom a rule is about, beyond the pack's ages. `flags`: one of them; `not_flags`: none of them."""
 
     ages: Ages | None = None
@@ -213,7 +213,7 @@ class Applies(_Table, kw_only=True):
     not_flags: tuple[str, ...] = ()
 
 
-class Rule(_Table, kw_only=True):
+class Rule(_Table, kw_only=True, frozen=True):
     """One line: what is counted, when it is reached, what then.
 
     count     a count the pack defines; or
@@ -236,7 +236,7 @@ class Rule(_Table, kw_only=True):
     note: str = ""
 
 
-class Prohibition(_Table, kw_only=True):
+class Prohibition(_Table, kw_only=True, frozen=True):
     """What may never be done for absence alone."""
 
     id: Name
@@ -245,13 +245,13 @@ class Prohibition(_Table, kw_only=True):
     steps: tuple[str, ...]
 
 
-class Band(_Table, kw_only=True):
+class Band(_Table, kw_only=True, frozen=True):
     name: Name
     share: Exact
     op: Literal[">=", ">"] = ">="
 
 
-class Metric(_Table, kw_only=True):
+class Metric(_Table, kw_only=True, frozen=True):
     """A rate somebody defined, with the lines they draw through it.
 
     count    what is missed
@@ -274,7 +274,7 @@ class Metric(_Table, kw_only=True):
     target: str = ""
 
 
-class Pack(_Table, kw_only=True):
+class Pack(_Table, kw_only=True, frozen=True):
     """One version of one jurisdiction's rules, in force from a day through a day.
 
     id       names the jurisdiction; the versions of one share it
@@ -311,7 +311,7 @@ class Pack(_Table, kw_only=True):
         return next(s for s in self.source if s.id == rule.source)
 
 
-class ChangedRule(_Table, kw_only=True):
+class ChangedRule(_Table, kw_only=True, frozen=True):
     """What an overlay sets anew in a rule of its pack. What is left out stays."""
 
     id: Name
@@ -324,7 +324,7 @@ class ChangedRule(_Table, kw_only=True):
     loosens: str = ""
 
 
-class Overlay(_Table, kw_only=True):
+class Overlay(_Table, kw_only=True, frozen=True):
     """A district's own rules on top of a pack. Tightens, or adds; what loosens says why, and somebody approves it."""
 
     on: Name
@@ -417,7 +417,9 @@ def _checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = N
     for i, rule in enumerate(pack.rule):
         at = f"$.rule[{i}]"
         if rule.source not in sources:
-            raise _refuse(where, text, f"{at}.source", f"{rule.id} names a source {rule.source!r} that is not in the file.")
+            raise _refuse(
+                where, text, f"{at}.source", f"{rule.id} names a source {rule.source!r} that is not in the file."
+            )
         if (rule.count is None) == (not rule.evidence):
             raise _refuse(where, text, at, f"{rule.id} counts either marks (count) or what was done (evidence).")
         if rule.count is not None and rule.count not in counts:
@@ -434,7 +436,9 @@ def _checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = N
                 f"{rule.id}: a rolling window and a school month have a length, and no other window has.",
             )  # fmt: skip
         if t.of == "window" and w.kind != "rolling_school_days":
-            raise _refuse(where, text, f"{at}.threshold.of", f"{rule.id}: a share of the window needs rolling school days.")
+            raise _refuse(
+                where, text, f"{at}.threshold.of", f"{rule.id}: a share of the window needs rolling school days."
+            )
 
 
 def _hashed(text: str) -> str:
@@ -460,19 +464,25 @@ def read_overlay(text: str, where: str, on: Pack) -> Overlay:
     for i, change in enumerate(overlay.change):
         rule, at = on.rule_named(change.id), f"$.change[{i}]"
         if rule is None:
-            raise _refuse(where, text, at, f"{on.id} has no rule {change.id}. It has: {', '.join(r.id for r in on.rule)}.")
+            raise _refuse(
+                where, text, at, f"{on.id} has no rule {change.id}. It has: {', '.join(r.id for r in on.rule)}."
+            )
         if change.loosens:
             continue
         if change.threshold is not None and (said := _loosens(rule, change.threshold)):
-            raise _refuse(where, text, f"{at}.threshold", f"{change.id}: {said} If that is meant, say why with `loosens`.")
+            raise _refuse(
+                where, text, f"{at}.threshold", f"{change.id}: {said} If that is meant, say why with `loosens`."
+            )
         now = rule.duty.deadline if rule.duty else None
-        if change.deadline is not None and now is not None:
-            if (change.deadline.unit, change.deadline.from_) != (now.unit, now.from_) or change.deadline.value > now.value:
-                raise _refuse(
-                    where, text, f"{at}.deadline",
-                    f"{change.id}: the pack allows {now.value} {now.unit.replace('_', ' ')}, and a district may only be "
-                    "quicker. If more is meant, say why with `loosens`.",
-                )  # fmt: skip
+        new = change.deadline
+        if new is not None and now is not None and (
+            (new.unit, new.from_) != (now.unit, now.from_) or new.value > now.value or new.not_before < now.not_before
+        ):  # fmt: skip
+            raise _refuse(
+                where, text, f"{at}.deadline",
+                f"{change.id}: the pack allows {now.value} {now.unit.replace('_', ' ')}, and a district may only be "
+                "quicker. If more is meant, say why with `loosens`.",
+            )  # fmt: skip
     return msgspec.structs.replace(overlay, sha256=_hashed(text))
 
 
@@ -565,7 +575,7 @@ def in_force(some: Sequence[Pack], first: date, last: date) -> list[InForce]:
     return [span for span in spans() if span.first <= span.last]
 
 
-class _Metrics(_Table, kw_only=True):
+class _Metrics(_Table, kw_only=True, frozen=True):
     metric: tuple[Metric, ...]
 
 

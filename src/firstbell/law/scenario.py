@@ -45,17 +45,20 @@ from firstbell.law.packs import MARKS, InForce, PackError, in_force, metrics, ov
 __all__ = ["Answer", "Scenario", "ask", "read_scenario", "told"]
 
 
+Day = date  # for tables that have a key of that name
+
+
 class _Table(Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class StudentTable(_Table, kw_only=True):
+class StudentTable(_Table, kw_only=True, frozen=True):
     birth_date: date | None = None
     grade: str = ""
     flags: tuple[str, ...] = ()
 
 
-class CalendarTable(_Table, kw_only=True):
+class CalendarTable(_Table, kw_only=True, frozen=True):
     first: date
     last: date
     closed: tuple[date, ...] = ()
@@ -66,30 +69,30 @@ class CalendarTable(_Table, kw_only=True):
     earlier: tuple[CalendarTable, ...] = ()
 
 
-class EnrolmentTable(_Table, kw_only=True):
+class EnrolmentTable(_Table, kw_only=True, frozen=True):
     school: str = ""
     from_: date = msgspec.field(name="from")
     to: date | None = None
 
 
-class MarkTable(_Table, kw_only=True):
+class MarkTable(_Table, kw_only=True, frozen=True):
     kind: str
-    date: date | None = None
-    from_: date | None = msgspec.field(name="from", default=None)
-    to: date | None = None
+    date: Day | None = None
+    from_: Day | None = msgspec.field(name="from", default=None)
+    to: Day | None = None
     session: int | None = None
     minutes_missed: int | None = None
     recorded_at: Any = None  # a date and time, or a date: the end of that day
 
 
-class EvidenceTable(_Table, kw_only=True):
+class EvidenceTable(_Table, kw_only=True, frozen=True):
     kind: str
-    date: date
+    date: Day
     rule: str = ""
     note: str = ""
 
 
-class Scenario(_Table, kw_only=True):
+class Scenario(_Table, kw_only=True, frozen=True):
     pack: str
     as_of: date
     overlay: str = ""
@@ -219,7 +222,9 @@ def _line(scenario: Scenario, said: Sequence[_Said], as_of: date, known_at: date
             on_roll = not scenario.enrolment or any(
                 e.from_ <= day and (e.to is None or day <= e.to) for e in scenario.enrolment
             )
-            if not on_roll and (number == len(calendars) - 1 or any(e.from_ <= calendar.last for e in scenario.enrolment)):
+            if not on_roll and (
+                number == len(calendars) - 1 or any(e.from_ <= calendar.last for e in scenario.enrolment)
+            ):
                 codes[k] = ord("#")
         stretches.append(
             Stretch(

@@ -19,6 +19,7 @@ from firstbell.law.packs import Window
 __all__ = ["Frame", "bounds", "fixed", "starts"]
 
 _FIXED = frozenset({"school_year", "since_enrolment", "calendar_month", "school_month", "semester", "quarter", "term"})
+_BY_THE_DAY = frozenset({"rolling_calendar_days", "rolling_school_days", "rolling_school_weeks"})
 Span = tuple[date, date]
 
 
@@ -51,7 +52,7 @@ class Frame:
 
 def fixed(window: Window) -> bool:
     """Whether a new window begins with nothing counted, so that a line can be reached again."""
-    return window.kind in _FIXED or (window.kind.startswith("rolling") and window.length == 1)
+    return window.kind in _FIXED or (window.kind in _BY_THE_DAY and window.length == 1)
 
 
 def months_before(day: date, months: int) -> date:
@@ -96,7 +97,9 @@ def starts(window: Window, frame: Frame, at: NDArray[np.datetime64]) -> NDArray[
     def column(first: date) -> int:
         return int(np.searchsorted(frame.dates, np.datetime64(first)))
 
-    if kind in ("school_year", "since_enrolment", "consecutive"):
+    if kind == "consecutive" and window.across_years:
+        found = np.zeros_like(held)
+    elif kind in ("school_year", "since_enrolment", "consecutive"):
         found = year_first
     elif kind == "calendar_month":
         found = np.array([column(d.replace(day=1)) for d in days], dtype=np.int64)

@@ -1,0 +1,41 @@
+"""Which law is in force here: the pack the district adopted, with its own overlay, in the versions of the days asked about."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import lru_cache
+
+from firstbell.casework.models import Adoption
+from firstbell.law.packs import InForce, Pack, PackError, in_force, overlaid, read_overlay, versions
+
+__all__ = ["adopted", "law_here", "with_overlay"]
+
+
+def adopted(on: date) -> Adoption | None:
+    """The approved adoption in force on a day: the one that began last."""
+    some = Adoption.objects.filter(starts__lte=on, withdrawn_at=None).exclude(approved_at=None)
+    return next((a for a in some.order_by("-starts", "-pk") if a.ends is None or a.ends >= on), None)
+
+
+@lru_cache(maxsize=16)  # a text is read once; built-in packs do not change while a process runs
+def with_overlay(pack: str, overlay: str) -> tuple[Pack, ...]:
+    """A pack's versions, each with the overlay where the overlay can be laid on it."""
+    some = versions(pack)
+    if not overlay:
+        return some
+    made, refused = [], None
+    for version in some:
+        try:
+            made.append(overlaid(version, read_overlay(overlay, "the district's own rules", version)))
+        except PackError as error:
+            made.append(version)
+            refused = error
+    if refused is not None and all(a is b for a, b in zip(made, some, strict=True)):
+        raise refused
+    return tuple(made)
+
+
+def law_here(first: date, last: date) -> list[InForce]:
+    """The versions in force from `first` through `last`, by what is adopted on `last`. Empty where nothing is adopted."""
+    found = adopted(last)
+    return in_force(with_overlay(found.pack, found.overlay), first, last) if found else []

@@ -1,0 +1,77 @@
+"""What people did, put on record: with a day, in words if they like, and never twice for one click."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from firstbell import clock
+from firstbell.access import audit
+from firstbell.access.models import User
+from firstbell.casework.models import Done, Protection
+from firstbell.law.clock import NOT_ESCALATED
+from firstbell.register.models import Student
+
+__all__ = ["NotRecorded", "protect", "record_done", "take_back", "unprotect"]
+
+WHY = "a deed is recorded"
+#: how long somebody may take back what they recorded; after that, what was wrong is said in a new record
+TAKE_BACK_FOR = timedelta(days=1)
+
+
+class NotRecorded(ValueError):
+    """It can't be recorded as it stands; the sentence says what is missing. Nothing was changed."""
+
+
+@transaction.atomic
+def record_done(
+    user: User, student: Student, kind: str, on: date, today: date, *, rule: str = "", note: str = "", key: str
+) -> Done:
+    """Something was done on a day not later than today. The same `key` again is the same record.
+
+    Raises NotRecorded for a day to come, or a decision not to go on without its reason.
+    """
+    if on > today:
+        raise NotRecorded(_("That day has not come yet. Record it once it was done."))
+    if kind == NOT_ESCALATED and not note.strip():
+        raise NotRecorded(_("Write why this goes no further: whoever comes after you will want to know."))
+    done, new = Done.objects.system(WHY).get_or_create(
+        student=student, key=key,
+        defaults={
+            "kind": kind, "rule": rule, "on": on, "note": note.strip()[:4000], "recorded_by": user, "recorded_at": clock.now(),
+        },
+    )  # fmt: skip
+    if new:
+        audit.record(user, "did", f"student:{student.pk}", f"done:{done.pk} {kind} {rule}".strip())
+    return done  # type: ignore[no-any-return]
+
+
+@transaction.atomic
+def take_back(user: User, done: Done) -> None:
+    """One's own record, soon after. It stays, as taken back."""
+    if done.recorded_by_id != user.pk or clock.now() - done.recorded_at > TAKE_BACK_FOR:
+        raise NotRecorded(_("Only your own record can be taken back, and only on the day you made it."))
+    if Done.objects.system(WHY).filter(pk=done.pk, withdrawn_at=None).update(withdrawn_at=clock.now()):
+        audit.record(user, "took_back", f"student:{done.student_id}", f"done:{done.pk}")
+
+
+@transaction.atomic
+def protect(user: User, student: Student, flag: str, starts: date, ends: date | None = None) -> Protection:
+    """Something under which the law forbids or changes steps. What it is stays out of the audit's words."""
+    if flag not in Protection.Flag.values:
+        raise NotRecorded(_("Choose what protects this student."))
+    if ends is not None and ends < starts:
+        raise NotRecorded(_("It ends before it begins."))
+    made = Protection.objects.system(WHY).create(
+        student=student, flag=flag, starts=starts, ends=ends, recorded_by=user, recorded_at=clock.now()
+    )
+    audit.record(user, "protected", f"student:{student.pk}", f"protection:{made.pk}")
+    return made  # type: ignore[no-any-return]
+
+
+@transaction.atomic
+def unprotect(user: User, protection: Protection) -> None:
+    if Protection.objects.system(WHY).filter(pk=protection.pk, withdrawn_at=None).update(withdrawn_at=clock.now()):
+        audit.record(user, "unprotected", f"student:{protection.student_id}", f"protection:{protection.pk}")

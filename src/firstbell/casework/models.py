@@ -1,0 +1,119 @@
+"""What a district has decided about the law, which lines its students have reached, and what people did about it."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from firstbell.access.scoped import ScopedManager
+from firstbell.register.models import School, Student
+
+
+class Adoption(models.Model):
+    """A pack this district goes by from a day on, perhaps with rules of its own. One person proposes it, another approves it."""
+
+    pack = models.CharField(max_length=40)
+    #: the district's own file on top of the pack (law.packs.Overlay), as TOML; empty: the pack as it is
+    overlay = models.TextField(blank=True)
+    starts = models.DateField()
+    ends = models.DateField(null=True)
+    #: counsel's word that pack and overlay are right here; without it every page says that nobody verified it
+    verified_by = models.CharField(max_length=200, blank=True)
+    verified_on = models.DateField(null=True)
+    proposed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    proposed_at = models.DateTimeField()
+    approved_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    approved_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(ends=None) | Q(ends__gte=models.F("starts")), name="adoption_in_order")
+        ]
+
+
+class Protection(models.Model):
+    """Something about a student under which the law forbids or changes steps. Closed to all but officers; each read is audited."""
+
+    class Flag(models.TextChoices):
+        HOMELESS = "homeless", _("without a fixed home")
+        FOSTER = "foster", _("in foster care")
+        PREGNANT = "pregnant", _("pregnant or a parent")
+        SEVERE_ILLNESS = "severe_illness", _("severely ill, or in treatment for it")
+        PRINCIPAL_EARNER = "principal_earner", _("earns the family’s living")
+        IEP = "iep", _("has an IEP")
+        SECTION_504 = "section_504", _("has a 504 plan")
+        BEREAVED = "bereaved", _("in mourning")
+
+    student = models.ForeignKey(Student, models.CASCADE, related_name="protections")
+    flag = models.CharField(max_length=30, choices=Flag)
+    starts = models.DateField()
+    ends = models.DateField(null=True)
+    recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    recorded_at = models.DateTimeField()
+    withdrawn_at = models.DateTimeField(null=True)
+
+    objects = ScopedManager(student_path="student")
+
+    class Meta:
+        indexes = [models.Index(fields=["student"], name="protection_student")]
+
+
+class Done(models.Model):
+    """Something a person did for a student: a call, a meeting, help offered, a letter. Never deleted; it can be taken back."""
+
+    student = models.ForeignKey(Student, models.CASCADE, related_name="done", db_index=False)
+    #: the kind of evidence a pack names (law.clock.Evidence)
+    kind = models.CharField(max_length=60)
+    #: the rule it was done about, as "pack/rule"; empty: whatever asks for it
+    rule = models.CharField(max_length=100, blank=True)
+    on = models.DateField()
+    note = models.TextField(blank=True)
+    recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    recorded_at = models.DateTimeField()
+    withdrawn_at = models.DateTimeField(null=True)
+    #: the page it was sent from: sent twice, it is one
+    key = models.CharField(max_length=40)
+
+    objects = ScopedManager(student_path="student")
+
+    class Meta:
+        indexes = [models.Index(fields=["student", "on"], name="done_student")]
+        constraints = [models.UniqueConstraint(fields=["student", "key"], name="one_deed_a_key")]
+
+    @property
+    def word(self) -> str:
+        from firstbell.casework.words import evidence_word
+
+        return evidence_word(self.kind)
+
+
+class Firing(models.Model):
+    """A student reached a line, by what was known then. Kept for good: where a corrected mark undoes it, it is superseded."""
+
+    student = models.ForeignKey(Student, models.CASCADE, related_name="firings", db_index=False)
+    school = models.ForeignKey(School, models.CASCADE, related_name="+", db_index=False)
+    pack = models.CharField(max_length=40)
+    version = models.CharField(max_length=10)
+    rule = models.CharField(max_length=60)
+    #: of the pack's file with the district's own, so that anybody can see by which words it was reckoned
+    pack_sha256 = models.CharField(max_length=64)
+    fired_on = models.DateField()
+    #: exact, as "10" or "61/2"; what was counted, and the days: "2026-10-05 2026-10-06"
+    count = models.CharField(max_length=20)
+    threshold = models.CharField(max_length=20)
+    marks = models.TextField(blank=True)
+    found_at = models.DateTimeField()
+    superseded_at = models.DateTimeField(null=True)
+
+    objects = ScopedManager(student_path="student")
+
+    class Meta:
+        indexes = [models.Index(fields=["school", "superseded_at"], name="firing_school")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["student", "pack", "rule", "fired_on"], condition=Q(superseded_at=None), name="one_firing_a_day"
+            )
+        ]

@@ -1,0 +1,112 @@
+"""The law asked about students of the register: one of them in full, or a school at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from firstbell.casework.adopted import law_here
+from firstbell.casework.models import Done, Firing, Protection
+from firstbell.law.clock import Evidence, Person, Position, Timeline, positions
+from firstbell.law.days import Stretch
+from firstbell.law.packs import InForce
+from firstbell.register import rows
+from firstbell.register.models import Calendar, Student, Term
+from firstbell.register.rows import SchoolGrid
+
+__all__ = ["Standing", "asks_earlier_years", "evidence_of", "standing_of", "stretch", "terms_of"]
+
+WHY = "the law is asked about a student the reader was given"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a student stands on a day. `law`: the versions in force; empty where the district has adopted no pack."""
+
+    law: list[InForce]
+    positions: list[Position]
+
+
+def terms_of(years: Sequence[int]) -> dict[int, tuple[tuple[date, date], ...]]:
+    """School year (its key) -> its finest terms, in order: four quarters say where two semesters are, not the other way."""
+    found: dict[int, dict[str, list[tuple[date, date]]]] = {}
+    for term in Term.objects.filter(school_year__in=years).order_by("starts"):
+        found.setdefault(term.school_year_id, {}).setdefault(term.kind, []).append((term.starts, term.ends))
+    return {
+        year: tuple(max(kinds.values(), key=lambda spans: (len(spans) <= 4, len(spans))))
+        for year, kinds in found.items()
+    }
+
+
+def stretch(school: SchoolGrid, terms: Mapping[int, tuple[tuple[date, date], ...]]) -> Stretch:
+    """A school's register as the law reads it."""
+    calendar, grid = school.calendar, school.grid
+    minutes = tuple(int(m) for m in calendar.session_minutes.split())
+    return Stretch(
+        calendar.school.source_id, calendar.school_year.ends_in, grid.dates, grid.sessions, grid.codes, grid.minutes,
+        minutes if len(minutes) == grid.sessions else (), terms.get(calendar.school_year_id, ()),
+    )  # fmt: skip
+
+
+def asks_earlier_years(law: Sequence[InForce]) -> bool:
+    return any(rule.window.across_years for version in law for rule in version.pack.rule)
+
+
+def evidence_of(done: Sequence[Done], pack: str) -> list[Evidence]:
+    """What was done, as the law reads it; what was done about another pack's rule says nothing about this one's."""
+    found = []
+    for deed in done:
+        of, _, rule = deed.rule.partition("/")
+        if not deed.rule or of == pack:
+            found.append(Evidence(deed.kind, deed.on, rule))
+    return found
+
+
+def standing_of(student: Student, as_of: date, *, as_known: bool = False) -> Standing:
+    """Every rule in force here and one student, on a day. `as_known`: by what was known at the end of that day, not by what is now."""
+    calendars = list(
+        Calendar.objects.filter(rows__student=student, school_year__starts__lte=as_of)
+        .select_related("school", "school_year")
+        .distinct()
+        .order_by("-school_year__ends_in", "pk")
+    )
+    if not calendars:
+        return Standing(law_here(as_of, as_of), [])
+    year = calendars[0].school_year
+    law = law_here(year.starts, as_of)
+    if not law:
+        return Standing([], [])
+    wanted = [c for c in calendars if c.school_year_id == year.pk]
+    if asks_earlier_years(law):
+        wanted += [c for c in calendars if c.school_year.ends_in == year.ends_in - 1]
+    stays = sorted(student.enrolments.all(), key=lambda stay: (stay.starts, stay.pk))
+    began = {stay.school_id: k for k, stay in enumerate(stays) if stay.starts <= as_of}
+    wanted.sort(key=lambda c: (c.school_year.ends_in, began.get(c.school_id, -1)))
+    columns = rows.columns_of(wanted)
+    terms = terms_of(list({c.school_year_id for c in wanted}))
+    grids = [
+        rows.grid_as_known(c, as_of, student_ids=[student.pk]) if as_known
+        else rows.school_grid(columns[c.pk], student_ids=[student.pk])
+        for c in wanted
+    ]  # fmt: skip
+    stretches = [stretch(g, terms) for g in grids if len(g.student_ids) and len(g.grid.dates)]
+    if not stretches:
+        return Standing(law, [])
+    here = [stay for stay in stays if stay.starts <= as_of]
+    entered = np.array([max(here[-1].starts, year.starts)], dtype="datetime64[D]") if here else None
+    flags = Protection.objects.system(WHY).filter(student=student, withdrawn_at=None, starts__lte=as_of)
+    person = Person(
+        student.birth_date, here[-1].grade if here else student.grade,
+        frozenset(p.flag for p in flags if p.ends is None or p.ends >= as_of),
+    )  # fmt: skip
+    done = list(Done.objects.system(WHY).filter(student=student, withdrawn_at=None, on__lte=as_of))
+    pack = law[-1].pack.id
+    fired = Firing.objects.system(WHY).filter(
+        student=student, pack=pack, fired_on__gte=year.starts, fired_on__lte=as_of
+    )
+    earlier = {f.rule: f.fired_on for f in fired.order_by("fired_on")}
+    line = Timeline(stretches, as_of, entered)
+    return Standing(law, positions(line, 0, person, law, evidence_of(done, pack), earlier))

@@ -1,0 +1,227 @@
+"""A student before the law: the lines, the ladder of each, what was done; and what protects them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from firstbell import clock
+from firstbell.access import audit, policy
+from firstbell.access.policy import Deed, allow
+from firstbell.casework.adopted import adopted
+from firstbell.casework.done import NotRecorded, protect, record_done, take_back, unprotect
+from firstbell.casework.firings import look_at
+from firstbell.casework.models import Done, Firing, Protection
+from firstbell.casework.standing import Standing, standing_of
+from firstbell.casework.words import STATUS, asked_kinds, evidence_word, position_words
+from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Position, Status
+from firstbell.law.packs import Pack
+from firstbell.register.models import Student
+
+#: what asks for somebody first
+ORDER = (
+    Status.DUTY_OPEN, Status.LOCKED, Status.FORBIDDEN, Status.SUPERSEDED, Status.REACHED, Status.NEAR, Status.DUTY_DONE,
+    Status.CLEAR, Status.NOT_EVALUABLE,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step of a rule's ladder: `kind` is what may be recorded here, where something may."""
+
+    words: str
+    done: list[Done]
+    kind: str
+    state: str  # done, next, waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A rule as the page shows it."""
+
+    position: Position
+    words: str
+    status: str
+    rungs: list[Rung]
+    overdue: bool
+    may_stop: bool
+    protected: bool
+
+
+def today_of(student: Student) -> date:
+    stays = sorted(student.enrolments.all(), key=lambda stay: (stay.starts, stay.pk))
+    return clock.today(stays[-1].school.zone) if stays else clock.now().date()
+
+
+def lines_of(standing: Standing, done: list[Done], today: date) -> list[Line]:
+    """Every rule, what asks for somebody first."""
+    packs = {v.pack.version: v.pack for v in standing.law}
+    lines = [_line(p, packs[p.version], done, today) for p in standing.positions]
+    return sorted(lines, key=lambda line: (ORDER.index(line.position.status), line.position.due or date.max))
+
+
+def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
+    rungs: list[Rung] = []
+    duty = p.duty
+    open_ = p.status in (Status.DUTY_OPEN, Status.LOCKED, Status.FORBIDDEN)
+    if duty is not None and p.fired_on is not None:
+        for name in duty.requires:
+            other = pack.rule_named(name)
+            kinds = (name,) if other is None or other.duty is None else other.duty.done_by or DONE_BY[other.duty.kind]
+            words = evidence_word(name) if other is None else other.title
+            state = "next" if name in p.missing else "done"
+            rungs.append(Rung(words, [d for d in done if d.kind in kinds], kinds[0] if kinds else "", state))
+        kinds = duty.done_by or DONE_BY[duty.kind]
+        if kinds:
+            by = [d for d in done if d.kind in kinds and d.on >= p.fired_on]
+            state = "done" if p.status is Status.DUTY_DONE else "next" if p.status is Status.DUTY_OPEN else "waiting"
+            rungs.append(Rung(duty.title, by, kinds[0], state))
+    return Line(
+        p, position_words(p), str(STATUS[p.status]), rungs, open_ and p.due is not None and p.due < today,
+        open_ and duty is not None and duty.may, bool(p.forbidden),
+    )  # fmt: skip
+
+
+def _done(student: Student) -> list[Done]:
+    some = Done.objects.system("of a student the reader was given").filter(student=student)
+    return list(some.select_related("recorded_by").order_by("-on", "-pk"))
+
+
+@allow(Deed.SEE_LAW)
+@require_safe
+def law_lines(request: HttpRequest, pk: int) -> HttpResponse:
+    """The lines in short, for the student's page."""
+    student = policy.get_student(request.user, pk)
+    today = today_of(student)
+    standing = standing_of(student, today)
+    return render(request, "desk/_law_lines.html", {
+        "student": student, "lines": lines_of(standing, [], today), "pack": standing.law[-1].pack if standing.law else None,
+        "adoption": adopted(today),
+    })  # fmt: skip
+
+
+def _page(request: HttpRequest, student: Student, error: str = "", form: dict[str, str] | None = None) -> HttpResponse:
+    today = today_of(student)
+    as_of = _as_of(request, today)
+    standing = standing_of(student, as_of or today, as_known=as_of is not None)
+    done = _done(student)
+    taken_back = {
+        d.pk: clock.now() - d.recorded_at <= timedelta(days=1) and d.recorded_by_id == request.user.pk for d in done
+    }
+    protections = None
+    if policy.may(request.user, Deed.SEE_PROTECTIONS):
+        some = Protection.objects.system("of a student the reader was given").filter(student=student, withdrawn_at=None)
+        protections = list(some.select_related("recorded_by").order_by("flag"))
+    superseded = (
+        Firing.objects.system("of a student the reader was given").filter(student=student).exclude(superseded_at=None)
+    )
+    audit.record(request.user, "saw", f"student:{student.pk}", "before the law")
+    return render(
+        request, "desk/law.html",
+        {
+            "student": student, "lines": lines_of(standing, [d for d in done if d.withdrawn_at is None], today),
+            "pack": standing.law[-1].pack if standing.law else None, "adoption": adopted(as_of or today), "done": [(d, taken_back[d.pk]) for d in done],
+            "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.positions, student)], "today": today, "as_of": as_of,
+            "protections": protections, "flags": Protection.Flag.choices, "superseded": list(superseded.order_by("-superseded_at")[:20]),
+            "key": secrets.token_hex(12), "error": error, "form": form or {}, "page": "today",
+        },
+        status=422 if error else 200,
+    )  # fmt: skip
+
+
+def _as_of(request: HttpRequest, today: date) -> date | None:
+    text = request.GET.get("as_of", "")
+    try:
+        found = date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise Http404 from error
+    if found is not None and found > today:
+        raise Http404
+    return found
+
+
+@allow(Deed.SEE_LAW)
+@require_safe
+def law_page(request: HttpRequest, pk: int) -> HttpResponse:
+    return _page(request, policy.get_student(request.user, pk))
+
+
+@allow(Deed.TAKE_STEPS)
+@require_POST
+def record(request: HttpRequest, pk: int) -> HttpResponse:
+    """Something was done, or somebody decided not to go on."""
+    student = policy.get_student(request.user, pk)
+    form = {name: request.POST.get(name, "") for name in ("kind", "on", "note", "rule", "key")}
+    try:
+        on = date.fromisoformat(form["on"]) if form["on"] else today_of(student)
+        if (
+            not form["kind"]
+            or len(form["kind"]) > 60
+            or not form["key"]
+            or len(form["key"]) > 40
+            or len(form["rule"]) > 100
+        ):
+            raise NotRecorded(_("Choose what was done."))
+        record_done(
+            request.user, student, form["kind"], on, today_of(student), rule=form["rule"], note=form["note"], key=form["key"],
+        )  # fmt: skip
+    except NotRecorded as error:
+        return _page(request, student, str(error), form)
+    except ValueError:
+        return _page(request, student, _("The day could not be read. Write it as 2026-11-23."), form)
+    look_at(student, today_of(student))
+    said = (
+        _("On record: not taken further.")
+        if form["kind"] == NOT_ESCALATED
+        else _("On record: %(what)s.") % {"what": evidence_word(form["kind"])}
+    )
+    messages.success(request, said)
+    return redirect("student_law", student.pk)
+
+
+@allow(Deed.TAKE_STEPS)
+@require_POST
+def undo_record(request: HttpRequest, pk: int) -> HttpResponse:
+    done = policy.get_owned(request.user, Done.objects.for_user(request.user), pk, "done")
+    try:
+        take_back(request.user, done)
+    except NotRecorded as error:
+        messages.warning(request, str(error), extra_tags="warn")
+    else:
+        messages.success(request, _("Taken back. The record shows that it was."))
+    return redirect("student_law", done.student_id)
+
+
+@allow(Deed.SEE_PROTECTIONS)
+@require_POST
+def add_protection(request: HttpRequest, pk: int) -> HttpResponse:
+    student = policy.get_student(request.user, pk)
+    try:
+        ends = request.POST.get("ends", "")
+        protect(
+            request.user,
+            student,
+            request.POST.get("flag", ""),
+            today_of(student),
+            date.fromisoformat(ends) if ends else None,
+        )
+    except NotRecorded as error:
+        return _page(request, student, str(error))
+    except ValueError:
+        return _page(request, student, _("The day could not be read. Write it as 2026-11-23."))
+    return redirect("student_law", student.pk)
+
+
+@allow(Deed.SEE_PROTECTIONS)
+@require_POST
+def end_protection(request: HttpRequest, pk: int) -> HttpResponse:
+    found = policy.get_owned(request.user, Protection.objects.for_user(request.user), pk, "protection")
+    unprotect(request.user, found)
+    return redirect("student_law", found.student_id)
