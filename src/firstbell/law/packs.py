@@ -529,28 +529,37 @@ def _folder() -> Path:
 
 
 @cache
-def built_in() -> dict[str, tuple[Pack, ...]]:
-    """Jurisdiction -> its versions, oldest first. The folder is named for the pack, the file for the day it begins."""
-    found: dict[str, list[Pack]] = {}
-    for path in sorted(_folder().glob("*/*.toml")):
-        pack = read_pack(path.read_text("utf-8"), f"{path.parent.name}/{path.name}")
-        if (path.parent.name, path.stem) != (pack.id, pack.version):
+def _of_folder(name: str) -> tuple[Pack, ...]:
+    """A built-in pack's versions, oldest first. The folder is named for the pack, the file for the day it begins."""
+    found = []
+    for path in sorted((_folder() / name).glob("*.toml")):
+        pack = read_pack(path.read_text("utf-8"), f"{name}/{path.name}")
+        if (name, path.stem) != (pack.id, pack.version):
             raise PackError(f"{path}: the file is the pack {pack.id} from {pack.version}, and is not named so.")
-        found.setdefault(pack.id, []).append(pack)
-    return {name: tuple(some) for name, some in found.items()}
+        found.append(pack)
+    return tuple(found)
+
+
+def _names() -> list[str]:
+    return sorted(path.name for path in _folder().iterdir() if any(path.glob("*.toml")))
+
+
+def built_in() -> dict[str, tuple[Pack, ...]]:
+    """Every built-in pack's versions, oldest first."""
+    return {name: _of_folder(name) for name in _names()}
 
 
 def versions(name: str) -> tuple[Pack, ...]:
     """The versions of a built-in pack, or of the file at a path."""
-    packs = built_in()
-    if name in packs:
-        return packs[name]
+    names = _names()
+    if name in names:
+        return _of_folder(name)
     path = Path(name)
     if path.is_dir():
         return tuple(read_pack(p.read_text("utf-8"), str(p)) for p in sorted(path.glob("*.toml")))
     if path.suffix == ".toml" and path.is_file():
         return (read_pack(path.read_text("utf-8"), str(path)),)
-    raise PackError(f"There is no pack {name!r}, and no such file. There is: {', '.join(packs)}.")
+    raise PackError(f"There is no pack {name!r}, and no such file. There is: {', '.join(names)}.")
 
 
 class InForce(Struct, frozen=True):
