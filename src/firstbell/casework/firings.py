@@ -17,7 +17,15 @@ from django.db import transaction
 from firstbell import clock
 from firstbell.casework.adopted import adopted, law_here
 from firstbell.casework.models import Done, Firing
-from firstbell.casework.standing import WHY, asks_earlier_years, evidence_of, standing_of, stretch, terms_of
+from firstbell.casework.standing import (
+    WHY,
+    asks_earlier_years,
+    evidence_of,
+    last_whole_day,
+    standing_of,
+    stretch,
+    terms_of,
+)
 from firstbell.law.clock import Person, Standing, Timeline, applies, standings
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
@@ -55,7 +63,8 @@ def look_over(calendars: Iterable[Calendar] | None = None, *, on: date | None = 
         columns = rows.columns_of(some)
         terms = terms_of(list({c.school_year_id for c in some}))
         for calendar in some:
-            _school(rows.school_grid(columns[calendar.pk]), law, terms, day, found)
+            column = columns[calendar.pk]
+            _school(rows.school_grid(column), law, terms, on or last_whole_day(column, day), found)
     return found
 
 
@@ -122,7 +131,11 @@ def _changed(
         for k in np.flatnonzero(reached):
             student = people[int(school.student_ids[k])]
             if applies(
-                standing.rule, packs[standing.version], Person(student.birth_date, school.grades[k]), line.as_of
+                standing.rule,
+                packs[standing.version],
+                Person(student.birth_date, school.grades[k]),
+                line.as_of,
+                line.school_year,
             ):
                 times[k] = columns[k] = 0
         so_far = now.setdefault(standing.rule.id, np.zeros((2, n), dtype=np.int64))

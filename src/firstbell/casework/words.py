@@ -75,12 +75,12 @@ def position_words(p: Position) -> str:
     if p.threshold is None:
         return p.why
     counted = f"{exact(p.count)} {_units(p.unit, p.count)}"
-    if p.possible is not None:
-        line = _("%(counted)s of %(possible)s; the line is %(percent)s %%.") % {
+    if p.possible is not None and p.threshold <= 1:
+        line = _("%(counted)s counted of %(possible)s; the line is %(percent)s %%.") % {
             "counted": counted, "possible": exact(p.possible), "percent": exact(p.threshold * 100),
         }  # fmt: skip
     else:
-        line = _("%(counted)s of %(line)s.") % {"counted": counted, "line": exact(p.threshold)}
+        line = _("%(counted)s counted; the line is %(line)s.") % {"counted": counted, "line": exact(p.threshold)}
     if p.remaining and p.status in (Status.CLEAR, Status.NEAR):
         line += " " + _("Room: %(room)s.") % {"room": f"{exact(p.remaining)} {_units(p.unit, p.remaining)}"}
     return line

@@ -79,10 +79,16 @@ class Source(_Table, kw_only=True, frozen=True):
 
 
 class Ages(_Table, kw_only=True, frozen=True):
-    """From the birthday `from` until, not including, the birthday `under`."""
+    """From the birthday `from` until, not including, the birthday `under`.
+
+    by      "02-01": who comes of age by that day of the school year is of age from its beginning
+    until   school_year_end: who has the birthday `under` during a school year stays in the rule until it ends
+    """
 
     from_: int = msgspec.field(name="from")
     under: int
+    by: Annotated[str, Meta(pattern=r"^(|(0[1-9]|1[0-2])-([01][0-9]|2[0-8]|29|30|31))$")] = ""
+    until: Literal["birthday", "school_year_end"] = "birthday"
 
 
 class Count(_Table, kw_only=True, frozen=True):
@@ -156,7 +162,7 @@ class Window(_Table, kw_only=True, frozen=True):
 
 
 class Deadline(_Table, kw_only=True, frozen=True):
-    """So many days after the trigger (or after something was done), or the trigger's own day for 0."""
+    """So many days after the trigger (or after a kind of evidence, or after the school year's last day, `year_end`); for 0 that day itself."""
 
     value: Annotated[int, Meta(ge=0)]
     unit: Literal["school_days", "calendar_days", "working_days", "minutes"] = "school_days"
@@ -182,7 +188,7 @@ class Duty(_Table, kw_only=True, frozen=True):
     """What must, or may, be done once the line is reached.
 
     done_by      kinds of evidence that show it done
-    requires     what must be on record first: kinds of evidence, or rules whose duty must be done
+    requires     what must be on record first: kinds of evidence, or rules whose duty must be done; "a|b": either
     forbidden_if flags of a student under which it may not be done
     contents     what a letter must say
     may          the law allows it; it does not ask for it

@@ -261,7 +261,7 @@ def ask(scenario: Scenario) -> Answer:
     said = _said(scenario, _minutes(scenario.calendar))
     person = Person(scenario.student.birth_date, scenario.student.grade, frozenset(scenario.student.flags))
     law = _law(scenario, _calendars(scenario.calendar)[0].first)
-    evidence = [Evidence(e.kind, e.date, e.rule) for e in scenario.evidence]
+    evidence = [Evidence(e.kind, e.date, e.rule) for e in scenario.evidence if e.date <= scenario.as_of]
     now = datetime.combine(scenario.as_of, time.max)
 
     earlier: dict[str, date] = {}
@@ -270,7 +270,7 @@ def ask(scenario: Scenario) -> Answer:
         if s.at <= now and (s.day, s.session) in seen and s.at.date() >= scenario.calendar.first:
             before = s.at - timedelta(microseconds=1)
             then = _line(scenario, said, min(s.at.date(), scenario.as_of), before)
-            for p in positions(then, 0, person, law, evidence):
+            for p in positions(then, 0, person, law, [e for e in evidence if e.date <= then.as_of]):
                 if p.fired_on is not None:
                     earlier.setdefault(p.rule, p.fired_on)
         seen.add((s.day, s.session))
