@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -18,7 +18,16 @@ from firstbell.register.models import Calendar, Student, Term
 from firstbell.register.rows import Column, SchoolGrid
 from firstbell.watch.registers import whole_days
 
-__all__ = ["Standing", "asks_earlier_years", "evidence_of", "last_whole_day", "standing_of", "stretch", "terms_of"]
+__all__ = [
+    "Standing",
+    "asks_earlier_years",
+    "evidence_of",
+    "flags_of",
+    "last_whole_day",
+    "standing_of",
+    "stretch",
+    "terms_of",
+]
 
 WHY = "the law is asked about a student the reader was given"
 
@@ -73,10 +82,20 @@ def evidence_of(done: Sequence[Done], pack: str) -> list[Evidence]:
     return found
 
 
-def standing_of(student: Student, today: date, *, as_known: bool = False) -> Standing:
+def flags_of(students: Collection[int], on: date) -> dict[int, frozenset[str]]:
+    """What protects these students on a day."""
+    found: dict[int, set[str]] = {}
+    some = Protection.objects.system(WHY).filter(student__in=students, withdrawn_at=None, starts__lte=on)
+    for student, flag, ends in some.values_list("student_id", "flag", "ends"):
+        if ends is None or ends >= on:
+            found.setdefault(student, set()).add(flag)
+    return {student: frozenset(flags) for student, flags in found.items()}
+
+
+def standing_of(student: Student, today: date, *, as_known: bool = False, through: date | None = None) -> Standing:
     """Every rule in force here and one student, on a day. `as_known`: by what was known at the end of that day, not by what is now.
 
-    Today's marks count once the day is whole; what was done today counts at once.
+    Marks count through the last whole day (or `through`); what was done today counts at once.
     """
     calendars = list(
         Calendar.objects.filter(rows__student=student, school_year__starts__lte=today)
@@ -97,7 +116,7 @@ def standing_of(student: Student, today: date, *, as_known: bool = False) -> Sta
     began = {stay.school_id: k for k, stay in enumerate(stays) if stay.starts <= today}
     wanted.sort(key=lambda c: (c.school_year.ends_in, began.get(c.school_id, -1)))
     columns = rows.columns_of(wanted)
-    as_of = today if as_known else last_whole_day(columns[wanted[-1].pk], today)
+    as_of = today if as_known else through or last_whole_day(columns[wanted[-1].pk], today)
     terms = terms_of(list({c.school_year_id for c in wanted}))
     grids = [
         rows.grid_as_known(c, as_of, student_ids=[student.pk]) if as_known
@@ -109,10 +128,8 @@ def standing_of(student: Student, today: date, *, as_known: bool = False) -> Sta
         return Standing(as_of, law, [])
     here = [stay for stay in stays if stay.starts <= as_of]
     entered = np.array([max(here[-1].starts, year.starts)], dtype="datetime64[D]") if here else None
-    flags = Protection.objects.system(WHY).filter(student=student, withdrawn_at=None, starts__lte=today)
     person = Person(
-        student.birth_date, here[-1].grade if here else student.grade,
-        frozenset(p.flag for p in flags if p.ends is None or p.ends >= today),
+        student.birth_date, here[-1].grade if here else student.grade, flags_of([student.pk], today).get(student.pk, frozenset())
     )  # fmt: skip
     done = list(Done.objects.system(WHY).filter(student=student, withdrawn_at=None, on__lte=today))
     pack = law[-1].pack.id

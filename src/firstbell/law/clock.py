@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from fractions import Fraction
@@ -175,6 +175,14 @@ class Timeline:
     def school_year(self) -> tuple[date, date]:
         """First and last school day of the year of `as_of`."""
         return self.frame.day(self.first), self.frame.day(self.stop - 1)
+
+    def of(self, row: int) -> Timeline:
+        """One student's own line."""
+        some = [
+            replace(s, codes=s.codes[row : row + 1], missed=None if s.missed is None else s.missed[row : row + 1])
+            for s in self.stretches
+        ]
+        return Timeline(some, self.as_of, None if self._entered is None else self._entered[row : row + 1])
 
     def entered(self) -> NDArray[np.int64]:
         """The column each student's present enrolment begins with."""
@@ -537,7 +545,9 @@ def standings(
                 np.where(at < 0, np.datetime64("NaT"), line.frame.dates[np.maximum(at, 0) // asked.width])
                 for at in out[2:4]
             ]
-            found.append(Standing(rule, version.pack.version, asked.unit, out[0], out[1], days[0], days[1], out[4], out[5]))
+            found.append(
+                Standing(rule, version.pack.version, asked.unit, out[0], out[1], days[0], days[1], out[4], out[5])
+            )
     return found
 
 
@@ -573,18 +583,12 @@ def positions(
                 and gone not in {f.on for f in position.firings}
                 and version.first <= gone <= version.last
             ):
-                position = _replaced(position, status=Status.SUPERSEDED, fired_on=gone, why=(
+                position = replace(position, status=Status.SUPERSEDED, fired_on=gone, why=(
                     "The line had been reached by what was known before, and is not by what is known now."
                 ))  # fmt: skip
             if not over or position.fired_on is not None:
                 found.append(position)
     return found
-
-
-def _replaced(position: Position, **changes: Any) -> Position:
-    from dataclasses import replace
-
-    return replace(position, **changes)
 
 
 def _of_age(ages: Ages, birth: date, at: date, year: tuple[date, date]) -> bool:
@@ -622,14 +626,14 @@ def _position(
         rule.id, rule.title, unit, pack.cited(rule).citation, pack.version, Status.NOT_EVALUABLE, duty=rule.duty, op=rule.threshold.op,
     )  # fmt: skip
     if why := applies(rule, pack, person, line.as_of, line.school_year):
-        return _replaced(base, why=why)
+        return replace(base, why=why)
     try:
         if rule.count is None:
             counted = _of_evidence(line, rule, version, said)
         else:
             counted = _of_marks(line, row, person, version, law, rule, said)
     except NotEvaluable as error:
-        return _replaced(base, why=str(error))
+        return replace(base, why=str(error))
     return _judged(line, person, rule, pack, said, base, counted)
 
 
@@ -724,6 +728,7 @@ def _of_marks(
         )  # fmt: skip
 
     stop = min(line.known, int(np.searchsorted(dates, np.datetime64(version.last), side="right"))) * width
+
     def known_on(day: date) -> date:
         count = version.pack.counts[rule.count or ""]
         if count.pending != "after_grace":
@@ -830,7 +835,7 @@ def _judged(
     leaves = None
     if marks and rule.window.kind.startswith("rolling") and not open_:
         leaves = _leaves(rule.window, marks[0], line)
-    return _replaced(
+    return replace(
         base, status=status, count=count, possible=possible, threshold=c.threshold, window=window,
         remaining=Fraction(0) if fired_on is not None else _room(rule, c), leaves=leaves, fired_on=fired_on, firings=fired, due=due,
         not_before=not_before, missing=missing, forbidden=forbidden, marks=tuple(marks), unknown=c.unknown, why=why,
@@ -853,7 +858,9 @@ def _missing(duty: Duty, pack: Pack, said: Sequence[Evidence], since: date) -> I
     """What must be on record this year, or since the window began, and is not."""
     for name in duty.requires:
         kinds = shows(name, pack)
-        if not any(e.kind in kinds and e.date >= since and (not kinds[e.kind] or e.rule in ("", kinds[e.kind])) for e in said):
+        if not any(
+            e.kind in kinds and e.date >= since and (not kinds[e.kind] or e.rule in ("", kinds[e.kind])) for e in said
+        ):
             yield " or ".join(name.split("|"))
 
 

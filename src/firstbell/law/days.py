@@ -247,7 +247,11 @@ def _derive(  # type: ignore[no-untyped-def]
                     if not is_ & _AWAY:
                         letter = codes[i, q]
                         stops[i, q] = (
-                            ENDS_AFTER if letter in _LATE else ENDS_BEFORE | ENDS_AFTER if letter in _SOME else ENDS_BEFORE
+                            ENDS_AFTER
+                            if letter in _LATE
+                            else ENDS_BEFORE | ENDS_AFTER
+                            if letter in _SOME
+                            else ENDS_BEFORE
                         )
                 elif strategy == 4 and s == snapshot:
                     counted[i, d] = 1 if is_ & _COUNTS else 0
