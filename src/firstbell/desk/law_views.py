@@ -130,7 +130,7 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
         {
             "student": student, "lines": lines_of(standing, [d for d in done if d.withdrawn_at is None], today),
             "pack": standing.law[-1].pack if standing.law else None, "adoption": adopted(as_of or today), "done": [(d, taken_back[d.pk]) for d in done],
-            "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.positions, student)], "today": today, "as_of": as_of, "standing_day": standing.day,
+            "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.law[-1].pack if standing.law else None)], "today": today, "as_of": as_of, "standing_day": standing.day,
             "protections": protections, "flags": Protection.Flag.choices, "superseded": list(superseded.order_by("-superseded_at")[:20]),
             "key": secrets.token_hex(12), "error": error, "form": form or {}, "page": "today",
         },

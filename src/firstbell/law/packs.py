@@ -420,6 +420,12 @@ def _checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = N
                 where, text, f"$.source[{i}].sha256",
                 f"The words of {source.id} are not those its sha256 was made of: they were changed after they were checked.",
             )  # fmt: skip
+    for name, count in pack.counts.items():
+        if "pending" in count.marks and count.pending == "never":
+            raise _refuse(
+                where, text, f"$.counts.{name}.marks",
+                f"{name}: whether an unexplained absence counts is said by `pending` (counts, after_grace or never), and it says never.",
+            )  # fmt: skip
     for i, rule in enumerate(pack.rule):
         at = f"$.rule[{i}]"
         if rule.source not in sources:
@@ -433,6 +439,17 @@ def _checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = N
                 where, text, f"{at}.count",
                 f"{rule.id} counts {rule.count!r}; the file defines {', '.join(sorted(counts)) or 'nothing'}.",
             )  # fmt: skip
+        known_rules = {r.id: r for r in (*(known.rule if known else ()), *pack.rule)}
+        for name in rule.duty.requires if rule.duty else ():
+            for one in name.split("|"):
+                other = known_rules.get(one)
+                if other is not None and (
+                    other.duty is None or (other.duty.kind == "classify" and not other.duty.done_by)
+                ):
+                    raise _refuse(
+                        where, text, f"{at}.duty.requires",
+                        f"{rule.id} requires {one}, of which nothing is ever put on record; name what must be done.",
+                    )  # fmt: skip
         t, w = rule.threshold, rule.window
         if (t.share is not None) == (t.count is not None or bool(t.by_grade)):
             raise _refuse(where, text, f"{at}.threshold", f"{rule.id} needs either a count or a share, not both.")
