@@ -104,7 +104,7 @@ def _school(
     done: dict[int, list[Done]] = defaultdict(list)
     for deed in Done.objects.system(WHY).filter(student__in=ids, withdrawn_at=None, on__lte=today):
         done[deed.student_id].append(deed)
-    counted_deeds = {r.evidence for v in law for r in v.pack.rule if r.evidence}
+    counted_deeds = {kind for v in law for r in v.pack.rule if r.evidence for kind in r.evidence.split("|")}
     changed |= {student for student, deeds in done.items() if any(d.kind in counted_deeds for d in deeds)}
     registers = RegisterRow.objects.system(WHY).filter(
         student__in=changed, calendar__school_year=school.calendar.school_year_id
@@ -196,19 +196,19 @@ def _year_before(school: SchoolGrid) -> Stretch | None:
 
 def _after(school: SchoolGrid, law: Sequence[InForce], pack: str) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
     """Of rules that begin with something done: since when, for each student."""
-    rules = {r.id: r.window.after_evidence for v in law for r in v.pack.rule if r.window.after_evidence}
+    rules = {r.id: r.window.after_evidence.split("|") for v in law for r in v.pack.rule if r.window.after_evidence}
     if not rules:
         return {}
     place = {int(s): k for k, s in enumerate(school.student_ids)}
     found = {rule: np.full(len(place), "NaT", dtype="datetime64[D]") for rule in rules}
     done = Done.objects.system(WHY).filter(
-        withdrawn_at=None, kind__in=set(rules.values()), on__gte=school.calendar.school_year.starts,
+        withdrawn_at=None, kind__in={kind for kinds in rules.values() for kind in kinds}, on__gte=school.calendar.school_year.starts,
         student__in=list(place),
     )  # fmt: skip
     for deed in done.order_by("-on"):
         (said,) = evidence_of([deed], pack) or [None]
-        for rule, kind in rules.items():
-            if said is not None and said.kind == kind:
+        for rule, kinds in rules.items():
+            if said is not None and said.kind in kinds:
                 found[rule][place[deed.student_id]] = np.datetime64(deed.on)
     return found
 

@@ -90,7 +90,7 @@ def asked_kinds(pack: Pack | None) -> list[str]:
     """What a pack's rules ask for, count or accept, in the order of its rules; then whatever else people do."""
     kinds: dict[str, None] = {}
     for rule in pack.rule if pack else ():
-        said = [rule.evidence, rule.window.after_evidence]
+        said = [*rule.evidence.split("|"), *rule.window.after_evidence.split("|")]
         if rule.duty is not None:
             said += [one for name in rule.duty.requires for one in name.split("|")] + list(rule.duty.done_by)
         kinds |= {kind: None for kind in said if kind and pack is not None and pack.rule_named(kind) is None}

@@ -660,7 +660,7 @@ def _of_evidence(line: Timeline, rule: Rule, version: InForce, said: Sequence[Ev
     if value is None:
         raise NotEvaluable("The rule names no number of times.")
     need = int(value) + (rule.threshold.op == ">")
-    done = sorted(e.date for e in said if e.kind == rule.evidence)
+    done = sorted(e.date for e in said if e.kind in rule.evidence.split("|"))
 
     def within(at: date) -> tuple[date, date]:
         w = rule.window
@@ -690,7 +690,7 @@ def _of_marks(
     after = None
     if kind := rule.window.after_evidence:
         first = line.frame.day(line.first)
-        since = min((e.date for e in said if e.kind == kind and e.date >= first), default=None)
+        since = min((e.date for e in said if e.kind in kind.split("|") and e.date >= first), default=None)
         column = len(line.frame.dates)
         if since is not None:
             column = int(np.searchsorted(line.frame.dates, np.datetime64(since), side="right"))
@@ -868,7 +868,7 @@ def _forbidden(duty: Duty, person: Person, said: Sequence[Evidence], at: date) -
     yield from sorted(person.flags & set(duty.forbidden_if))
     if (limit := duty.not_after) is not None:
         since = months_before(at, 12 * limit.years)
-        if sum(e.kind == limit.evidence and e.date > since for e in said) >= limit.times:
+        if sum(e.kind in limit.evidence.split("|") and e.date > since for e in said) >= limit.times:
             yield f"{limit.evidence} {limit.times} times in {limit.years} years"
 
 
@@ -879,7 +879,7 @@ def _deadline(duty: Duty, fired_on: date, said: Sequence[Evidence], line: Timeli
     if limit.from_ == "year_end":
         since = line.school_year[1]
     elif limit.from_ != "trigger":
-        since = min((e.date for e in said if e.kind == limit.from_ and e.date >= fired_on), default=None)
+        since = min((e.date for e in said if e.kind in limit.from_.split("|") and e.date >= fired_on), default=None)
     if since is None:
         return None, None
     return _after(since, limit.value, limit.unit, line), (

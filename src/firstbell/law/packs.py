@@ -220,7 +220,7 @@ class Applies(_Table, kw_only=True, frozen=True):
 
 
 class Rule(_Table, kw_only=True, frozen=True):
-    """One line: what is counted, when it is reached, what then.
+    """One line: what is counted, when it is reached, what then. Where a kind of evidence is named, "a|b" means either.
 
     count     a count the pack defines; or
     evidence  a kind of evidence that is itself counted
