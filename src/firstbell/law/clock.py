@@ -570,12 +570,19 @@ def positions(
     A version that has ended is answered for only where its line was reached while it was in force.
     """
     found = []
+    asked = {
+        (version.pack.version, rule.id): _position(line, row, person, version, law, rule, evidence)
+        for version in law if version.last >= line.frame.day(line.first) for rule in version.pack.rule
+    }  # fmt: skip
+    reached = {rule: c.firings[0] for (_version, rule), (_base, c) in asked.items() if c is not None and c.firings}
     for version in law:
         if version.last < line.frame.day(line.first):
             continue
         over = version.last < line.as_of
         for rule in version.pack.rule:
-            position = _position(line, row, person, version, law, rule, evidence)
+            position, counted = asked[version.pack.version, rule.id]
+            if counted is not None:
+                position = _judged(line, person, rule, version.pack, evidence, position, counted, reached)
             gone = (earlier or {}).get(rule.id)
             if (
                 gone is not None
@@ -595,8 +602,10 @@ def _of_age(ages: Ages, birth: date, at: date, year: tuple[date, date]) -> bool:
     begins = at
     if ages.by:
         month, day = map(int, ages.by.split("-"))
-        by = date(year[0].year, month, day)
-        begins = max(at, by if by >= year[0] else date(year[0].year + 1, month, day))
+        by = date(
+            year[0].year + (month < 7), month, day
+        )  # the second half of a calendar year is where a school year begins
+        begins = by if ages.cut_off else max(at, by)
     ends = year[0] if ages.until == "school_year_end" else at
     return age(birth, begins) >= ages.from_ and age(birth, ends) < ages.under
 
@@ -619,22 +628,23 @@ def applies(rule: Rule, pack: Pack, person: Person, at: date, year: tuple[date, 
 
 def _position(
     line: Timeline, row: int, person: Person, version: InForce, law: Sequence[InForce], rule: Rule, said: Sequence[Evidence]
-) -> Position:  # fmt: skip
+) -> tuple[Position, _Counted | None]:  # fmt: skip
+    """What is the same of every answer about a rule, and what it counts; None where it is not asked."""
     pack = version.pack
     unit = pack.counts[rule.count].unit if rule.count else "times"
     base = Position(
         rule.id, rule.title, unit, pack.cited(rule).citation, pack.version, Status.NOT_EVALUABLE, duty=rule.duty, op=rule.threshold.op,
     )  # fmt: skip
     if why := applies(rule, pack, person, line.as_of, line.school_year):
-        return replace(base, why=why)
+        return replace(base, why=why), None
     try:
         if rule.count is None:
             counted = _of_evidence(line, rule, version, said)
         else:
             counted = _of_marks(line, row, person, version, law, rule, said)
     except NotEvaluable as error:
-        return replace(base, why=str(error))
-    return _judged(line, person, rule, pack, said, base, counted)
+        return replace(base, why=str(error)), None
+    return base, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -792,7 +802,8 @@ def _room(rule: Rule, c: _Counted) -> Fraction:
 
 
 def _judged(
-    line: Timeline, person: Person, rule: Rule, pack: Pack, said: Sequence[Evidence], base: Position, c: _Counted
+    line: Timeline, person: Person, rule: Rule, pack: Pack, said: Sequence[Evidence], base: Position, c: _Counted,
+    reached: Mapping[str, date],
 ) -> Position:  # fmt: skip
     duty, year_first = rule.duty, line.frame.day(line.first)
     firings = c.firings[:1] if rule.once == "year" else c.firings
@@ -805,7 +816,7 @@ def _judged(
         )  # fmt: skip
 
     open_ = [d for d in firings if duty is not None and duty.kind != "classify" and not done(d)]
-    missing = () if duty is None else tuple(_missing(duty, pack, said, min(year_first, c.window[0])))
+    missing = () if duty is None else tuple(_missing(duty, pack, said, min(year_first, c.window[0]), reached))
     forbidden = () if duty is None else tuple(_forbidden(duty, person, said, line.as_of))
     count, possible, marks, window = c.count, c.possible, c.marks, c.window
     fired_on, why = None, ""
@@ -854,13 +865,17 @@ def shows(name: str, pack: Pack) -> dict[str, str]:
     return found
 
 
-def _missing(duty: Duty, pack: Pack, said: Sequence[Evidence], since: date) -> Iterable[str]:
-    """What must be on record this year, or since the window began, and is not."""
+def _missing(
+    duty: Duty, pack: Pack, said: Sequence[Evidence], since: date, reached: Mapping[str, date]
+) -> Iterable[str]:
+    """What must be on record and is not: this year, or since the window began; of another rule's duty, since its line was reached."""
     for name in duty.requires:
         kinds = shows(name, pack)
         if not any(
-            e.kind in kinds and e.date >= since and (not kinds[e.kind] or e.rule in ("", kinds[e.kind])) for e in said
-        ):
+            e.kind in kinds and e.date >= max(since, reached.get(kinds[e.kind], since))
+            and (not kinds[e.kind] or e.rule in ("", kinds[e.kind]))
+            for e in said
+        ):  # fmt: skip
             yield " or ".join(name.split("|"))
 
 

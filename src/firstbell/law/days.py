@@ -239,8 +239,8 @@ def _derive(  # type: ignore[no-untyped-def]
                     part += 1
                     if strategy == 6 or (strategy == 2 and minutes[s] > 0):
                         square = min(m, w)
-                    elif strategy == 5 and over >= 0:  # so late that it is the session missed
-                        square = w
+                    elif strategy == 5 and over >= 0:  # so late that it is one session missed
+                        square = min(w, 1)
                 weight += square
                 if by_square:
                     counted[i, q], possible[i, q] = square, w

@@ -81,13 +81,16 @@ class Source(_Table, kw_only=True, frozen=True):
 class Ages(_Table, kw_only=True, frozen=True):
     """From the birthday `from` until, not including, the birthday `under`.
 
-    by      "02-01": who comes of age by that day of the school year is of age from its beginning
+    by      "02-01": who comes of age by that day is of age from the school year's beginning. A day from July on is of the calendar
+            year in which the school year begins
+    cut_off and who comes of age later is not, until the next school year
     until   school_year_end: who has the birthday `under` during a school year stays in the rule until it ends
     """
 
     from_: int = msgspec.field(name="from")
     under: int
     by: Annotated[str, Meta(pattern=r"^(|(0[1-9]|1[0-2])-([01][0-9]|2[0-8]|29|30|31))$")] = ""
+    cut_off: bool = False
     until: Literal["birthday", "school_year_end"] = "birthday"
 
 

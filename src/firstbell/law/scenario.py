@@ -216,8 +216,12 @@ def _line(scenario: Scenario, said: Sequence[_Said], as_of: date, known_at: date
             if s.session is not None and s.session > n:
                 continue
             some = slice(None) if s.session is None else slice(s.session - 1, s.session)
+            if (
+                s.session is None and s.letter in "TtLl"
+            ):  # who comes late misses of the day's beginning, who leaves early of its end
+                some = slice(0, 1) if s.letter in "Tt" else slice(n - 1, n)
             codes[k, some] = ord(s.letter)
-            missed[k, some] = -(-s.minutes // n) if s.session is None else s.minutes
+            missed[k, some] = -(-s.minutes // n) if some == slice(None) else s.minutes
         for k, day in enumerate(days):
             on_roll = not scenario.enrolment or any(
                 e.from_ <= day and (e.to is None or day <= e.to) for e in scenario.enrolment
