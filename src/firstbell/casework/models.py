@@ -11,7 +11,6 @@ from firstbell.access.scoped import ScopedManager
 from firstbell.casework.letters.models import Letter, LetterWord
 from firstbell.register.models import School, Student
 
-
 __all__ = ["Adoption", "Done", "Firing", "Letter", "LetterWord", "Protection"]
 
 

@@ -18,7 +18,8 @@ from firstbell.access.policy import Deed, allow
 from firstbell.casework.adopted import adopted
 from firstbell.casework.done import NotRecorded, protect, record_done, take_back, unprotect
 from firstbell.casework.firings import look_at
-from firstbell.casework.models import Done, Firing, Protection
+from firstbell.casework.letters.facts import TEMPLATE_OF
+from firstbell.casework.models import Done, Firing, Letter, Protection
 from firstbell.casework.standing import Standing, standing_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, position_words
 from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Position, Status
@@ -34,12 +35,13 @@ ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One step of a rule's ladder: `kind` is what may be recorded here, where something may."""
+    """One step of a rule's ladder: `kind` is what may be recorded here, where something may; `letter`: we have words to write about it."""
 
     words: str
     done: list[Done]
     kind: str
     state: str  # done, next, waiting
+    letter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
         if kinds:
             by = [d for d in done if d.kind in kinds and d.on >= p.fired_on]
             state = "done" if p.status is Status.DUTY_DONE else "next" if p.status is Status.DUTY_OPEN else "waiting"
-            rungs.append(Rung(duty.title, by, kinds[0], state))
+            rungs.append(Rung(duty.title, by, kinds[0], state, state == "next" and duty.kind in TEMPLATE_OF))
     return Line(
         p, position_words(p), str(STATUS[p.status]), rungs, open_ and p.due is not None and p.due < today,
         open_ and duty is not None and duty.may, bool(p.forbidden),
@@ -92,6 +94,16 @@ def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
 def _done(student: Student) -> list[Done]:
     some = Done.objects.system("of a student the reader was given").filter(student=student)
     return list(some.select_related("recorded_by").order_by("-on", "-pk"))
+
+
+def _letters(student: Student) -> list[tuple[Letter, Letter | None]]:
+    """The latest first, each with the apology for it, where one was drafted."""
+    some = list(
+        Letter.objects.system("of a student the reader was given").filter(student=student)
+        .select_related("firing", "correction_of").order_by("-drafted_at", "-pk")[:30]
+    )  # fmt: skip
+    apologies = {a.correction_of_id: a for a in some if a.correction_of_id and a.state != Letter.State.WITHDRAWN}
+    return [(letter, apologies.get(letter.pk)) for letter in some]
 
 
 @allow(Deed.SEE_LAW)
@@ -130,7 +142,7 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
             "pack": standing.law[-1].pack if standing.law else None, "adoption": adopted(as_of or today), "done": [(d, taken_back[d.pk]) for d in done],
             "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.positions, student)], "today": today, "as_of": as_of,
             "protections": protections, "flags": Protection.Flag.choices, "superseded": list(superseded.order_by("-superseded_at")[:20]),
-            "key": secrets.token_hex(12), "error": error, "form": form or {}, "page": "today",
+            "letters": _letters(student), "key": secrets.token_hex(12), "error": error, "form": form or {}, "page": "today",
         },
         status=422 if error else 200,
     )  # fmt: skip

@@ -96,7 +96,9 @@ def _moved(letter: Letter, version: int, **changes: object) -> Letter:
 
 
 def _again(letter: Letter) -> Letter:
-    some = Letter.objects.system(WHY).select_related("firing__school", "student", "signed_by", "second_by", "correction_of")
+    some = Letter.objects.system(WHY).select_related(
+        "firing__school", "student", "signed_by", "second_by", "correction_of"
+    )
     found: Letter = some.get(pk=letter.pk)
     found.student = letter.student  # with its stays, as it was given
     return found
@@ -150,7 +152,9 @@ def draft_in(user: User, letter: Letter, version: int, language: str) -> Letter:
         student=letter.student, firing=letter.firing, kind=letter.kind, language=language, body=template(letter.kind, language),
         marks=letter.marks, count=letter.count, drafted_by=user, drafted_at=clock.now(), correction_of=letter.correction_of,
     )  # fmt: skip
-    audit.record(user, "drafted_letter", f"student:{letter.student_id}", f"letter:{made.pk} instead of letter:{letter.pk}")
+    audit.record(
+        user, "drafted_letter", f"student:{letter.student_id}", f"letter:{made.pk} instead of letter:{letter.pk}"
+    )
     return made  # type: ignore[no-any-return]
 
 
@@ -166,10 +170,15 @@ def sign(user: User, letter: Letter, version: int, reasons: dict[str, str], toda
     Raises Stopped with what is in the way, Changed where somebody was quicker, NotWritten for a second signature by the first's hand.
     """
     with transaction.atomic():
-        Letter.objects.system(WHY).select_for_update().get(pk=letter.pk)  # two who sign at once sign one after the other
+        Letter.objects.system(WHY).select_for_update().get(
+            pk=letter.pk
+        )  # two who sign at once sign one after the other
         letter = _again(letter)
         second = letter.state == Letter.State.AWAITING
-        if letter.state in (Letter.State.SIGNED, Letter.State.AWAITING) and user.pk in (letter.signed_by_id, letter.second_by_id):
+        if letter.state in (Letter.State.SIGNED, Letter.State.AWAITING) and user.pk in (
+            letter.signed_by_id,
+            letter.second_by_id,
+        ):
             if second and version == letter.version:
                 raise NotWritten(_("The second signature is another person’s, in another role."))
             return letter
@@ -246,7 +255,10 @@ def _text(letter: Letter, checked: Checked, today: date) -> str:
         fill(letter.body, letter.language, facts),
     ]  # fmt: skip
     if checked.written:
-        parts += [f"{said['also']}:", *(checked.written[key] for key in written_keys(checked.duty) if key in checked.written)]
+        parts += [
+            f"{said['also']}:",
+            *(checked.written[key] for key in written_keys(checked.duty) if key in checked.written),
+        ]
     return "\n\n".join(parts)
 
 
@@ -259,7 +271,11 @@ def annex_of(checked: Checked) -> str:
     said, source, firing = words(letter.language), pack.cited(rule), letter.firing
     unit = said["units"].get(checked.position.unit if checked.position else "days", "")
     line = Fraction(firing.threshold)
-    of = f"{exact(line * 100)} %" if rule.threshold.count is None and not rule.threshold.by_grade else f"{exact(line)} {unit}"
+    of = (
+        f"{exact(line * 100)} %"
+        if rule.threshold.count is None and not rule.threshold.by_grade
+        else f"{exact(line)} {unit}"
+    )
     parts = [said["annex"], apart(f"{rule.title}\n{source.citation}", letter.language)]
     if source.words:
         parts.append(apart(f"“{source.words}”", letter.language))
@@ -285,7 +301,10 @@ def _evidence(checked: Checked, given: dict[str, str], today: date) -> str:
     lines += [f"day {d} mark {checked.squares.get(date.fromisoformat(d), '?')}" for d in letter.marks.split()]
     for p in checked.standing.positions:
         lines.append(f"position {p.rule} {p.status} {p.count} of {p.threshold}")
-    lines += [f"recipients {len(checked.family.recipients)}", f"grade {checked.grade}" if checked.grade else "grade not told"]
+    lines += [
+        f"recipients {len(checked.family.recipients)}",
+        f"grade {checked.grade}" if checked.grade else "grade not told",
+    ]
     lines += [f"says {item.key} by {item.placeholder or 'written words'}" for item in checked.items]
     lines += [f"warning {code}: {' '.join(why.split())}" for code, why in sorted(given.items()) if code != "care"]
     return "\n".join(lines)
@@ -324,7 +343,9 @@ def apologise(letter: Letter, user: User | None) -> Letter:
         student=letter.student, firing=letter.firing, kind=kind, language=letter.language, body=template(kind, letter.language),
         marks=letter.marks, count=letter.count, drafted_by=user, drafted_at=clock.now(), correction_of=letter,
     )  # fmt: skip
-    audit.record(user or "night", "drafted_letter", f"student:{letter.student_id}", f"letter:{made.pk} for letter:{letter.pk}")
+    audit.record(
+        user or "night", "drafted_letter", f"student:{letter.student_id}", f"letter:{made.pk} for letter:{letter.pk}"
+    )
     return made  # type: ignore[no-any-return]
 
 

@@ -14,7 +14,7 @@ from firstbell.law.packs import Duty, Pack, PackError, Rule, versions
 from firstbell.register import rows
 from firstbell.register.models import Calendar, Contact, Student
 
-__all__ = ["Family", "TEMPLATE_OF", "duty_of", "facts_of", "family_of", "letters_on", "rule_of"]
+__all__ = ["TEMPLATE_OF", "Family", "duty_of", "facts_of", "family_of", "letters_on", "rule_of"]
 
 WHY = "a letter about a student the reader was given"
 #: a duty's kind -> what we have to write about it; a review or a classification is nobody's letter

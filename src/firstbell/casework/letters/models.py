@@ -40,7 +40,8 @@ class Letter(models.Model):
     body = models.TextField()
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     version = models.PositiveIntegerField(default=0)
-    drafted_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")  # null: the night's look
+    #: empty: by the night's look
+    drafted_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     drafted_at = models.DateTimeField()
     #: the letter this one apologises for
     correction_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="corrections")
@@ -68,7 +69,7 @@ class Letter(models.Model):
     class Meta:
         indexes = [models.Index(fields=["student", "drafted_at"], name="letter_student")]
         constraints = [
-            models.UniqueConstraint(fields=["firing", "kind"], condition=Q(state="draft"), name="one_draft_a_line"),
+            models.UniqueConstraint(fields=["firing", "kind"], condition=Q(state="draft", correction_of=None), name="one_draft_a_line"),
             models.UniqueConstraint(
                 fields=["correction_of"], condition=~Q(state="withdrawn") & Q(correction_of__isnull=False), name="one_apology_a_letter"
             ),

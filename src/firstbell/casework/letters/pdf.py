@@ -23,7 +23,9 @@ FAMILIES = ("Letter Latin", "Letter Latin Extended", "Letter Arabic", "Libertinu
 def _fonts() -> Any:
     import typst
 
-    return typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=[str(FONTS)] if FONTS.exists() else [])
+    return typst.Fonts(
+        include_system_fonts=False, include_embedded_fonts=True, font_paths=[str(FONTS)] if FONTS.exists() else []
+    )
 
 
 def cannot_set(text: str, language: str) -> str:

@@ -25,7 +25,7 @@ from firstbell.law.clock import Position, Status
 from firstbell.law.packs import Duty, Pack, Rule
 from firstbell.register.models import Student
 
-__all__ = ["Checked", "Finding", "check", "prose", "written_of"]
+__all__ = ["Checked", "Finding", "Seen", "check", "look", "prose", "written_of"]
 
 WHY = "a letter is checked before it is signed"
 #: under these a letter may be lawful and still come at the wrong hour
@@ -43,8 +43,8 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """What a look at a letter found, and what it was looked at with."""
+class Seen:
+    """A letter as it reads now, with what its text says and leaves out."""
 
     letter: Letter
     findings: list[Finding]
@@ -54,8 +54,6 @@ class Checked:
     squares: dict[date, str]
     facts: dict[str, str]
     written: dict[str, str]
-    standing: Standing
-    position: Position | None
     law: tuple[Pack, Rule] | None
 
     @property
@@ -72,6 +70,14 @@ class Checked:
         return prose(self.letter, self.facts)
 
 
+@dataclass(frozen=True, slots=True)
+class Checked(Seen):
+    """And how its student stands, what protects them, whom it could reach: everything a signature answers for."""
+
+    standing: Standing
+    position: Position | None
+
+
 def prose(letter: Letter, facts: dict[str, str]) -> str:
     names = set(passages_in(letter.body))
     missing = {name: f"{{{name}}}" for name in names | {"sent_on"} if name not in facts}
@@ -84,24 +90,32 @@ def written_of(letter: Letter) -> dict[str, str]:
     return {w.key: w.words for w in some}
 
 
+def look(letter: Letter, reader: User, today: date, written: dict[str, str] | None = None) -> Seen:
+    """While it is being written: the text only. `written`: what was typed and is not saved, instead of what is."""
+    law = rule_of(letter, today)
+    written = written_of(letter) if written is None else written
+    squares = letters_on(letter.student, [date.fromisoformat(d) for d in letter.marks.split()])
+    facts = facts_of(letter, letter.signed_by or reader, squares)
+    items = checklist(letter, law[1].duty if law else None, written)
+    read_at, said = _wording(letter, facts, items, written)
+    return Seen(letter, said, items, read_at, family_of(letter.student), squares, facts, written, law)
+
+
 def check(letter: Letter, reader: User, today: date) -> Checked:
     """Nothing is kept from an earlier look: marks, contacts, what protects and what was sent are read now."""
-    student = letter.student
-    standing = standing_of(student, today)
-    law = rule_of(letter, today)
+    seen = look(letter, reader, today)
+    standing = standing_of(letter.student, today)
     position = next((p for p in standing.positions if p.rule == letter.firing.rule), None)
-    family, written = family_of(student), written_of(letter)
-    squares = letters_on(student, [date.fromisoformat(d) for d in letter.marks.split()])
-    facts = facts_of(letter, letter.signed_by or reader, squares)
-    duty = law[1].duty if law else None
-    items = checklist(letter, duty, written)
     if letter.kind == Letter.Kind.CORRECTION:
         about = _apology(letter, position)
     else:
-        about = [*_line(letter, law, position, squares, today), *_step(position, letter), *_again(letter)]
-    read_at, said = _wording(letter, facts, items, written)
-    found = [*about, *_care(letter, reader, today), *_people(letter, family), *said, *_others(letter, written)]
-    return Checked(letter, found, items, read_at, family, squares, facts, written, standing, position, law)
+        about = [*_line(letter, seen.law, position, seen.squares, today), *_step(position), *_again(letter)]
+    found = [
+        *about, *_care(letter, reader, today), *_people(letter, seen.family), *seen.findings, *_others(letter, seen.written),
+    ]  # fmt: skip
+    return Checked(
+        letter, found, seen.items, seen.grade, seen.family, seen.squares, seen.facts, seen.written, seen.law, standing, position
+    )  # fmt: skip
 
 
 def _apology(letter: Letter, position: Position | None) -> list[Finding]:
@@ -178,7 +192,7 @@ def _day(day: date) -> str:
     return date_format(day, "DATE_FORMAT")
 
 
-def _step(p: Position | None, letter: Letter) -> list[Finding]:
+def _step(p: Position | None) -> list[Finding]:
     if p is None:
         return []
     found = []
