@@ -11,7 +11,18 @@ import pytest
 from firstbell.casework.letters.checklist import ALWAYS, ALWAYS_IN_AN_APOLOGY, SHOWN_BY
 from firstbell.casework.letters.models import Letter
 from firstbell.casework.letters.wording import (
-    FACTS, GRADE, LANGUAGES, apart, day_words, fill, grade, paragraphs, passages_in, refusals, template, words,
+    FACTS,
+    GRADE,
+    LANGUAGES,
+    apart,
+    day_words,
+    fill,
+    grade,
+    paragraphs,
+    passages_in,
+    refusals,
+    template,
+    words,
 )  # fmt: skip
 from firstbell.register.marks import LETTERS
 
@@ -71,7 +82,9 @@ def test_the_languages_have_the_same_words() -> None:
     assert set(words("en")["marks"]) <= set(LETTERS)
 
 
-@pytest.mark.parametrize("text", ["{{7*7}}", "{{ child }}", "{{child}}", "{7*7}", "{% load x %}", "{child.__class__}", "a } b", "{Child}"])
+@pytest.mark.parametrize(
+    "text", ["{{7*7}}", "{{ child }}", "{{child}}", "{7*7}", "{% load x %}", "{child.__class__}", "a } b", "{Child}"]
+)
 def test_abuse_34_braces_that_are_no_placeholder_are_refused(text: str) -> None:
     assert [why for why, _what in refusals(f"Dear family,\n{text}", "en")] == ["braces"]
 

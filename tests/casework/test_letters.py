@@ -91,7 +91,9 @@ def test_other_days_than_the_drafts_stop_it_until_they_are_read_again(scene: Sce
 
 
 def test_a_day_counted_that_nobody_has_explained_asks_for_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = set_the_scene(monkeypatch, overlay=OVERLAY.replace('count = "unexcused"', 'count = "absent"'), squares="NNUUU P")
+    scene = set_the_scene(
+        monkeypatch, overlay=OVERLAY.replace('count = "unexcused"', 'count = "absent"'), squares="NNUUU P"
+    )
     letter = scene.draft("five-days")
     assert found(letter, scene)["pending"] is False
 
@@ -190,7 +192,10 @@ def test_a_duty_before_the_help_is_put_right(scene: Scene) -> None:
 
 def test_a_text_too_hard_to_read_asks_for_a_reason(scene: Scene) -> None:
     letter = scene.draft()
-    hard = "Pursuant to the aforementioned statutory provisions continued noncompliance necessitates administrative intervention " * 4
+    hard = (
+        "Pursuant to the aforementioned statutory provisions continued noncompliance necessitates administrative intervention "
+        * 4
+    )
     assert found(written(scene, letter, f"{hard}.\n\n{letter.body}"), scene) == {"grade": False}
 
 
@@ -208,11 +213,14 @@ def test_abuse_55_another_childs_name_or_number_stops_it(scene: Scene) -> None:
     body = letter.body
     letter = written(scene, letter, body + "\n\nLike  ben OKORO.")
     assert found(letter, scene) == {"others": True}
-    assert found(written(scene, letter, f"{body}\n\nSee {ben.number}."), scene) == {"others": True}
+    letter = written(scene, letter, f"{body}\n\nSee {ben.number}.")
+    assert found(letter, scene) == {"others": True}
     assert found(written(scene, letter, body + "\n\nBen is a name, too."), scene).get("others") is None
 
 
-def test_without_fonts_an_arabic_letter_stops_and_is_not_set_wrong(scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def test_without_fonts_an_arabic_letter_stops_and_is_not_set_wrong(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
     letter = scene.draft()
     letter = deeds.draft_in(scene.officer, letter, letter.version, "ar")
     assert found(letter, scene) == {"language": False}
@@ -344,7 +352,7 @@ def test_a_signed_letter_prints_the_same_bytes_each_time(scene: Scene, language:
 
 def test_a_text_that_looks_like_typst_is_printed_as_it_is_written(scene: Scene) -> None:
     letter = scene.draft()
-    odd = "#panic(1) $x$ *a* `b` @c <d> \\ #read(\"/etc/passwd\") = e"
+    odd = '#panic(1) $x$ *a* `b` @c <d> \\ #read("/etc/passwd") = e'
     letter = written(scene, letter, f"{letter.body}\n\n{odd}")
     signed = deeds.sign(scene.officer, letter, letter.version, {}, TODAY)
     assert odd in signed.text
@@ -359,14 +367,20 @@ def test_a_draft_is_not_printed(scene: Scene) -> None:
 # -- when a mark is corrected afterwards
 
 
-def test_a_late_note_undoes_the_letter_and_the_night_drafts_one_apology(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_note_undoes_the_letter_and_the_night_drafts_one_apology(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     signed = deeds.sign(scene.officer, scene.draft(), 0, {}, TODAY)
     law("")
     assert not Letter.objects.system(WHY).filter(kind="correction").exists()
     mark(scene.calendar, scene.ana, FIRST_MONDAY, "E", recorded=at(TODAY, 16))
     law("")
     law("")
-    apology = Letter.objects.system(WHY).select_related("firing__school", "student", "correction_of", "signed_by").get(kind="correction")
+    apology = (
+        Letter.objects.system(WHY)
+        .select_related("firing__school", "student", "correction_of", "signed_by")
+        .get(kind="correction")
+    )
     assert (apology.correction_of_id, apology.state, apology.drafted_by) == (signed.pk, "draft", None)
     assert found(apology, scene) == {}
     assert deeds.apologise(Letter.objects.system(WHY).get(pk=signed.pk), scene.officer).pk == apology.pk

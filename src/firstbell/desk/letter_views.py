@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from datetime import date
+from fractions import Fraction
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -22,6 +23,7 @@ from firstbell.casework.letters.models import Letter, LetterWord
 from firstbell.casework.letters.pdf import pdf_of
 from firstbell.casework.letters.preflight import Checked, check, look
 from firstbell.casework.letters.wording import FACTS, LANGUAGES, paragraphs, words
+from firstbell.casework.words import exact
 from firstbell.desk.law_views import today_of
 
 FIELDS = ("firing__school", "correction_of", "signed_by", "second_by", "withdrawn_by", "drafted_by", "done")
@@ -105,8 +107,8 @@ def _kept_page(request: HttpRequest, letter: Letter, error: str = "", why: str =
             "letter": letter, "paragraphs": paragraphs(letter.text or letter.body), "headings": words(letter.language),
             "annex": paragraphs(letter.annex) if letter.annex else [], "reasons": said.select_related("said_by").order_by("pk"),
             "apology": some.exclude(state=Letter.State.WITHDRAWN).first(), "error": error, "why": why, "page": "today",
-            "rtl": letter.language == "ar", "rule": rule[1] if rule else None,
-            "days": [date.fromisoformat(d) for d in letter.marks.split()], "roles": {r.value: r.label for r in Role},
+            "rtl": letter.language == "ar", "rule": rule[1] if rule else None, "count": exact(Fraction(letter.count)),
+            "days": [date.fromisoformat(d) for d in letter.marks.split()],
             "signed_role": Role(letter.signed_as).label if letter.signed_as else "",
             "second_role": Role(letter.second_as).label if letter.second_as else "",
         },

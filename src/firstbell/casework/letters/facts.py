@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 
 from firstbell.access.models import User
 from firstbell.casework.adopted import adopted, with_overlay
 from firstbell.casework.letters.models import Letter
 from firstbell.casework.letters.wording import BULLET, LANGUAGES, apart, day_words, words
+from firstbell.casework.words import exact
 from firstbell.law.packs import Duty, Pack, PackError, Rule, versions
 from firstbell.register import rows
 from firstbell.register.models import Calendar, Contact, Student
@@ -103,7 +105,7 @@ def facts_of(letter: Letter, signer: User, squares: dict[date, str]) -> dict[str
         return f"{BULLET}{day_words(day, letter.language)} — {what or '–'}"
 
     facts = {
-        "child": letter.student.name, "school": school, "days": "\n".join(said(d) for d in days), "count": letter.count,
+        "child": letter.student.name, "school": school, "days": "\n".join(said(d) for d in days), "count": exact(Fraction(letter.count)),
         "contact": apart(f"{signer}, {school} ({signer.email})", letter.language),
     }  # fmt: skip
     if (before := letter.correction_of) is not None and before.signed_at is not None:

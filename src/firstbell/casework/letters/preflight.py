@@ -42,7 +42,7 @@ class Finding:
     to_do: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # it holds names: they don't belong in a log
 class Seen:
     """A letter as it reads now, with what its text says and leaves out."""
 
@@ -70,7 +70,7 @@ class Seen:
         return prose(self.letter, self.facts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Checked(Seen):
     """And how its student stands, what protects them, whom it could reach: everything a signature answers for."""
 
@@ -310,7 +310,7 @@ def _wording(
         sentence, to_do = {
             "unknown": (_("%(what)s is no placeholder we know.") % {"what": what}, _("Write the words themselves, or take it out.")),
             "braces": (_("Braces that are no placeholder stand in “%(what)s”.") % {"what": what}, _("Take them out: nothing in a letter is calculated.")),
-            "characters": (_("The letter holds characters that cannot be printed."), _("Write them in other words.")),
+            "characters": (_("The letter holds characters that cannot be printed: %(what)s") % {"what": " ".join(c if c.isprintable() else "�" for c in what)}, _("Write them in other words.")),
         }[why]  # fmt: skip
         found.append(Finding(f"text_{why}_{len(found)}", True, sentence, to_do))
     for name in passages_in(letter.body):

@@ -81,7 +81,7 @@ def _readable(c: str) -> bool:
     category = unicodedata.category(c)
     if category[0] == "L":
         return unicodedata.name(c, "").startswith(_SCRIPTS)
-    return (category[0] in "MNPZ" and category not in ("Zl", "Zp")) or category in ("Sc", "Sm") or c in "°©®"
+    return (category[0] in "MNPZ" and category not in ("Zl", "Zp")) or category in ("Sc", "Sk", "Sm") or c in "°©®"
 
 
 def fill(text: str, language: str, facts: Mapping[str, str]) -> str:
