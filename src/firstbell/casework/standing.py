@@ -24,10 +24,15 @@ WHY = "the law is asked about a student the reader was given"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a student stands on a day. `law`: the versions in force; empty where the district has adopted no pack."""
+    """Where a student stands on a day. `law`: the versions in force; empty where the district has adopted no pack.
+
+    Beside it what was asked: the registers, and what protects the student.
+    """
 
     law: list[InForce]
     positions: list[Position]
+    stretches: tuple[Stretch, ...] = ()
+    flags: frozenset[str] = frozenset()
 
 
 def terms_of(years: Sequence[int]) -> dict[int, tuple[tuple[date, date], ...]]:
@@ -109,4 +114,5 @@ def standing_of(student: Student, as_of: date, *, as_known: bool = False) -> Sta
     )
     earlier = {f.rule: f.fired_on for f in fired.order_by("fired_on")}
     line = Timeline(stretches, as_of, entered)
-    return Standing(law, positions(line, 0, person, law, evidence_of(done, pack), earlier))
+    found = positions(line, 0, person, law, evidence_of(done, pack), earlier)
+    return Standing(law, found, line.stretches, person.flags)

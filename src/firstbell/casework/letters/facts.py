@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -11,7 +11,9 @@ from firstbell.access.models import User
 from firstbell.casework.adopted import adopted, with_overlay
 from firstbell.casework.letters.models import Letter
 from firstbell.casework.letters.wording import BULLET, LANGUAGES, apart, day_words, words
+from firstbell.casework.standing import Standing, stretch
 from firstbell.casework.words import exact
+from firstbell.law.days import Stretch
 from firstbell.law.packs import Duty, Pack, PackError, Rule, versions
 from firstbell.register import rows
 from firstbell.register.models import Calendar, Contact, Student
@@ -52,17 +54,21 @@ def family_of(student: Student) -> Family:
     return Family(recipients, len(links) - len(recipients), list(dict.fromkeys(c[:2].lower() for c in codes if c)))
 
 
-def rule_of(letter: Letter, today: date) -> tuple[Pack, Rule] | None:
+def rule_of(letter: Letter, today: date, standing: Standing | None = None) -> tuple[Pack, Rule] | None:
     """The very rule the letter's line was reached under, with the district's own words; None where it is gone."""
     firing = letter.firing
-    found = adopted(today)
-    try:
-        some = with_overlay(found.pack, found.overlay) if found and found.pack == firing.pack else versions(firing.pack)
-    except PackError:
-        return None
-    pack = next((p for p in some if p.version == firing.version), None)
+    some: Iterable[Pack] = [v.pack for v in standing.law] if standing else _versions(firing.pack, today)
+    pack = next((p for p in some if p.id == firing.pack and p.version == firing.version), None)
     rule = pack.rule_named(firing.rule) if pack else None
     return (pack, rule) if pack and rule else None
+
+
+def _versions(pack: str, today: date) -> tuple[Pack, ...]:
+    found = adopted(today)
+    try:
+        return with_overlay(found.pack, found.overlay) if found and found.pack == pack else versions(pack)
+    except PackError:
+        return ()
 
 
 def duty_of(letter: Letter, today: date) -> Duty | None:
@@ -70,28 +76,31 @@ def duty_of(letter: Letter, today: date) -> Duty | None:
     return found[1].duty if found else None
 
 
-def letters_on(student: Student, days: Iterable[date]) -> dict[date, str]:
-    """What the register says now of these days: the letters of their squares, of every school that knows them."""
+def letters_on(student: Student, days: Iterable[date], registers: Iterable[Stretch] | None = None) -> dict[date, str]:
+    """What the register says now of these days: the letters of their squares. `registers`: where somebody has just read them."""
     wanted = sorted(days)
-    found: dict[date, str] = {}
     if not wanted:
-        return found
-    calendars = Calendar.objects.filter(
-        rows__student=student, school_year__starts__lte=wanted[-1], school_year__ends__gte=wanted[0]
-    )
-    for column in rows.columns_of(list(calendars.select_related("school", "school_year").distinct())).values():
-        school = rows.school_grid(column, student_ids=[student.pk])
-        if not len(school.student_ids):
-            continue
-        grid = school.grid
-        codes = grid.codes[0].tobytes().decode("ascii")
-        place = {d: k for k, d in enumerate(grid.dates.tolist())}
+        return {}
+    found: dict[date, str] = {}
+    for register in _registers(student, wanted[0], wanted[-1]) if registers is None else registers:
+        codes = register.codes[0].tobytes().decode("ascii")
+        place = {d: k for k, d in enumerate(register.dates.tolist())}
         for day in wanted:
             if (k := place.get(day)) is not None:
-                square = codes[k * grid.sessions : (k + 1) * grid.sessions]
+                square = codes[k * register.sessions : (k + 1) * register.sessions]
                 if square.strip("# "):
                     found[day] = square
     return found
+
+
+def _registers(student: Student, first: date, last: date) -> Iterator[Stretch]:
+    calendars = Calendar.objects.filter(
+        rows__student=student, school_year__starts__lte=last, school_year__ends__gte=first
+    ).select_related("school", "school_year")
+    for column in rows.columns_of(list(calendars.distinct())).values():
+        school = rows.school_grid(column, student_ids=[student.pk])
+        if len(school.student_ids):
+            yield stretch(school, {})
 
 
 def facts_of(letter: Letter, signer: User, squares: dict[date, str]) -> dict[str, str]:

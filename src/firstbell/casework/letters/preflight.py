@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -14,7 +13,7 @@ from firstbell.access import policy
 from firstbell.access.models import User
 from firstbell.access.policy import Deed
 from firstbell.casework.letters import pdf
-from firstbell.casework.letters.checklist import Item, checklist
+from firstbell.casework.letters.checklist import Item, checklist, written_keys
 from firstbell.casework.letters.facts import Family, facts_of, family_of, letters_on, rule_of
 from firstbell.casework.letters.models import Letter, LetterWord
 from firstbell.casework.letters.wording import GRADE, LANGUAGES, fill, grade, passages_in, refusals
@@ -90,28 +89,33 @@ def written_of(letter: Letter) -> dict[str, str]:
     return {w.key: w.words for w in some}
 
 
-def look(letter: Letter, reader: User, today: date, written: dict[str, str] | None = None) -> Seen:
+def look(
+    letter: Letter, reader: User, today: date, written: dict[str, str] | None = None, standing: Standing | None = None
+) -> Seen:
     """While it is being written: the text only. `written`: what was typed and is not saved, instead of what is."""
-    law = rule_of(letter, today)
-    written = written_of(letter) if written is None else written
-    squares = letters_on(letter.student, [date.fromisoformat(d) for d in letter.marks.split()])
+    law = rule_of(letter, today, standing)
+    duty = law[1].duty if law else None
+    if written is None:
+        written = written_of(letter) if written_keys(duty) else {}
+    days = [date.fromisoformat(d) for d in letter.marks.split()]
+    squares = letters_on(letter.student, days, standing.stretches if standing else None)
     facts = facts_of(letter, letter.signed_by or reader, squares)
-    items = checklist(letter, law[1].duty if law else None, written)
+    items = checklist(letter, duty, written)
     read_at, said = _wording(letter, facts, items, written)
     return Seen(letter, said, items, read_at, family_of(letter.student), squares, facts, written, law)
 
 
 def check(letter: Letter, reader: User, today: date) -> Checked:
     """Nothing is kept from an earlier look: marks, contacts, what protects and what was sent are read now."""
-    seen = look(letter, reader, today)
     standing = standing_of(letter.student, today)
+    seen = look(letter, reader, today, standing=standing)
     position = next((p for p in standing.positions if p.rule == letter.firing.rule), None)
     if letter.kind == Letter.Kind.CORRECTION:
         about = _apology(letter, position)
     else:
         about = [*_line(letter, seen.law, position, seen.squares, today), *_step(position), *_again(letter)]
     found = [
-        *about, *_care(letter, reader, today), *_people(letter, seen.family), *seen.findings, *_others(letter, seen.written),
+        *about, *_care(letter, reader, standing.flags), *_people(letter, seen.family), *seen.findings, *_others(letter, seen.written),
     ]  # fmt: skip
     return Checked(
         letter, found, seen.items, seen.grade, seen.family, seen.squares, seen.facts, seen.written, seen.law, standing, position
@@ -228,11 +232,8 @@ def _again(letter: Letter) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _care(letter: Letter, reader: User, today: date) -> list[Finding]:
-    some = Protection.objects.system(WHY).filter(
-        Q(ends=None) | Q(ends__gte=today), student=letter.student, withdrawn_at=None, starts__lte=today, flag__in=CARE
-    )
-    flags = list(some.order_by("flag"))
+def _care(letter: Letter, reader: User, protected: frozenset[str]) -> list[Finding]:
+    flags = [flag for flag in CARE if flag in protected]
     if not flags or (letter.signed_at is not None and _answered(letter, "care")):
         return []
     if not policy.may(reader, Deed.SEE_PROTECTIONS):
@@ -242,7 +243,7 @@ def _care(letter: Letter, reader: User, today: date) -> list[Finding]:
                 _("Ask the attendance officer, who can see it, to sign or to wait. It is restricted to respect this student’s privacy."),
             )
         ]  # fmt: skip
-    what = ", ".join(str(p.get_flag_display()) for p in flags)
+    what = ", ".join(str(Protection.Flag(flag).label) for flag in flags)
     return [
         Finding(
             "care", False, _("On record: this student is %(what)s.") % {"what": what},
