@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from firstbell.access.models import AuditEntry, Role, User
 from firstbell.casework.done import protect
@@ -142,6 +144,7 @@ def test_saving_or_signing_what_is_signed_changes_nothing(scene: Scene) -> None:
     signed = deeds.sign(scene.officer, scene.draft(), 0, {}, TODAY)
     client = as_(scene.lead)
     client.post(f"/letter/{signed.pk}/save/", {"version": 1, "body": "other"})
+    client.post(f"/letter/{signed.pk}/save/", {"version": 1, "body": signed.body, "said_place": "other"})
     client.post(f"/letter/{signed.pk}/sign/", {"version": 1})
     now = Letter.objects.system(WHY).get()
     assert (now.text, now.body, now.signed_by_id) == (signed.text, signed.body, scene.officer.pk)
@@ -174,3 +177,14 @@ def test_a_letter_whose_only_contact_may_not_be_contacted_cannot_be_signed(scene
     assert answer.status_code == 422
     assert Letter.objects.system(WHY).get().state == "draft"
     assert Firing.objects.system(WHY).filter(rule=RULE).exists()
+
+
+def test_a_draft_asks_the_database_no_more_than_twelve_times(scene: Scene) -> None:
+    """On PostgreSQL the audit also takes its turn."""
+    letter, client = scene.draft(), as_(scene.officer)
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(f"/letter/{letter.pk}/").status_code == 200
+    said = [
+        q["sql"] for q in asked.captured_queries if not q["sql"].startswith(("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT"))
+    ]
+    assert len(said) <= 12 + (connection.vendor == "postgresql"), said

@@ -71,8 +71,12 @@ def draft(user: User, student: Student, rule: str, today: date) -> Letter:
     kind = TEMPLATE_OF.get(position.duty.kind) if position.duty else None
     if kind is None:
         raise NotWritten(_("This step is not one that a letter does."))
-    firing = Firing.objects.system(WHY).get(
-        student=student, rule=rule, fired_on=position.fired_on, superseded_at=None, version=position.version
+    firing = (
+        Firing.objects.system(WHY)
+        .select_for_update()
+        .get(  # two who press at once get one draft
+            student=student, rule=rule, fired_on=position.fired_on, superseded_at=None, version=position.version
+        )
     )
     mine = Letter.objects.system(WHY).filter(firing=firing, kind=kind, state=Letter.State.DRAFT).first()
     if mine is not None:
@@ -111,8 +115,7 @@ def edit(user: User, letter: Letter, version: int, body: str, written: dict[str,
     if not body or len(body) > LONGEST:
         raise NotWritten(_("A letter has words, and fewer than %(n)s characters.") % {"n": LONGEST})
     asked = written_keys(duty_of(letter, today)) if letter.kind != Letter.Kind.CORRECTION else []
-    if body != letter.body or version != letter.version:
-        letter = _moved(letter, version, body=body)
+    letter = _moved(letter, version, body=body)
     for key in asked:
         said = written.get(key, "").replace("\r\n", "\n").strip()[:2000]
         mine = LetterWord.objects.system(WHY).filter(letter=letter, about=LetterWord.About.CONTENTS, key=key)
@@ -170,9 +173,7 @@ def sign(user: User, letter: Letter, version: int, reasons: dict[str, str], toda
     Raises Stopped with what is in the way, Changed where somebody was quicker, NotWritten for a second signature by the first's hand.
     """
     with transaction.atomic():
-        Letter.objects.system(WHY).select_for_update().get(
-            pk=letter.pk
-        )  # two who sign at once sign one after the other
+        Letter.objects.system(WHY).select_for_update().get(pk=letter.pk)  # two who sign at once take turns
         letter = _again(letter)
         second = letter.state == Letter.State.AWAITING
         if letter.state in (Letter.State.SIGNED, Letter.State.AWAITING) and user.pk in (
@@ -335,6 +336,7 @@ def apologise(letter: Letter, user: User | None) -> Letter:
     """
     if not letter.undone or letter.state != Letter.State.SIGNED:
         raise NotWritten(_("This letter still holds: there is nothing to take back."))
+    Letter.objects.system(WHY).select_for_update().get(pk=letter.pk)  # two who ask at once get one draft
     mine = Letter.objects.system(WHY).filter(correction_of=letter).exclude(state=Letter.State.WITHDRAWN).first()
     if mine is not None:
         return mine  # type: ignore[no-any-return]
@@ -344,7 +346,10 @@ def apologise(letter: Letter, user: User | None) -> Letter:
         marks=letter.marks, count=letter.count, drafted_by=user, drafted_at=clock.now(), correction_of=letter,
     )  # fmt: skip
     audit.record(
-        user or "night", "drafted_letter", f"student:{letter.student_id}", f"letter:{made.pk} for letter:{letter.pk}"
+        user or "firstbell",
+        "drafted_letter",
+        f"student:{letter.student_id}",
+        f"letter:{made.pk} for letter:{letter.pk}",
     )
     return made  # type: ignore[no-any-return]
 
