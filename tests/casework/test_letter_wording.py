@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from firstbell.casework.letters.checklist import ALWAYS, ALWAYS_IN_AN_APOLOGY, SHOWN_BY
+from firstbell.casework.letters.checklist import ALWAYS, ALWAYS_IN_AN_APOLOGY, SHOWN_BY, for_others, written_keys
 from firstbell.casework.letters.models import Letter
 from firstbell.casework.letters.wording import (
     FACTS,
@@ -24,6 +24,7 @@ from firstbell.casework.letters.wording import (
     template,
     words,
 )  # fmt: skip
+from firstbell.law.packs import Duty
 from firstbell.register.marks import LETTERS
 
 KINDS = [kind.value for kind in Letter.Kind]
@@ -120,3 +121,14 @@ def test_no_text_threatens_first_or_calls_anybody_truant() -> None:
     for kind in KINDS:
         text = fill(template(kind, "en"), "en", facts("en")).lower()
         assert not re.search(r"truan|court|fine|prosecut|penalt|violat|fail", text), kind
+
+
+def test_a_report_to_an_authority_is_another_document_than_the_letter_that_tells_the_family() -> None:
+    report = Duty(
+        kind="report_authority", title="Report", contents=("full_name", "address"), recipients=("juvenile_court",)
+    )
+    told = Duty(
+        kind="petition", title="Petition", contents=("full_name", "dates"), recipients=("juvenile_court", "parents")
+    )
+    assert (written_keys(report), for_others(report)) == ([], "juvenile court")
+    assert (written_keys(told), for_others(told)) == (["full_name"], "")

@@ -16,7 +16,7 @@ from firstbell.access import audit, policy
 from firstbell.access.models import Role
 from firstbell.access.policy import Deed, allow
 from firstbell.casework.letters import deeds
-from firstbell.casework.letters.checklist import written_keys
+from firstbell.casework.letters.checklist import for_others, written_keys
 from firstbell.casework.letters.deeds import Changed, NotWritten, Stopped
 from firstbell.casework.letters.facts import rule_of
 from firstbell.casework.letters.models import Letter, LetterWord
@@ -62,7 +62,7 @@ def _draft_page(
             "letter": letter, "seen": seen, "paragraphs": paragraphs(seen.text), "headings": words(letter.language),
             "also": [seen.written[k] for k in written_keys(seen.duty) if seen.written.get(k)],
             "asked": [item for item in seen.items if not item.placeholder], "names": sorted(FACTS | words(letter.language)["passages"].keys()),
-            "languages": LANGUAGES, "error": error, "theirs": theirs, "changes": changes, "page": "today", "rtl": letter.language == "ar",
+            "others": for_others(seen.duty), "languages": LANGUAGES, "error": error, "theirs": theirs, "changes": changes, "page": "today", "rtl": letter.language == "ar",
             "version": theirs.version if theirs else letter.version,
         },
         status=status,
@@ -193,18 +193,18 @@ def letter_sign(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         letter = deeds.sign(request.user, letter, _version(request), reasons, today)
     except Stopped as stopped:
-        error = (
+        told = (
             _("Not signed: something stops it. What you wrote is kept below.") if stopped.checked.stopped
             else _("Not signed yet: tick each point and say why. What you wrote is kept below.")
         )  # fmt: skip
-        return _check_page(request, stopped.checked, typed, error=error, status=422)
+        return _check_page(request, stopped.checked, typed, error=told, status=422)
     except NotWritten as error:
         return _check_page(request, check(letter, request.user, today), typed, error=str(error), status=422)
     except Changed as changed:
         if changed.letter.state in (Letter.State.DRAFT, Letter.State.AWAITING):
             checked = check(changed.letter, request.user, today)
-            error = _("Not signed: somebody changed the letter while you read it. This is how it reads now.")
-            return _check_page(request, checked, typed, error=error, status=409)
+            told = _("Not signed: somebody changed the letter while you read it. This is how it reads now.")
+            return _check_page(request, checked, typed, error=told, status=409)
         messages.warning(
             request, _("It was signed or withdrawn meanwhile, and does not change any more."), extra_tags="warn"
         )

@@ -11,7 +11,7 @@ from firstbell.casework.letters.models import Letter
 from firstbell.casework.letters.wording import passages_in
 from firstbell.law.packs import Duty
 
-__all__ = ["Item", "checklist", "written_keys"]
+__all__ = ["Item", "checklist", "for_others", "written_keys"]
 
 #: what every letter of the house says, whatever its pack asks for
 ALWAYS = ("child_named", "dates", "support_offered", "how_to_correct", "contact", "interpreter")
@@ -53,15 +53,30 @@ def _plain(key: str) -> str:
     return key.replace("_", " ")
 
 
+def for_others(duty: Duty | None) -> str:
+    """Whom the duty's own document goes to, where that is not the family: then its contents are not this letter's."""
+    if (
+        duty is None
+        or not duty.recipients
+        or any(r.startswith(("parent", "student", "pupil")) for r in duty.recipients)
+    ):
+        return ""
+    return ", ".join(_plain(r) for r in duty.recipients)
+
+
+def _contents(duty: Duty | None) -> tuple[str, ...]:
+    return () if duty is None or for_others(duty) else duty.contents
+
+
 def written_keys(duty: Duty | None) -> list[str]:
     """What the pack asks for and no passage of ours says."""
-    return [key for key in (duty.contents if duty else ()) if key not in SHOWN_BY]
+    return [key for key in _contents(duty) if key not in SHOWN_BY]
 
 
 def checklist(letter: Letter, duty: Duty | None, written: dict[str, str]) -> list[Item]:
     """Everything this letter has to say, in the pack's order after the house's own; each once."""
     apology = letter.kind == Letter.Kind.CORRECTION
-    asked = ALWAYS_IN_AN_APOLOGY if apology else (*ALWAYS, *(duty.contents if duty else ()))
+    asked = ALWAYS_IN_AN_APOLOGY if apology else (*ALWAYS, *_contents(duty))
     there = passages_in(letter.body)
     if "next_step" in there:
         there.append("rule")  # it names the rule, and where to read it

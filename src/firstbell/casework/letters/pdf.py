@@ -48,7 +48,7 @@ def pdf_of(letter: Letter) -> bytes:
         signatures.append((letter.second_by, letter.second_as, letter.second_at))
     data = {
         "language": letter.language, "number": letter.number, "number_words": said["number"], "page_words": said["page"],
-        "sha256": letter.sha256, "school": letter.firing.school.name, "paper": "us-letter", "fonts": [f for f in FAMILIES if f in _families()],
+        "sha256": letter.sha256, "school": letter.firing.school.name, "paper": "us-letter" if letter.firing.pack.startswith("us-") else "a4", "fonts": [f for f in FAMILIES if f in _families()],
         "columns": [said["days_heading"], said["mark_heading"]], "paragraphs": paragraphs(letter.text),
         "annex": paragraphs(letter.annex) if letter.annex else [],
         "signatures": [

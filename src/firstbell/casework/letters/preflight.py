@@ -193,7 +193,7 @@ def _line(
 def _day(day: date) -> str:
     from django.utils.formats import date_format
 
-    return date_format(day, "DATE_FORMAT")
+    return str(date_format(day, "DATE_FORMAT"))
 
 
 def _step(p: Position | None) -> list[Finding]:
@@ -303,7 +303,7 @@ def _people(letter: Letter, family: Family) -> list[Finding]:
 def _wording(
     letter: Letter, facts: dict[str, str], items: list[Item], written: dict[str, str]
 ) -> tuple[float | None, list[Finding]]:
-    found = []
+    found: list[Finding] = []
     whole = "\n".join([letter.body, *written.values()])
     refused = refusals(letter.body, letter.language)
     refused += [r for words in written.values() for r in refusals(words, letter.language) if r not in refused]
