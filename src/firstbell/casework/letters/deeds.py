@@ -304,7 +304,7 @@ def _evidence(checked: Checked, given: dict[str, str], today: date) -> str:
         lines.append(f"position {p.rule} {p.status} {p.count} of {p.threshold}")
     lines += [
         f"recipients {len(checked.family.recipients)}",
-        f"grade {checked.grade}" if checked.grade else "grade not told",
+        f"grade {checked.grade:.1f}" if checked.grade is not None else "grade not told",
     ]
     lines += [f"says {item.key} by {item.placeholder or 'written words'}" for item in checked.items]
     lines += [f"warning {code}: {' '.join(why.split())}" for code, why in sorted(given.items()) if code != "care"]
