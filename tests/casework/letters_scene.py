@@ -62,7 +62,9 @@ class Scene:
         return Student.objects.system(WHY).get(pk=self.ana.pk)
 
 
-def a_contact(student: Student, name: str = "Maria", *, language: str = "en", phone: str = "555-0100", no_contact: bool = False) -> Contact:
+def a_contact(
+    student: Student, name: str = "Maria", *, language: str = "en", phone: str = "555-0100", no_contact: bool = False
+) -> Contact:
     contact = Contact.objects.system(WHY).create(
         source_id=f"C-{name}-{student.pk}", given_name=name, family_name="Reyes", phone=phone, language=language
     )
@@ -70,7 +72,9 @@ def a_contact(student: Student, name: str = "Maria", *, language: str = "en", ph
     return contact
 
 
-def set_the_scene(monkeypatch: object, *, today: date = TODAY, squares: str = "UUUUU UUUUU P", overlay: str = "") -> Scene:
+def set_the_scene(
+    monkeypatch: object, *, today: date = TODAY, squares: str = "UUUUU UUUUU P", overlay: str = ""
+) -> Scene:
     monkeypatch.setattr(clock, "now", lambda: datetime(today.year, today.month, today.day, 22, tzinfo=UTC))  # type: ignore[attr-defined]
     Adoption.objects.create(
         pack="example", overlay=overlay, starts=date(2026, 8, 1), proposed_at=clock.now(), approved_at=clock.now()
