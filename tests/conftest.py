@@ -34,22 +34,27 @@ def _everybody_begins_in_english() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _audit_can_be_emptied_between_tests(django_db_setup: None) -> None:
-    """The audit refuses DELETE and TRUNCATE; only emptying the test database between tests lifts that for a moment."""
+def _what_is_kept_can_be_emptied_between_tests(django_db_setup: None) -> None:
+    """The audit and signed letters refuse DELETE; only emptying the test database between tests lifts that for a moment."""
     from django.db import connection
     from django.db.backends.base.operations import BaseDatabaseOperations
 
-    triggers = importlib.import_module("firstbell.access.migrations.0003_audit_append_only")
+    guards = [
+        importlib.import_module(name)
+        for name in ("firstbell.access.migrations.0003_audit_append_only", "firstbell.casework.migrations.0002_letters")
+    ]
     flush = BaseDatabaseOperations.execute_sql_flush
 
     def lifted(self: BaseDatabaseOperations, statements: list[str]) -> None:
         sqlite = connection.vendor == "sqlite"
         with connection.cursor() as cursor:
-            for statement in triggers.UNDO_SQLITE if sqlite else triggers.UNDO_POSTGRESQL:
-                cursor.execute(statement)
+            for guard in guards:
+                for statement in guard.UNDO_SQLITE if sqlite else guard.UNDO_POSTGRESQL:
+                    cursor.execute(statement)
         flush(self, statements)
         with connection.cursor() as cursor:
-            for statement in triggers.SQLITE if sqlite else triggers.POSTGRESQL:
-                cursor.execute(statement)
+            for guard in guards:
+                for statement in guard.SQLITE if sqlite else guard.POSTGRESQL:
+                    cursor.execute(statement)
 
     BaseDatabaseOperations.execute_sql_flush = lifted  # type: ignore[method-assign]

@@ -37,6 +37,14 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
     "law_protect": ({OFFICER}, {"pk": "student"}),
     "law_undo": ({OFFICER, LEAD}, {"pk": "done"}),
     "law_unprotect": ({OFFICER}, {"pk": "protection"}),
+    "letter_draft": ({OFFICER, LEAD}, {"pk": "student"}),
+    "letter": ({OFFICER, LEAD}, {"pk": "letter"}),
+    "letter_save": ({OFFICER, LEAD}, {"pk": "letter"}),
+    "letter_check": ({OFFICER, LEAD}, {"pk": "letter"}),
+    "letter_sign": ({OFFICER, LEAD}, {"pk": "letter"}),
+    "letter_pdf": ({OFFICER, LEAD}, {"pk": "letter"}),
+    "letter_withdraw": ({OFFICER, LEAD}, {"pk": "letter"}),
+    "letter_apologise": ({OFFICER, LEAD}, {"pk": "letter"}),
     "me": (EVERYBODY, None),
     "toured": (EVERYBODY, None),
     "model_card": ({OFFICER, LEAD, DISTRICT, STEWARD}, None),
@@ -59,12 +67,14 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
 OF_THE_DISTRICT = {"delivery", "source"}
 POST_ONLY = {
     "undo_verdict", "toured", "keep_view", "concern", "law_record", "law_protect", "law_undo", "law_unprotect",
+    "letter_draft", "letter_save", "letter_sign", "letter_withdraw", "letter_apologise",
 }  # fmt: skip
 
 
 #: what a form says, where a route wants something said
 SAID = {
     "concern": {"word": "tired"}, "law_record": {"kind": "conference", "key": "walk"}, "law_protect": {"flag": "iep"},
+    "letter_draft": {"rule": "walk"}, "letter_save": {"body": "Dear family", "version": 0}, "letter_withdraw": {"why": "walk"},
 }  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from django.utils import timezone
 from firstbell import clock
 from firstbell.access.models import Role, User
 from firstbell.casework.done import protect, record_done
-from firstbell.casework.models import Done, Protection
+from firstbell.casework.letters.models import Letter
+from firstbell.casework.models import Done, Firing, Protection
 from firstbell.intake.models import Import, Source
 from firstbell.register.models import School, Section, Student
 from firstbell.watch.models import Alert, Verdict
@@ -34,6 +35,7 @@ class Side:
     verdict: Verdict
     done: Done
     protection: Protection
+    letter: Letter
 
 
 @dataclass
@@ -66,6 +68,20 @@ def _side(name: str) -> tuple[School, Student, Student, Section]:
     return school, student, second, section
 
 
+def a_signed_letter(student: Student, school: School, by: User) -> Letter:
+    """As signing leaves it, without the law behind it."""
+    firing = Firing.objects.system("test").create(
+        student=student, school=school, pack="example", version="2020-07-01", rule="ten-unexcused-days", pack_sha256="0" * 64,
+        fired_on=TODAY, count="1", threshold="10", marks=TODAY.isoformat(), found_at=MORNING,
+    )  # fmt: skip
+    letter: Letter = Letter.objects.system("test").create(
+        student=student, firing=firing, kind="notify", language="en", marks=TODAY.isoformat(), count="1", body="Dear family",
+        state="signed", drafted_by=by, drafted_at=MORNING, text=f"{school.name}\n{TODAY}\n\nDear family of {student.name}",
+        annex="The rule", evidence=f"day {TODAY}", sha256="0" * 64, signed_by=by, signed_as="officer", signed_at=MORNING,
+    )  # fmt: skip
+    return letter
+
+
 def two_schools(monkeypatch: pytest.MonkeyPatch) -> TwoSchools:
     monkeypatch.setattr(clock, "now", lambda: MORNING)
     parts = [_side("Alder Primary"), _side("Birch Primary")]
@@ -80,7 +96,8 @@ def two_schools(monkeypatch: pytest.MonkeyPatch) -> TwoSchools:
         alert = Alert.objects.system("test").get(student=student, kind="streak")
         done = record_done(people[Role.OFFICER], student, "conference", TODAY, TODAY, key="scene")
         protection = protect(people[Role.OFFICER], student, "iep", TODAY)
-        sides.append(Side(school, student, section, alert, verdict, done, protection))
+        letter = a_signed_letter(student, school, people[Role.OFFICER])
+        sides.append(Side(school, student, section, alert, verdict, done, protection, letter))
     school = sides[0].school
     people[Role.SCHOOL_LEAD] = a_user(Role.SCHOOL_LEAD, school)
     people[Role.TEACHER] = a_teacher(school, sides[0].section)

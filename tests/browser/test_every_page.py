@@ -7,17 +7,55 @@ from typing import Any
 
 import pytest
 
+from firstbell import clock
 from firstbell.access.models import User
+from firstbell.casework.letters.deeds import draft
+from firstbell.casework.letters.models import Letter
+from firstbell.casework.models import Adoption
 from firstbell.watch.models import Alert
+from tests.access.two_schools import a_signed_letter
 from tests.browser.scene import TODAY, Scene, set_the_scene
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Arrive = Callable[..., Any]
 
 
+#: so that three absences ask for a letter
+OVERLAY = """
+on = "example"
+title = "Larch Valley's own"
+effective_from = 2020-07-01
+[[rule]]
+id = "three-days"
+title = "3 unexcused days"
+source = "example"
+count = "unexcused"
+threshold = { count = 3 }
+window = { kind = "school_year" }
+[rule.duty]
+kind = "notify"
+title = "Tell the family, and offer help"
+contents = ["dates", "rule", "place"]
+"""
+
+
 @pytest.fixture
 def scene(live_desk: str, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    return set_the_scene(monkeypatch)
+    scene = set_the_scene(monkeypatch)
+    Adoption.objects.create(
+        pack="example", overlay=OVERLAY, starts=TODAY, proposed_at=clock.now(), approved_at=clock.now()
+    )
+    undone = a_signed_letter(scene.ana, scene.school, scene.officer)  # its line is not reached by any mark
+    draft(scene.officer, scene.ana, "three-days", TODAY)
+    assert Letter.objects.system("test").get(pk=undone.pk).undone
+    a_signed_letter(scene.ana, scene.school, scene.officer)
+    return scene
+
+
+def letters(scene: Scene) -> list[str]:
+    """A letter undone, a draft, what is looked at before it is signed, and a letter that holds."""
+    pages = [f"/letter/{pk}/" for pk in Letter.objects.system("test").order_by("pk").values_list("pk", flat=True)]
+    return [*pages, f"{pages[1]}check/", f"/student/{scene.ana.pk}/law/"]
 
 
 def pages(scene: Scene) -> dict[str, list[str]]:
@@ -27,7 +65,7 @@ def pages(scene: Scene) -> dict[str, list[str]]:
         "officer@example.org": [
             "/today/", f"/alert/{streak.pk}/", student, f"{student}who/", f"{student}print/", f"{student}day/{TODAY}/", "/me/",
             f"{student}?as_of=2026-09-10", "/student/999999/", "/schools/", "/account/2fa/", "/account/password/change/", "/account/sessions/",
-            "/account/logout/",
+            *letters(scene), "/account/logout/",
         ],
         "teacher@example.org": ["/roll/", f"/roll/{scene.section.pk}/{TODAY}/0/"],
         "district@example.org": ["/schools/", "/model/"],

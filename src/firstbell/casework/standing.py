@@ -34,11 +34,19 @@ WHY = "the law is asked about a student the reader was given"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a student stands at the end of `day`, the last whole one. `law`: the versions in force; empty where no pack is adopted."""
+    """Where a student stands at the end of `day`, the last whole one. `law`: the versions in force; empty where no pack is adopted.
+
+    Beside it what was asked: the registers, what protects the student, all that was ever done (also what was taken back), and the firings
+    on record.
+    """
 
     day: date
     law: list[InForce]
     positions: list[Position]
+    stretches: tuple[Stretch, ...] = ()
+    flags: frozenset[str] = frozenset()
+    done: Sequence[Done] = ()
+    firings: Sequence[Firing] = ()
 
 
 def last_whole_day(column: Column, today: date) -> date:
@@ -131,11 +139,11 @@ def standing_of(student: Student, today: date, *, as_known: bool = False, throug
     person = Person(
         student.birth_date, here[-1].grade if here else student.grade, flags_of([student.pk], today).get(student.pk, frozenset())
     )  # fmt: skip
-    done = list(Done.objects.system(WHY).filter(student=student, withdrawn_at=None, on__lte=today))
+    done = list(Done.objects.system(WHY).filter(student=student).select_related("recorded_by").order_by("-on", "-pk"))
+    counted = [d for d in done if d.withdrawn_at is None and d.on <= today]
     pack = law[-1].pack.id
-    fired = Firing.objects.system(WHY).filter(
-        student=student, pack=pack, fired_on__gte=year.starts, fired_on__lte=as_of
-    )
-    earlier = {f.rule: f.fired_on for f in fired.order_by("fired_on")}
+    firings = list(Firing.objects.system(WHY).filter(student=student, pack=pack).order_by("fired_on"))
+    earlier = {f.rule: f.fired_on for f in firings if year.starts <= f.fired_on <= as_of}
     line = Timeline(stretches, as_of, entered)
-    return Standing(as_of, law, positions(line, 0, person, law, evidence_of(done, pack), earlier))
+    found = positions(line, 0, person, law, evidence_of(counted, pack), earlier)
+    return Standing(as_of, law, found, line.stretches, person.flags, done, firings)

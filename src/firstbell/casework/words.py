@@ -28,6 +28,7 @@ EVIDENCE = {
     "penalty_notice": gettext_lazy("penalty notice issued"),
     "petition": gettext_lazy("petition filed"),
     "court_referral": gettext_lazy("referred to court"),
+    "correction": gettext_lazy("family told that a letter no longer holds"),
     "parent_refusal": gettext_lazy("family refused"),
     "not_escalated": gettext_lazy("not taken further"),
 }

@@ -18,7 +18,8 @@ from firstbell.access.policy import Deed, allow
 from firstbell.casework.adopted import adopted
 from firstbell.casework.done import NotRecorded, protect, record_done, take_back, unprotect
 from firstbell.casework.firings import look_at
-from firstbell.casework.models import Done, Firing, Protection
+from firstbell.casework.letters.facts import TEMPLATE_OF
+from firstbell.casework.models import Done, Letter, Protection
 from firstbell.casework.standing import Standing, standing_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, position_words
 from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Position, Status, shows
@@ -34,12 +35,13 @@ ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One step of a rule's ladder: `kind` is what may be recorded here, where something may."""
+    """One step of a rule's ladder: `kind` is what may be recorded here, where something may; `letter`: we have words to write about it."""
 
     words: str
     done: list[Done]
     kind: str
     state: str  # done, next, waiting
+    letter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
         if kinds:
             by = [d for d in done if d.kind in kinds and d.on >= p.fired_on]
             state = "done" if p.status is Status.DUTY_DONE else "next" if p.status is Status.DUTY_OPEN else "waiting"
-            rungs.append(Rung(duty.title, by, kinds[0], state))
+            rungs.append(Rung(duty.title, by, kinds[0], state, state == "next" and duty.kind in TEMPLATE_OF))
     return Line(
         p, position_words(p), str(STATUS[p.status]), rungs, open_ and p.due is not None and p.due < today,
         open_ and duty is not None and duty.may, bool(p.forbidden),
@@ -94,6 +96,16 @@ def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
 def _done(student: Student) -> list[Done]:
     some = Done.objects.system("of a student the reader was given").filter(student=student)
     return list(some.select_related("recorded_by").order_by("-on", "-pk"))
+
+
+def _letters(student: Student) -> list[tuple[Letter, Letter | None]]:
+    """The latest first, each with the apology for it, where one was drafted."""
+    some = list(
+        Letter.objects.system("of a student the reader was given").filter(student=student)
+        .select_related("firing", "correction_of").order_by("-drafted_at", "-pk")[:30]
+    )  # fmt: skip
+    apologies = {a.correction_of_id: a for a in some if a.correction_of_id and a.state != Letter.State.WITHDRAWN}
+    return [(letter, apologies.get(letter.pk)) for letter in some]
 
 
 @allow(Deed.SEE_LAW)
@@ -113,7 +125,7 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
     today = today_of(student)
     as_of = _as_of(request, today)
     standing = standing_of(student, as_of or today, as_known=as_of is not None)
-    done = _done(student)
+    done = standing.done or _done(student)
     taken_back = {
         d.pk: clock.now() - d.recorded_at <= timedelta(days=1) and d.recorded_by_id == request.user.pk for d in done
     }
@@ -121,9 +133,7 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
     if policy.may(request.user, Deed.SEE_PROTECTIONS):
         some = Protection.objects.system("of a student the reader was given").filter(student=student, withdrawn_at=None)
         protections = list(some.select_related("recorded_by").order_by("flag"))
-    superseded = (
-        Firing.objects.system("of a student the reader was given").filter(student=student).exclude(superseded_at=None)
-    )
+    undone = sorted((f for f in standing.firings if f.superseded_at), key=lambda f: f.superseded_at, reverse=True)
     audit.record(request.user, "saw", f"student:{student.pk}", "before the law")
     return render(
         request, "desk/law.html",
@@ -131,8 +141,8 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
             "student": student, "lines": lines_of(standing, [d for d in done if d.withdrawn_at is None], today),
             "pack": standing.law[-1].pack if standing.law else None, "adoption": adopted(as_of or today), "done": [(d, taken_back[d.pk]) for d in done],
             "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.law[-1].pack if standing.law else None)], "today": today, "as_of": as_of, "standing_day": standing.day,
-            "protections": protections, "flags": Protection.Flag.choices, "superseded": list(superseded.order_by("-superseded_at")[:20]),
-            "key": secrets.token_hex(12), "error": error, "form": form or {}, "page": "today",
+            "protections": protections, "flags": Protection.Flag.choices, "superseded": undone[:20],
+            "letters": _letters(student), "key": secrets.token_hex(12), "error": error, "form": form or {}, "page": "today",
         },
         status=422 if error else 200,
     )  # fmt: skip

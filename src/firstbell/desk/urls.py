@@ -1,6 +1,6 @@
 from django.urls import path
 
-from firstbell.desk import account_views, intake_views, law_views, live_views, student_views, today_views
+from firstbell.desk import account_views, intake_views, law_views, letter_views, live_views, student_views, today_views
 
 urlpatterns = [
     path("", today_views.home, name="home"),
@@ -20,6 +20,14 @@ urlpatterns = [
     path("student/<int:pk>/law/protect/", law_views.add_protection, name="law_protect"),
     path("law/done/<int:pk>/undo/", law_views.undo_record, name="law_undo"),
     path("law/protection/<int:pk>/end/", law_views.end_protection, name="law_unprotect"),
+    path("student/<int:pk>/letters/", letter_views.letter_draft, name="letter_draft"),
+    path("letter/<int:pk>/", letter_views.letter_page, name="letter"),
+    path("letter/<int:pk>/save/", letter_views.letter_save, name="letter_save"),
+    path("letter/<int:pk>/check/", letter_views.letter_check, name="letter_check"),
+    path("letter/<int:pk>/sign/", letter_views.letter_sign, name="letter_sign"),
+    path("letter/<int:pk>/pdf/", letter_views.letter_pdf, name="letter_pdf"),
+    path("letter/<int:pk>/withdraw/", letter_views.letter_withdraw, name="letter_withdraw"),
+    path("letter/<int:pk>/apologise/", letter_views.letter_apologise, name="letter_apologise"),
     path("me/", account_views.me, name="me"),
     path("me/toured/", account_views.toured, name="toured"),
     path("alive/", account_views.alive, name="alive"),

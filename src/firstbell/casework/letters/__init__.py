@@ -1,0 +1,6 @@
+"""Letters that can be defended: drafted from the law's own words, checked just before they are signed, frozen with their evidence.
+
+`texts` holds what we offer to write, a folder a language; `wording` (pure) fills and judges a text; `facts` is what a letter may say of a
+student; `checklist` is what its pack asks it to say; `preflight` looks at everything again; `deeds` drafts, edits, signs, withdraws and
+apologises; `pdf` sets a signed letter for print. Nothing here sends anything: a person prints, and a person posts.
+"""

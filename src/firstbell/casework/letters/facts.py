@@ -1,0 +1,122 @@
+"""What a letter may say of a student: names, the days counted and what the register says of them, whom it is for. Nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+
+from firstbell.access.models import User
+from firstbell.casework.adopted import adopted, with_overlay
+from firstbell.casework.letters.models import Letter
+from firstbell.casework.letters.wording import BULLET, LANGUAGES, apart, day_words, words
+from firstbell.casework.standing import Standing, stretch
+from firstbell.casework.words import exact
+from firstbell.law.days import Stretch
+from firstbell.law.packs import Duty, Pack, PackError, Rule, versions
+from firstbell.register import rows
+from firstbell.register.models import Calendar, Contact, Student
+
+__all__ = ["TEMPLATE_OF", "Family", "duty_of", "facts_of", "family_of", "letters_on", "rule_of"]
+
+WHY = "a letter about a student the reader was given"
+#: a duty's kind -> what we have to write about it; a review or a classification is nobody's letter
+TEMPLATE_OF = {
+    "notify": Letter.Kind.NOTIFY, "contact": Letter.Kind.CONTACT, "conference": Letter.Kind.CONFERENCE, "plan": Letter.Kind.PLAN,
+    "refer_support": Letter.Kind.REFER_SUPPORT, "report_authority": Letter.Kind.LEGAL_STEP,
+    "consider_sanction": Letter.Kind.LEGAL_STEP, "petition": Letter.Kind.LEGAL_STEP,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Whom a letter can be for. `silent`: how many may not be contacted; who they are is not asked any further.
+
+    languages  what they read, as two letters, those of recipients first
+    """
+
+    recipients: list[Contact]
+    silent: int
+    languages: list[str]
+
+    @property
+    def language(self) -> str:
+        """The first of theirs that we have words in; English where there is none."""
+        return next((code for code in self.languages if code in LANGUAGES), "en")
+
+
+def family_of(student: Student) -> Family:
+    """Contacts under no-contact are counted, never named."""
+    links = list(student.links.select_related("contact").order_by("pk"))
+    recipients = [link.contact for link in links if not link.no_contact]
+    codes = [c.language for c in recipients] + [student.home_language]
+    return Family(recipients, len(links) - len(recipients), list(dict.fromkeys(c[:2].lower() for c in codes if c)))
+
+
+def rule_of(letter: Letter, today: date, standing: Standing | None = None) -> tuple[Pack, Rule] | None:
+    """The very rule the letter's line was reached under, with the district's own words; None where it is gone."""
+    firing = letter.firing
+    some: Iterable[Pack] = [v.pack for v in standing.law] if standing else _versions(firing.pack, today)
+    pack = next((p for p in some if p.id == firing.pack and p.version == firing.version), None)
+    rule = pack.rule_named(firing.rule) if pack else None
+    return (pack, rule) if pack and rule else None
+
+
+def _versions(pack: str, today: date) -> tuple[Pack, ...]:
+    found = adopted(today)
+    try:
+        return with_overlay(found.pack, found.overlay) if found and found.pack == pack else versions(pack)
+    except PackError:
+        return ()
+
+
+def duty_of(letter: Letter, today: date) -> Duty | None:
+    found = rule_of(letter, today)
+    return found[1].duty if found else None
+
+
+def letters_on(student: Student, days: Iterable[date], registers: Iterable[Stretch] | None = None) -> dict[date, str]:
+    """What the register says now of these days: the letters of their squares. `registers`: where somebody has just read them."""
+    wanted = sorted(days)
+    if not wanted:
+        return {}
+    found: dict[date, str] = {}
+    for register in _registers(student, wanted[0], wanted[-1]) if registers is None else registers:
+        codes = register.codes[0].tobytes().decode("ascii")
+        place = {d: k for k, d in enumerate(register.dates.tolist())}
+        for day in wanted:
+            if (k := place.get(day)) is not None:
+                square = codes[k * register.sessions : (k + 1) * register.sessions]
+                if square.strip("# "):
+                    found[day] = square
+    return found
+
+
+def _registers(student: Student, first: date, last: date) -> Iterator[Stretch]:
+    calendars = Calendar.objects.filter(
+        rows__student=student, school_year__starts__lte=last, school_year__ends__gte=first
+    ).select_related("school", "school_year")
+    for column in rows.columns_of(list(calendars.distinct())).values():
+        school = rows.school_grid(column, student_ids=[student.pk])
+        if len(school.student_ids):
+            yield stretch(school, {})
+
+
+def facts_of(letter: Letter, signer: User, squares: dict[date, str]) -> dict[str, str]:
+    """A placeholder -> what it says now, in the letter's language. The named contact is who signs."""
+    marks = words(letter.language)["marks"]
+    days = [date.fromisoformat(d) for d in letter.marks.split()]
+    school = letter.firing.school.name
+
+    def said(day: date) -> str:
+        what = "; ".join(dict.fromkeys(marks[c] for c in squares.get(day, "") if c in marks))
+        return f"{BULLET}{day_words(day, letter.language)} — {what or '–'}"
+
+    facts = {
+        "child": letter.student.name, "school": school, "days": "\n".join(said(d) for d in days), "count": exact(Fraction(letter.count)),
+        "contact": apart(f"{signer}, {school} ({signer.email})", letter.language),
+    }  # fmt: skip
+    if (before := letter.correction_of) is not None and before.signed_at is not None:
+        facts["sent_on"] = day_words(before.signed_at.astimezone(letter.firing.school.zone).date(), letter.language)
+    return facts

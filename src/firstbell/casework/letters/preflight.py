@@ -1,0 +1,376 @@
+"""Everything looked at again, just before a letter is signed and once more as it is: what stops it, and what asks for a reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from firstbell.access import policy
+from firstbell.access.models import User
+from firstbell.access.policy import Deed
+from firstbell.casework.letters import pdf
+from firstbell.casework.letters.checklist import Item, checklist, written_keys
+from firstbell.casework.letters.facts import Family, facts_of, family_of, letters_on, rule_of
+from firstbell.casework.letters.models import Letter, LetterWord
+from firstbell.casework.letters.wording import GRADE, LANGUAGES, fill, grade, passages_in, refusals
+from firstbell.casework.models import Protection
+from firstbell.casework.standing import Standing, standing_of
+from firstbell.casework.words import evidence_word
+from firstbell.law.clock import Position, Status
+from firstbell.law.packs import Duty, Pack, Rule
+from firstbell.register.models import Student
+
+__all__ = ["Checked", "Finding", "Seen", "check", "look", "prose", "written_of"]
+
+WHY = "a letter is checked before it is signed"
+#: under these a letter may be lawful and still come at the wrong hour
+CARE = ("bereaved", "severe_illness")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`stops`: nobody can sign over it. Else a person may, and says why; the reason is kept under `code`."""
+
+    code: str
+    stops: bool
+    words: str
+    to_do: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)  # it holds names: they don't belong in a log
+class Seen:
+    """A letter as it reads now, with what its text says and leaves out."""
+
+    letter: Letter
+    findings: list[Finding]
+    items: list[Item]
+    grade: float | None
+    family: Family
+    squares: dict[date, str]
+    facts: dict[str, str]
+    written: dict[str, str]
+    law: tuple[Pack, Rule] | None
+
+    @property
+    def duty(self) -> Duty | None:
+        return self.law[1].duty if self.law else None
+
+    @property
+    def stopped(self) -> bool:
+        return any(f.stops for f in self.findings)
+
+    @property
+    def text(self) -> str:
+        """The draft as its family would read it; what cannot be filled in stays in its braces."""
+        return prose(self.letter, self.facts)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Checked(Seen):
+    """And how its student stands, what protects them, whom it could reach: everything a signature answers for."""
+
+    standing: Standing
+    position: Position | None
+
+
+def prose(letter: Letter, facts: dict[str, str]) -> str:
+    names = set(passages_in(letter.body))
+    missing = {name: f"{{{name}}}" for name in names | {"sent_on"} if name not in facts}
+    return fill(letter.body, letter.language, {**missing, **facts})
+
+
+def written_of(letter: Letter) -> dict[str, str]:
+    """The passages somebody wrote because the pack asks for them."""
+    some = LetterWord.objects.system(WHY).filter(letter=letter, about=LetterWord.About.CONTENTS).order_by("pk")
+    return {w.key: w.words for w in some}
+
+
+def look(
+    letter: Letter, reader: User, today: date, written: dict[str, str] | None = None, standing: Standing | None = None
+) -> Seen:
+    """While it is being written: the text only. `written`: what was typed and is not saved, instead of what is."""
+    law = rule_of(letter, today, standing)
+    duty = law[1].duty if law else None
+    if written is None:
+        written = written_of(letter) if written_keys(duty) else {}
+    days = [date.fromisoformat(d) for d in letter.marks.split()]
+    squares = letters_on(letter.student, days, standing.stretches if standing else None)
+    facts = facts_of(letter, letter.signed_by or reader, squares)
+    items = checklist(letter, duty, written)
+    read_at, said = _wording(letter, facts, items, written)
+    return Seen(letter, said, items, read_at, family_of(letter.student), squares, facts, written, law)
+
+
+def check(letter: Letter, reader: User, today: date) -> Checked:
+    """Nothing is kept from an earlier look: marks, contacts, what protects and what was sent are read now."""
+    standing = standing_of(letter.student, today)
+    seen = look(letter, reader, today, standing=standing)
+    position = next((p for p in standing.positions if p.rule == letter.firing.rule), None)
+    if letter.kind == Letter.Kind.CORRECTION:
+        about = _apology(letter, position)
+    else:
+        about = [*_line(letter, seen.law, position, seen.squares, today), *_step(position), *_again(letter)]
+    found = [
+        *about, *_care(letter, reader, standing.flags), *_people(letter, seen.family), *seen.findings, *_others(letter, seen.written),
+    ]  # fmt: skip
+    return Checked(
+        letter, found, seen.items, seen.grade, seen.family, seen.squares, seen.facts, seen.written, seen.law, standing, position
+    )  # fmt: skip
+
+
+def _apology(letter: Letter, position: Position | None) -> list[Finding]:
+    firing = letter.firing
+    if firing.superseded_at is None or any(f.on == firing.fired_on for f in (position.firings if position else ())):
+        return [
+            Finding(
+                "stands", True, _("The line is reached again by what is known now: the first letter holds."),
+                _("Withdraw this apology."),
+            )
+        ]  # fmt: skip
+    return []
+
+
+def _line(
+    letter: Letter, law: tuple[Pack, Rule] | None, p: Position | None, squares: dict[date, str], today: date
+) -> list[Finding]:
+    """Does the line stand, on the very days the draft speaks of; and are all of them explained?"""
+    if law is None or p is None or p.status is Status.NOT_EVALUABLE:
+        return [
+            Finding(
+                "law", True, _("The rule this letter speaks of is not in force here now, or cannot be asked of this register."),
+                _("Withdraw this draft."),
+            )
+        ]  # fmt: skip
+    fired = next((f for f in p.firings if f.on == letter.firing.fired_on), None)
+    if fired is None:
+        return [
+            Finding(
+                "stands", True, _("A mark was corrected: by what is known now this line is not reached."),
+                _("Do not send it. Withdraw this draft; nothing was sent."),
+            )
+        ]  # fmt: skip
+    found = []
+    then, now = set(letter.marks.split()), {d.isoformat() for d in fired.marks}
+    if then != now or letter.count != str(fired.count):
+        found.append(
+            Finding(
+                "days", True, _("A mark was corrected since this was drafted: the line is still reached, but on other days."),
+                _("Go back to the draft and press “Read the days again”."),
+            )
+        )  # fmt: skip
+    pending = sum("N" in square for square in squares.values())
+    if pending:
+        found.append(
+            Finding(
+                "pending", False,
+                ngettext("%(n)s of the days counted has no reason yet; a note may be on its way.",
+                         "%(n)s of the days counted have no reason yet; a note may be on its way.", pending) % {"n": pending},
+                _("Ask the family or the school first, or say why this cannot wait."),
+            )
+        )  # fmt: skip
+    if p.fired_on == letter.firing.fired_on:
+        if p.not_before is not None and today < p.not_before:
+            found.append(
+                Finding(
+                    "not_before", True, _("The rule says: not before %(day)s.") % {"day": _day(p.not_before)},
+                    _("Come back on that day. The draft is kept."),
+                )
+            )  # fmt: skip
+        if p.due is not None and today > p.due:
+            found.append(
+                Finding(
+                    "late", False, _("This was to be done by %(day)s; that day is past.") % {"day": _day(p.due)},
+                    _("Say why it goes out late."),
+                )
+            )  # fmt: skip
+    return found
+
+
+def _day(day: date) -> str:
+    from django.utils.formats import date_format
+
+    return str(date_format(day, "DATE_FORMAT"))
+
+
+def _step(p: Position | None) -> list[Finding]:
+    if p is None:
+        return []
+    found = []
+    if p.missing:
+        found.append(
+            Finding(
+                "locked", True,
+                _("This step is locked. Not on record yet: %(what)s.") % {"what": ", ".join(evidence_word(m) for m in p.missing)},
+                _("Do it, put it on record under the law, then come back."),
+            )
+        )  # fmt: skip
+    if p.forbidden:
+        found.append(
+            Finding(
+                "forbidden", True, _("The law does not allow this step for this student."), _("Offer help instead."),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _again(letter: Letter) -> list[Finding]:
+    before = Letter.objects.system(WHY).filter(
+        firing=letter.firing_id, kind=letter.kind, state__in=(Letter.State.SIGNED, Letter.State.AWAITING)
+    )
+    last = before.exclude(pk=letter.pk).order_by("-signed_at").first()
+    if last is None:
+        return []
+    return [
+        Finding(
+            "again", False, _("A letter about this was signed already: %(number)s.") % {"number": last.number},
+            _("Say why the family should get another."),
+        )
+    ]  # fmt: skip
+
+
+def _care(letter: Letter, reader: User, protected: frozenset[str]) -> list[Finding]:
+    flags = [flag for flag in CARE if flag in protected]
+    if not flags or (letter.signed_at is not None and _answered(letter, "care")):
+        return []
+    if not policy.may(reader, Deed.SEE_PROTECTIONS):
+        return [
+            Finding(
+                "care", True, _("Something on record asks for care before any letter goes to this family."),
+                _("Ask the attendance officer, who can see it, to sign or to wait. It is restricted to respect this student’s privacy."),
+            )
+        ]  # fmt: skip
+    what = ", ".join(str(Protection.Flag(flag).label) for flag in flags)
+    return [
+        Finding(
+            "care", False, _("On record: this student is %(what)s.") % {"what": what},
+            _("Call before you write. If a letter is right all the same, say why."),
+        )
+    ]  # fmt: skip
+
+
+def _answered(letter: Letter, code: str) -> bool:
+    """The first to sign said why: the second, who may not see what it is, need not."""
+    return LetterWord.objects.system(WHY).filter(letter=letter, about=LetterWord.About.WARNING, key=code).exists()  # type: ignore[no-any-return]
+
+
+def _people(letter: Letter, family: Family) -> list[Finding]:
+    found = []
+    if not family.recipients and family.silent:
+        found.append(
+            Finding(
+                "no_contact", True, _("Nobody on record may be contacted about this student."),
+                _("Find out with the school whom a letter may reach. Do not send this one."),
+            )
+        )  # fmt: skip
+    elif family.silent:
+        found.append(
+            Finding(
+                "no_contact", False,
+                _("One person on record may not be contacted. The letter does not name them, and must not reach them by another’s address."),
+                _("Say how you made sure of it."),
+            )
+        )  # fmt: skip
+    elif not family.recipients:
+        found.append(
+            Finding(
+                "nobody", False, _("No contact of this family is on record."),
+                _("Ask the school for one, or say how the letter will reach them."),
+            )
+        )  # fmt: skip
+    if family.recipients and not any(c.phone or c.email for c in family.recipients):
+        found.append(
+            Finding(
+                "reach", False, _("No phone number and no address is on record for anybody in this family."),
+                _("Say how the letter will reach them, and how you will follow it up."),
+            )
+        )  # fmt: skip
+    if family.languages and letter.language not in family.languages:
+        ours = family.language in family.languages and family.language in LANGUAGES
+        found.append(
+            Finding(
+                "language", False, _("The family reads another language than this letter is in."),
+                _("Draft it in their language, or say who will read it with them.") if ours
+                else _("We have no letter in it. Have it translated by a person, or say who will read it with them."),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _wording(
+    letter: Letter, facts: dict[str, str], items: list[Item], written: dict[str, str]
+) -> tuple[float | None, list[Finding]]:
+    found: list[Finding] = []
+    whole = "\n".join([letter.body, *written.values()])
+    refused = refusals(letter.body, letter.language)
+    refused += [r for words in written.values() for r in refusals(words, letter.language) if r not in refused]
+    for why, what in refused:
+        sentence, to_do = {
+            "unknown": (_("%(what)s is no placeholder we know.") % {"what": what}, _("Write the words themselves, or take it out.")),
+            "braces": (_("Braces that are no placeholder stand in “%(what)s”.") % {"what": what}, _("Take them out: nothing in a letter is calculated.")),
+            "characters": (_("The letter holds characters that cannot be printed: %(what)s") % {"what": " ".join(c if c.isprintable() else "�" for c in what)}, _("Write them in other words.")),
+        }[why]  # fmt: skip
+        found.append(Finding(f"text_{why}_{len(found)}", True, sentence, to_do))
+    for name in passages_in(letter.body):
+        if name == "sent_on" and name not in facts:
+            found.append(
+                Finding("text_unresolved", True, _("Only an apology can say when the first letter was written."), _("Take {sent_on} out."))
+            )  # fmt: skip
+    for item in items:
+        if not item.said:
+            found.append(
+                Finding(
+                    f"contents_{item.key}", True, _("The letter has to say: %(what)s.") % {"what": item.title},
+                    _("Write it on the draft, where the list asks for it.") if not item.placeholder
+                    else _("Put {help} before the rule.") if item.key == "help_first"
+                    else _("Put {%(name)s} back into the text.") % {"name": item.placeholder},
+                )
+            )  # fmt: skip
+    if any(pdf.cannot_set("\n".join([whole, *facts.values()]), letter.language)):
+        found.append(
+            Finding(
+                "fonts", True, _("This letter cannot be printed here: a font for it is missing."),
+                _("Ask whoever set Firstbell up to run “make setup”. The draft is kept."),
+            )
+        )  # fmt: skip
+    elif pdf.unreadable("".join(facts.values())):
+        found.append(
+            Finding(
+                "names", True, _("A name on record holds characters that cannot be printed."),
+                _("Have the name mended in the school system; it comes with the next delivery."),
+            )
+        )  # fmt: skip
+    read_at = None if refused else grade(prose(letter, facts), letter.language)
+    if read_at is not None and read_at > GRADE:
+        found.append(
+            Finding(
+                "grade", False, _("It reads like grade %(grade)s; a family should need no more than grade %(bar)s.")
+                % {"grade": f"{read_at:.0f}", "bar": GRADE},
+                _("Use shorter sentences and plainer words, or say why it has to be so."),
+            )
+        )  # fmt: skip
+    return read_at, found
+
+
+def _others(letter: Letter, written: dict[str, str]) -> list[Finding]:
+    """Another child of these schools, named in full or by number: each child has a letter of their own."""
+    text = " ".join(" ".join([letter.body, *written.values()]).casefold().split())
+    schools = [stay.school_id for stay in letter.student.enrolments.all()]
+    others = Student.objects.system(WHY).filter(enrolments__school__in=schools).exclude(pk=letter.student_id).distinct()
+    own = letter.student
+    mine = {f"{first} {own.family_name}".casefold() for first in (own.given_name, own.preferred_name) if first}
+    for given, preferred, family, number in others.values_list("given_name", "preferred_name", "family_name", "number"):
+        names = {f"{first} {family}".casefold() for first in (given, preferred) if first} - mine
+        if number and len(number) > 3:
+            names.add(number.casefold())
+        if any(name in text and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in names):
+            return [
+                Finding(
+                    "others", True, _("The text names another student of the school."),
+                    _("Take it out: each child has a letter of their own."),
+                )
+            ]  # fmt: skip
+    return []

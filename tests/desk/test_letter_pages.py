@@ -1,0 +1,191 @@
+"""Letters on the desk: nothing typed is lost, two who write see both texts, and a stranger gets nothing."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from firstbell.access.models import AuditEntry, Role, User
+from firstbell.casework.done import protect
+from firstbell.casework.letters import deeds
+from firstbell.casework.letters.models import Letter
+from firstbell.casework.models import Firing
+from firstbell.register.models import ContactLink
+from tests.build import FIRST_MONDAY, a_school, a_user, at, mark
+from tests.casework.letters_scene import RULE, TODAY, WHY, Scene, a_contact, set_the_scene
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    return set_the_scene(monkeypatch)
+
+
+def as_(user: User) -> Client:
+    client = Client()
+    client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    return client
+
+
+def test_the_ladder_offers_the_letter_and_pressing_twice_makes_one(scene: Scene) -> None:
+    client = as_(scene.officer)
+    page = client.get(f"/student/{scene.ana.pk}/law/").content.decode()
+    assert "Draft the letter" in page
+    for _ in range(2):
+        answer = client.post(f"/student/{scene.ana.pk}/letters/", {"rule": RULE})
+        assert answer.status_code == 302
+    letter = Letter.objects.system(WHY).get()
+    page = client.get(f"/letter/{letter.pk}/").content.decode()
+    assert "{days}" in page, "the text as it is written"
+    assert "Monday, August 31, 2026" in page, "and as the family reads it"
+    assert "Reads like grade" in page
+
+
+def test_a_stale_save_shows_both_texts_and_overwrites_nothing(scene: Scene) -> None:
+    letter = scene.draft()
+    as_(scene.lead).post(f"/letter/{letter.pk}/save/", {"version": 0, "body": letter.body + "\n\nThe lead’s words."})
+    answer = as_(scene.officer).post(
+        f"/letter/{letter.pk}/save/", {"version": 0, "body": letter.body + "\n\nThe officer’s words."}
+    )
+    page = answer.content.decode()
+    assert answer.status_code == 409
+    assert "The lead’s words." in page
+    assert "The officer’s words." in page
+    assert 'name="version" value="1"' in page, "the next save is over theirs, knowingly"
+    assert Letter.objects.system(WHY).get().body.endswith("The lead’s words.")
+
+
+def test_an_empty_text_is_told_and_nothing_is_lost(scene: Scene) -> None:
+    letter = scene.draft()
+    answer = as_(scene.officer).post(f"/letter/{letter.pk}/save/", {"version": 0, "body": "x" * 9000})
+    assert answer.status_code == 422
+    assert "x" * 9000 in answer.content.decode()
+
+
+def test_signing_needs_tick_and_reason_and_keeps_what_was_written(scene: Scene) -> None:
+    a_contact(scene.ana, "Victor", no_contact=True)
+    letter, client = scene.draft(), as_(scene.officer)
+    page = client.get(f"/letter/{letter.pk}/check/").content.decode()
+    assert "may not be contacted" in page
+    assert "Victor" not in page
+    answer = client.post(f"/letter/{letter.pk}/sign/", {"version": 0, "reason_no_contact": "By hand."})
+    assert answer.status_code == 422
+    assert "By hand." in answer.content.decode()
+    answer = client.post(
+        f"/letter/{letter.pk}/sign/", {"version": 0, "reason_no_contact": "By hand.", "tick_no_contact": "1"}
+    )
+    assert answer.status_code == 302
+    page = client.get(f"/letter/{letter.pk}/").content.decode()
+    assert "By hand." in page
+    assert "Open to print" in page
+    assert "Victor" not in page
+
+
+def test_the_print_is_a_pdf_by_number_audited_and_only_of_what_is_signed(scene: Scene) -> None:
+    letter, client = scene.draft(), as_(scene.officer)
+    assert client.get(f"/letter/{letter.pk}/pdf/").status_code == 404
+    client.post(f"/letter/{letter.pk}/sign/", {"version": 0})
+    answer = client.get(f"/letter/{letter.pk}/pdf/")
+    assert answer["Content-Type"] == "application/pdf"
+    assert answer["Content-Disposition"] == f'inline; filename="letter-L{letter.pk:06d}.pdf"'
+    assert answer.content == client.get(f"/letter/{letter.pk}/pdf/").content
+    assert AuditEntry.objects.filter(action="printed_letter", subject=f"student:{scene.ana.pk}").count() == 2
+    assert "Reyes" not in "".join(AuditEntry.objects.values_list("detail", flat=True))
+
+
+@pytest.mark.parametrize("path", ["", "pdf/", "check/"])
+def test_abuse_2_a_foreign_letter_is_a_404_and_on_the_audit(scene: Scene, path: str) -> None:
+    signed = deeds.sign(scene.officer, scene.draft(), 0, {}, TODAY)
+    stranger = a_user(Role.OFFICER, a_school("Birch Primary"))
+    assert as_(stranger).get(f"/letter/{signed.pk}/{path}").status_code == 404
+    assert AuditEntry.objects.filter(
+        actor=f"user:{stranger.pk}", action="refused", subject=f"letter:{signed.pk}"
+    ).exists()
+    assert as_(stranger).post(f"/letter/{signed.pk}/withdraw/", {"why": "x"}).status_code == 404
+
+
+def test_a_lead_is_told_to_ask_and_not_what_protects(scene: Scene) -> None:
+    protect(scene.officer, scene.ana, "bereaved", TODAY)
+    letter = scene.draft()
+    assert "in mourning" in as_(scene.officer).get(f"/letter/{letter.pk}/check/").content.decode()
+    page = as_(scene.lead).get(f"/letter/{letter.pk}/check/").content.decode()
+    assert "in mourning" not in page
+    assert "asks for care" in page
+    answer = as_(scene.lead).post(f"/letter/{letter.pk}/sign/", {"version": 0, "tick_care": "1", "reason_care": "x"})
+    assert answer.status_code == 422
+    as_(scene.officer).post(
+        f"/letter/{letter.pk}/sign/", {"version": 0, "tick_care": "1", "reason_care": "The mother asked."}
+    )
+    assert "The mother asked." in as_(scene.officer).get(f"/letter/{letter.pk}/").content.decode()
+    assert "The mother asked." not in as_(scene.lead).get(f"/letter/{letter.pk}/").content.decode()
+
+
+def test_an_undone_letter_says_so_and_offers_the_apology_once(scene: Scene) -> None:
+    signed = deeds.sign(scene.officer, scene.draft(), 0, {}, TODAY)
+    mark(scene.calendar, scene.ana, FIRST_MONDAY, "E", recorded=at(TODAY, 16))
+    from firstbell.casework.firings import look_over
+
+    look_over()
+    client = as_(scene.officer)
+    for page in (f"/letter/{signed.pk}/", f"/student/{scene.ana.pk}/law/"):
+        assert "Draft the apology" in client.get(page).content.decode()
+    for _ in range(2):
+        client.post(f"/letter/{signed.pk}/apologise/")
+    apology = Letter.objects.system(WHY).get(kind="correction")
+    for page in (f"/letter/{signed.pk}/", f"/student/{scene.ana.pk}/law/"):
+        assert "Draft the apology" not in client.get(page).content.decode()
+    assert signed.number in client.get(f"/letter/{apology.pk}/").content.decode()
+
+
+def test_saving_or_signing_what_is_signed_changes_nothing(scene: Scene) -> None:
+    signed = deeds.sign(scene.officer, scene.draft(), 0, {}, TODAY)
+    client = as_(scene.lead)
+    client.post(f"/letter/{signed.pk}/save/", {"version": 1, "body": "other"})
+    client.post(f"/letter/{signed.pk}/save/", {"version": 1, "body": signed.body, "said_place": "other"})
+    client.post(f"/letter/{signed.pk}/sign/", {"version": 1})
+    now = Letter.objects.system(WHY).get()
+    assert (now.text, now.body, now.signed_by_id) == (signed.text, signed.body, scene.officer.pk)
+    assert client.get(f"/letter/{signed.pk}/check/").status_code == 302
+
+
+def test_a_letter_withdrawn_without_a_reason_stays(scene: Scene) -> None:
+    signed = deeds.sign(scene.officer, scene.draft(), 0, {}, TODAY)
+    assert as_(scene.officer).post(f"/letter/{signed.pk}/withdraw/", {"why": ""}).status_code == 422
+    assert as_(scene.officer).post(f"/letter/{signed.pk}/withdraw/", {"why": "Called."}).status_code == 302
+    assert "Called." in as_(scene.officer).get(f"/letter/{signed.pk}/").content.decode()
+    assert as_(scene.officer).get(f"/letter/{signed.pk}/pdf/").status_code == 404
+
+
+def test_a_script_in_a_letter_is_text(scene: Scene) -> None:
+    letter = scene.draft()
+    letter = deeds.edit(scene.officer, letter, 0, letter.body + "\n\n<script>alert(1)</script>", {}, TODAY)
+    for path in ("", "check/"):
+        page = as_(scene.officer).get(f"/letter/{letter.pk}/{path}").content.decode()
+        assert "<script>alert" not in page
+        assert "&lt;script&gt;alert" in page
+
+
+def test_a_letter_whose_only_contact_may_not_be_contacted_cannot_be_signed(scene: Scene) -> None:
+    ContactLink.objects.system(WHY).update(no_contact=True)
+    letter = scene.draft()
+    answer = as_(scene.officer).post(
+        f"/letter/{letter.pk}/sign/", {"version": 0, "tick_no_contact": "1", "reason_no_contact": "x"}
+    )
+    assert answer.status_code == 422
+    assert Letter.objects.system(WHY).get().state == "draft"
+    assert Firing.objects.system(WHY).filter(rule=RULE).exists()
+
+
+def test_a_draft_asks_the_database_no_more_than_twelve_times(scene: Scene) -> None:
+    """On PostgreSQL the audit also takes its turn."""
+    letter, client = scene.draft(), as_(scene.officer)
+    client.get("/me/")  # a session's first page also notes when it began
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(f"/letter/{letter.pk}/").status_code == 200
+    said = [
+        q["sql"] for q in asked.captured_queries if not q["sql"].startswith(("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT"))
+    ]
+    assert len(said) <= 12 + (connection.vendor == "postgresql"), said
