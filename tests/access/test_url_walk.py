@@ -37,6 +37,10 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
     "law_protect": ({OFFICER}, {"pk": "student"}),
     "law_undo": ({OFFICER, LEAD}, {"pk": "done"}),
     "law_unprotect": ({OFFICER}, {"pk": "protection"}),
+    "policy": ({DISTRICT}, None),
+    "policy_propose": ({DISTRICT}, None),
+    "policy_adoption": ({DISTRICT}, {"pk": "adoption"}),
+    "policy_pack": ({DISTRICT}, {"name": "pack"}),
     "me": (EVERYBODY, None),
     "toured": (EVERYBODY, None),
     "model_card": ({OFFICER, LEAD, DISTRICT, STEWARD}, None),
@@ -55,8 +59,8 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
     "intake_codes": ({STEWARD}, {"pk": "source"}),
     "intake_columns": ({STEWARD}, {"pk": "source"}),
 }
-#: Deliveries and sources are the district's: no steward's are somebody else's.
-OF_THE_DISTRICT = {"delivery", "source"}
+#: Deliveries and sources, the law adopted and its replays are the district's: no steward's or lead's are somebody else's.
+OF_THE_DISTRICT = {"delivery", "source", "adoption", "pack", "replay"}
 POST_ONLY = {
     "undo_verdict", "toured", "keep_view", "concern", "law_record", "law_protect", "law_undo", "law_unprotect",
 }  # fmt: skip

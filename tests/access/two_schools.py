@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.utils import timezone
@@ -11,7 +11,7 @@ from django.utils import timezone
 from firstbell import clock
 from firstbell.access.models import Role, User
 from firstbell.casework.done import protect, record_done
-from firstbell.casework.models import Done, Protection
+from firstbell.casework.models import Adoption, Done, Protection
 from firstbell.intake.models import Import, Source
 from firstbell.register.models import School, Section, Student
 from firstbell.watch.models import Alert, Verdict
@@ -44,6 +44,7 @@ class TwoSchools:
     no_role: User
     delivery: Import
     source: Source
+    adoption: Adoption
     extra: dict[str, object] = field(default_factory=dict)
 
     def value(self, name: str, whose: str) -> object:
@@ -51,7 +52,9 @@ class TwoSchools:
             return TODAY.isoformat()
         if name == "session":
             return 0
-        if name in ("delivery", "source"):
+        if name == "pack":
+            return "example"
+        if name in ("delivery", "source", "adoption"):
             return getattr(self, name).pk
         return getattr(getattr(self, whose), name).pk
 
@@ -95,4 +98,7 @@ def two_schools(monkeypatch: pytest.MonkeyPatch) -> TwoSchools:
         received_at=timezone.now(),
         received_by="test",
     )
-    return TwoSchools(sides[0], sides[1], people, a_user(None), delivery, source)
+    adoption = Adoption.objects.create(
+        pack="example", starts=date(2026, 8, 1), proposed_by=a_user(Role.DISTRICT_LEAD), proposed_at=clock.now()
+    )
+    return TwoSchools(sides[0], sides[1], people, a_user(None), delivery, source, adoption)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from firstbell.desk import account_views, intake_views, law_views, live_views, student_views, today_views
+from firstbell.desk import account_views, intake_views, law_views, live_views, policy_views, student_views, today_views
 
 urlpatterns = [
     path("", today_views.home, name="home"),
@@ -20,6 +20,10 @@ urlpatterns = [
     path("student/<int:pk>/law/protect/", law_views.add_protection, name="law_protect"),
     path("law/done/<int:pk>/undo/", law_views.undo_record, name="law_undo"),
     path("law/protection/<int:pk>/end/", law_views.end_protection, name="law_unprotect"),
+    path("policy/", policy_views.policy_page, name="policy"),
+    path("policy/propose/", policy_views.propose_page, name="policy_propose"),
+    path("policy/<int:pk>/", policy_views.adoption_page, name="policy_adoption"),
+    path("policy/packs/<str:name>/", policy_views.pack_page, name="policy_pack"),
     path("me/", account_views.me, name="me"),
     path("me/toured/", account_views.toured, name="toured"),
     path("alive/", account_views.alive, name="alive"),
