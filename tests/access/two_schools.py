@@ -11,7 +11,7 @@ from django.utils import timezone
 from firstbell import clock
 from firstbell.access.models import Role, User
 from firstbell.casework.done import protect, record_done
-from firstbell.casework.models import Adoption, Done, Protection
+from firstbell.casework.models import Adoption, Done, Protection, ReplayRun
 from firstbell.intake.models import Import, Source
 from firstbell.register.models import School, Section, Student
 from firstbell.watch.models import Alert, Verdict
@@ -45,6 +45,7 @@ class TwoSchools:
     delivery: Import
     source: Source
     adoption: Adoption
+    replay: ReplayRun
     extra: dict[str, object] = field(default_factory=dict)
 
     def value(self, name: str, whose: str) -> object:
@@ -54,7 +55,7 @@ class TwoSchools:
             return 0
         if name == "pack":
             return "example"
-        if name in ("delivery", "source", "adoption"):
+        if name in ("delivery", "source", "adoption", "replay"):
             return getattr(self, name).pk
         return getattr(getattr(self, whose), name).pk
 
@@ -101,4 +102,12 @@ def two_schools(monkeypatch: pytest.MonkeyPatch) -> TwoSchools:
     adoption = Adoption.objects.create(
         pack="example", starts=date(2026, 8, 1), proposed_by=a_user(Role.DISTRICT_LEAD), proposed_at=clock.now()
     )
-    return TwoSchools(sides[0], sides[1], people, a_user(None), delivery, source, adoption)
+    replay = ReplayRun.objects.create(
+        asked_by=people[Role.DISTRICT_LEAD],
+        asked_at=clock.now(),
+        key="scene",
+        pack="example",
+        version="2020-07-01",
+        year=2027,
+    )
+    return TwoSchools(sides[0], sides[1], people, a_user(None), delivery, source, adoption, replay)

@@ -1,6 +1,15 @@
 from django.urls import path
 
-from firstbell.desk import account_views, intake_views, law_views, live_views, policy_views, student_views, today_views
+from firstbell.desk import (
+    account_views,
+    intake_views,
+    law_views,
+    live_views,
+    policy_views,
+    replay_views,
+    student_views,
+    today_views,
+)
 
 urlpatterns = [
     path("", today_views.home, name="home"),
@@ -24,6 +33,11 @@ urlpatterns = [
     path("policy/propose/", policy_views.propose_page, name="policy_propose"),
     path("policy/<int:pk>/", policy_views.adoption_page, name="policy_adoption"),
     path("policy/packs/<str:name>/", policy_views.pack_page, name="policy_pack"),
+    path("policy/replays/", replay_views.replays, name="policy_replays"),
+    path("policy/replays/<int:pk>/", replay_views.replay_page, name="policy_replay"),
+    path("policy/replays/<int:pk>/progress/", replay_views.replay_progress, name="policy_replay_progress"),
+    path("policy/replays/<int:pk>/replay.csv", replay_views.replay_csv, name="policy_replay_csv"),
+    path("policy/replays/<int:pk>/replay.json", replay_views.replay_json, name="policy_replay_json"),
     path("me/", account_views.me, name="me"),
     path("me/toured/", account_views.toured, name="toured"),
     path("alive/", account_views.alive, name="alive"),
