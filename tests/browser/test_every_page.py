@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from firstbell.access.models import User
+from firstbell.casework.models import Adoption, ReplayRun
 from firstbell.watch.models import Alert
-from tests.browser.scene import TODAY, Scene, set_the_scene
+from tests.browser.scene import TODAY, Scene, set_the_scene, the_law
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Arrive = Callable[..., Any]
@@ -17,12 +18,15 @@ Arrive = Callable[..., Any]
 
 @pytest.fixture
 def scene(live_desk: str, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    return set_the_scene(monkeypatch)
+    made = set_the_scene(monkeypatch)
+    the_law(made)
+    return made
 
 
 def pages(scene: Scene) -> dict[str, list[str]]:
     streak = Alert.objects.system("test").get(student=scene.ana, kind="streak")
     student = f"/student/{scene.ana.pk}/"
+    in_force, replayed = Adoption.objects.get().pk, ReplayRun.objects.get().pk
     return {
         "officer@example.org": [
             "/today/", f"/alert/{streak.pk}/", student, f"{student}who/", f"{student}print/", f"{student}day/{TODAY}/", "/me/",
@@ -30,7 +34,10 @@ def pages(scene: Scene) -> dict[str, list[str]]:
             "/account/logout/",
         ],
         "teacher@example.org": ["/roll/", f"/roll/{scene.section.pk}/{TODAY}/0/"],
-        "district@example.org": ["/schools/", "/model/"],
+        "district@example.org": [
+            "/schools/", "/model/", "/policy/", "/policy/propose/", f"/policy/{in_force}/", "/policy/packs/us-fl/", "/policy/replays/",
+            f"/policy/replays/{replayed}/",
+        ],
         "data@example.org": ["/intake/"],
     }  # fmt: skip
 

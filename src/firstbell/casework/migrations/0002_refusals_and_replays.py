@@ -6,55 +6,75 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('casework', '0001_initial'),
+        ("casework", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='adoption',
-            name='refused_at',
+            model_name="adoption",
+            name="refused_at",
             field=models.DateTimeField(null=True),
         ),
         migrations.AddField(
-            model_name='adoption',
-            name='refused_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="adoption",
+            name="refused_by",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='adoption',
-            name='why',
+            model_name="adoption",
+            name="why",
             field=models.TextField(blank=True),
         ),
         migrations.AddField(
-            model_name='adoption',
-            name='withdrawn_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="adoption",
+            name="withdrawn_by",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.CreateModel(
-            name='ReplayRun',
+            name="ReplayRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('asked_at', models.DateTimeField()),
-                ('key', models.CharField(max_length=40)),
-                ('pack', models.CharField(max_length=40)),
-                ('version', models.CharField(max_length=10)),
-                ('overlay', models.TextField(blank=True)),
-                ('rule', models.CharField(blank=True, max_length=60)),
-                ('line', models.CharField(blank=True, max_length=20)),
-                ('year', models.PositiveSmallIntegerField()),
-                ('state', models.CharField(choices=[('waiting', 'waits for its turn'), ('running', 'is being replayed'), ('done', 'done'), ('failed', 'could not be replayed')], default='waiting', max_length=10)),
-                ('done', models.PositiveIntegerField(default=0)),
-                ('total', models.PositiveIntegerField(default=0)),
-                ('problem', models.TextField(blank=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('result', models.TextField(blank=True)),
-                ('asked_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("asked_at", models.DateTimeField()),
+                ("key", models.CharField(max_length=40)),
+                ("pack", models.CharField(max_length=40)),
+                ("version", models.CharField(max_length=10)),
+                ("overlay", models.TextField(blank=True)),
+                ("rule", models.CharField(blank=True, max_length=60)),
+                ("line", models.CharField(blank=True, max_length=20)),
+                ("year", models.PositiveSmallIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "waits for its turn"),
+                            ("running", "is being replayed"),
+                            ("done", "done"),
+                            ("failed", "could not be replayed"),
+                        ],
+                        default="waiting",
+                        max_length=10,
+                    ),
+                ),
+                ("done", models.PositiveIntegerField(default=0)),
+                ("total", models.PositiveIntegerField(default=0)),
+                ("problem", models.TextField(blank=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("result", models.TextField(blank=True)),
+                (
+                    "asked_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('asked_by', 'key'), name='one_replay_a_key')],
+                "constraints": [models.UniqueConstraint(fields=("asked_by", "key"), name="one_replay_a_key")],
             },
         ),
     ]
