@@ -79,6 +79,7 @@ def test_fewer_than_ten_are_kept_back_everywhere(calendar: Calendar) -> None:
             None,
         )
     assert set(found["weeks"]["tried"]) == {None}
+    assert len(found["weeks"]["from"]) == len(found["weeks"]["tried"])
     assert set(found["by"]["schools"]["tried"]) == {None}
     assert made["load"]["tried"]["letters_without"] == 1
     numbers = {cell for row in csv.reader(io.StringIO(as_csv(made))) if row[0] == TEN for cell in row[4:]}
@@ -98,6 +99,22 @@ def test_a_small_part_takes_another_with_it_and_the_totals_agree(calendar: Calen
     assert found["sides"]["tried"]["students"] == 38
     assert found["by"]["schools"]["tried"] == (20, None, None)
     assert found["by"]["bands"]["tried"] == (38, 0, 0)
+
+
+def test_weeks_are_told_together_where_each_alone_would_be_kept_back(calendar: Calendar) -> None:
+    for week in ("UUUUU UUUUU PPPPP PPPPP", "UUUUP UUUUP UUPPP PPPPP", "UUUPP UUUPP UUUPP UPPPP"):
+        some(calendar, 6, week)
+    some(calendar, 20, "PPPPP PPPPP PPPPP PPPPP")
+    weeks = the(replay(tried_pack("example"), 2027), TEN)["weeks"]
+    assert (weeks["together"], weeks["from"], weeks["tried"]) == (4, ["2026-08-31"], (18,))
+
+
+def test_a_year_with_minutes_is_known_then_as_well(calendar: Calendar) -> None:
+    reached = some(calendar, 12, "UUUUU UUUUU PPPPP PPPPP")
+    some(calendar, 20, "PPPPP PPPPP PPPPP PPPPP")
+    mark(calendar, reached[0], FIRST_MONDAY + timedelta(days=15), "T", minutes=35)
+    tried = the(replay(tried_pack("example"), 2027), TEN)["sides"]["tried"]
+    assert (tried["students"], tried["known"], tried["undone"]) == (12, 12, 0)
 
 
 def test_days_at_two_schools_count_together_and_with_the_last_school(calendar: Calendar, school: School) -> None:

@@ -40,11 +40,13 @@ from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce, Pack, PackError, Rule, overlaid, read_overlay, versions
 from firstbell.law.replay import NOT_TOLD, Replayed, reached_by, replayed
 from firstbell.register import rows
-from firstbell.register.grid import Grid
+from firstbell.register.fold import blank_minutes
+from firstbell.register.grid import Grid, decode_minutes
 from firstbell.register.marks import NOT_EXPECTED
 from firstbell.register.models import Calendar, Enrolment, SchoolYear, Student
 from firstbell.register.rows import Column, Past, SchoolGrid
 from firstbell.signals.suppression import LEAST, kept_back, side_by_side, small
+from firstbell.signals.suppression import Column as Told
 
 __all__ = ["NotReplayed", "as_csv", "ask_for", "replay", "tried_pack"]
 
@@ -53,6 +55,8 @@ WHY = "a rule is replayed; only sums leave"
 LETTERS, MEETINGS = ("notify",), ("conference", "plan", "review")
 BANDS = ("through 5", "6 to 8", "9 and above")
 KEPT_BACK = "kept back"
+#: weeks told together: one, else so many that most numbers can be told
+TOGETHER = (1, 2, 4, 13)
 Progress = Callable[[int, int], None]
 
 
@@ -300,18 +304,14 @@ def _as_known(group: _Group, column: Column, sides: dict[str, _Side], through: d
     school = group.school
     ids = school.student_ids
     spans = rows.row_spans(column, ids.tolist())
-    past = Past(column, spans) if school.grid.minutes is None else None
+    past = Past(column, spans)
     after = {name: since_evidence(school, [side.law], side.law.pack.id) for name, side in sides.items()}
     ends = [
         list(days)[-1] for _week, days in groupby((d for d in column.dates if d <= through), key=lambda d: d.isocalendar()[:2])
     ]  # fmt: skip
     now = group.line.stretches[-1]
     for day in ends:
-        if past is not None:
-            codes, missed = _by_student(past, ids, day), None
-        else:
-            then = rows.grid_as_known(column.calendar, day, student_ids=ids.tolist())
-            codes, missed = then.grid.codes, then.grid.minutes
+        codes, missed = _by_student(past, ids, day, minutes=school.grid.minutes is not None)
         evening = replace(now, codes=codes, missed=missed)
         line = Timeline([evening] if group.before is None else [group.before, evening], day)
         for name, side in sides.items():
@@ -319,14 +319,28 @@ def _as_known(group: _Group, column: Column, sides: dict[str, _Side], through: d
                 side.known[rule].update(ids[reached].tolist())
 
 
-def _by_student(past: Past, ids: NDArray[np.int64], day: date) -> NDArray[np.uint8]:
-    """The letters as known at the end of a day, a row a student; where a later stay does not expect them, the earlier one speaks."""
-    letters = past.letters(clock.end_of_day(day, past.column.calendar.school.zone))
+def _by_student(
+    past: Past, ids: NDArray[np.int64], day: date, *, minutes: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.uint16] | None]:  # fmt: skip
+    """Letters, and minutes missed, as known at the end of a day, a row a student: where a later stay does not expect them, the earlier one speaks."""
+    through = clock.end_of_day(day, past.column.calendar.school.zone)
+    if minutes:
+        texts, planes = past.folded(through)
+        letters = np.frombuffer("".join(texts).encode("ascii"), dtype=np.uint8).reshape(len(past.rows), -1)
+        blank = blank_minutes(letters.shape[1])
+        plane = np.frombuffer("".join(p or blank for p in planes).encode("ascii"), dtype=np.uint8)
+        missed = decode_minutes(plane.reshape(len(past.rows), -1))
+    else:
+        letters, missed = past.letters(through), None
     at = np.searchsorted(ids, np.array([r.student_id for r in past.rows], dtype=np.int64))
     made = np.full((len(ids), letters.shape[1]), ord(NOT_EXPECTED), dtype=np.uint8)
+    lost = None if missed is None else np.zeros(made.shape, dtype=np.uint16)
     for k, row in enumerate(at.tolist()):
-        made[row] = np.where(letters[k] == ord(NOT_EXPECTED), made[row], letters[k])
-    return made
+        there = letters[k] != ord(NOT_EXPECTED)
+        made[row] = np.where(there, letters[k], made[row])
+        if lost is not None and missed is not None:
+            lost[row] = np.where(there, missed[k], lost[row])
+    return made, lost
 
 
 # --- what leaves ---------------------------------------------------------------------------------------------------------------------
@@ -359,7 +373,7 @@ def _document(sides: dict[str, _Side], who: dict[int, _Who], year: SchoolYear, t
             "language": sides["in_force"].law.pack.language, "sha256": sides["in_force"].law.pack.sha256,
         } if "in_force" in sides else None,
         "made_at": clock.now().isoformat(), "least": LEAST, "students": None if small(len(who)) else len(who), "officers": officers,
-        "weeks": [w.isoformat() for w in weeks],
+        "weeks": len(weeks),
         "sizes": {
             kind: [None if hidden_sizes[kind] is None or i in (hidden_sizes[kind] or ()) else n for i, n in enumerate(some)]
             for kind, some in sizes.items()
@@ -420,13 +434,10 @@ def _rule(
             if column.total is None:
                 totals[n] = None
         made["by"][kind] = {n: column.parts for n, column in zip(names, shown, strict=True)}
-    at = {monday: k for k, monday in enumerate(weeks)}
-    columns = [
-        _tally((at[d - timedelta(days=d.weekday())] for _s, d, _lead in asked[n].reached[rule.id]), len(weeks)) for n in names
-    ]  # fmt: skip
-    for n, column in zip(names, side_by_side(columns), strict=True):
+    made["weeks"], columns = _by_week([asked[n].reached[rule.id] for n in names], weeks)
+    for n, column in zip(names, columns, strict=True):
         kept = column.total is None or totals[n] is None
-        made["weeks"][n] = (None,) * len(weeks) if kept else column.parts
+        made["weeks"][n] = (None,) * len(column.parts) if kept else column.parts
         made["sides"][n] |= {"times": None if kept else column.total, "students": totals[n]}
     for n in names:
         if totals[n] is None:  # what the parts would add up to is kept back with them
@@ -437,6 +448,23 @@ def _rule(
             **_known(asked[n], rule, students[n], who, totals[n]),
         }
     return made
+
+
+def _by_week(reached: list[list[tuple[int, date, int]]], weeks: list[date]) -> tuple[dict[str, Any], list[Told]]:
+    """Times a line was reached, by as few weeks together as leave most numbers told; only one way of it is published."""
+    at = {monday: k for k, monday in enumerate(weeks)}
+    for together in TOGETHER:
+        blocks = -(-len(weeks) // together)
+        columns = side_by_side(
+            [
+                _tally((at[d - timedelta(days=d.weekday())] // together for _s, d, _lead in some), blocks)
+                for some in reached
+            ]
+        )
+        parts = [n for column in columns for n in column.parts if n != 0]
+        if sum(n is None for n in parts) * 2 <= len(parts):
+            break
+    return {"together": together, "from": [w.isoformat() for w in weeks[::together]]}, columns
 
 
 def _lead(reached: list[tuple[int, date, int]], total: int | None) -> dict[str, int] | None:
@@ -480,7 +508,8 @@ def _load(rules: list[dict[str, Any]], name: str, officers: int, weeks: int) -> 
             if name in r["sides"] and r["sides"][name]["duty"] in kinds and not r["sides"][name]["why"]
         ]
         told = [s["times"] for s in some if s["times"] is not None]
-        found[what] = str(Fraction(sum(told), officers * weeks)) if officers and weeks else None
+        can = officers and weeks and (told or not some)
+        found[what] = str(Fraction(sum(told), officers * weeks)) if can else None
         found[f"{what}_without"] = len(some) - len(told)
     return found
 
@@ -521,8 +550,15 @@ def as_csv(made: dict[str, Any]) -> str:
                 "",
                 {n: s["lead"] and s["lead"][what] for n, s in sides.items()},
             )
-        for k, week in enumerate(made["weeks"]):
-            line(rule["id"], "week of", week, "", {n: rule["weeks"][n][k] for n in sides})
+        weeks = rule["weeks"]
+        for k, week in enumerate(weeks["from"]):
+            line(
+                rule["id"],
+                f"times, {weeks['together']} school weeks from" if weeks["together"] > 1 else "times, week of",
+                week,
+                "",
+                {n: weeks[n][k] for n in sides},
+            )
         for kind, word in (("schools", "school"), ("bands", "grades"), ("languages", "home language")):
             for k, group in enumerate(made["names"][kind]):
                 line(

@@ -240,6 +240,7 @@ def adoption_page(request: HttpRequest, pk: int) -> HttpResponse:
         request, "desk/policy/adoption.html",
         {
             "page": "policy", "adoption": found, "shown": shown(found, current), "error": error, "form": form, "today": today,
+            "other": built_in()[current.pack][-1] if current and current.pack != found.pack and current.pack in built_in() else None,
             "in_force": current is not None and current.pk == found.pk, "own": found.proposed_by_id == request.user.pk,
             "stands": found.approved_at is not None and found.withdrawn_at is None and (found.ends is None or found.ends >= today),
         },

@@ -89,6 +89,7 @@ class RuleShown:
     tried: SideShown | None
     in_force: SideShown | None
     weeks: list[tuple[date, int | None, int | None]]
+    together: int
     tables: list[tuple[str, list[tuple[str, int | None, int | None, int | None]]]]
 
     @property
@@ -111,8 +112,8 @@ def _rules(made: dict[str, Any]) -> list[RuleShown]:
     headings = {"schools": _("By school"), "bands": _("By grade"), "languages": _("By language at home")}
     found = []
     for rule in made["rules"]:
-        missing = [None] * len(made["weeks"])
-        weeks = [rule["weeks"].get(n, missing) for n in ("tried", "in_force")]
+        begins = rule["weeks"]["from"]
+        weeks = [rule["weeks"].get(n, [None] * len(begins)) for n in ("tried", "in_force")]
         tables = []
         for kind, heading in headings.items():
             names = made["names"][kind]
@@ -125,7 +126,8 @@ def _rules(made: dict[str, Any]) -> list[RuleShown]:
         found.append(
             RuleShown(
                 rule["id"], rule["title"], _side(rule["sides"].get("tried")), _side(rule["sides"].get("in_force")),
-                [(date.fromisoformat(w), a, b) for w, a, b in zip(made["weeks"], *weeks, strict=True)], tables,
+                [(date.fromisoformat(w), a, b) for w, a, b in zip(begins, *weeks, strict=True)],
+                rule["weeks"]["together"], tables,
             )
         )  # fmt: skip
     return found
