@@ -144,6 +144,15 @@ def test_a_replay_is_asked_watched_read_and_taken_away(rosa: User) -> None:
     wrong = client.post("/policy/replays/", asked)
     assert wrong.status_code == 422
     assert 'value="x"' in wrong.content.decode()
+    for more in (
+        {"year": "²²²²"},
+        {"year": ""},
+        {"pack": "/etc/passwd@x"},
+        {"key": ""},
+        {"overlay": "x" * 100_001},
+        {"rule": "\x00"},
+    ):
+        assert client.post("/policy/replays/", {**asked, "line": "8", **more}).status_code == 422
     assert client.post("/policy/replays/", {**asked, "line": "8"}).status_code == 302
     run = ReplayRun.objects.get()
     page = f"/policy/replays/{run.pk}/"

@@ -29,6 +29,7 @@ from firstbell import clock
 from firstbell.access import audit, policy
 from firstbell.access.models import Assignment, Role, User
 from firstbell.casework.adopted import law_here
+from firstbell.casework.adopting import LONGEST
 from firstbell.casework.firings import since_evidence, year_before
 from firstbell.casework.models import Protection, ReplayRun
 from firstbell.casework.standing import asks_earlier_years, stretch, terms_of
@@ -73,6 +74,10 @@ def tried_pack(
         found = next((p for p in some if p.version == version), None) if version else some[-1]
         if found is None:
             raise NotReplayed(_("There is no version %(version)s of this pack.") % {"version": version})
+        if len(overlay) > LONGEST:
+            raise NotReplayed(
+                _("Your own rules are longer than %(n)s characters. Nothing was taken from them.") % {"n": LONGEST}
+            )
         if overlay.strip():
             found = overlaid(found, read_overlay(overlay, where, found))
     except PackError as error:

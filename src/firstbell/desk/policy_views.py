@@ -141,7 +141,7 @@ _FIELDS = ("pack", "starts", "overlay", "verified_by", "verified_on", "looked")
 
 def _form(request: HttpRequest) -> dict[str, str]:
     """What was typed; a file that was chosen stands in place of the text."""
-    form = {name: request.POST.get(name, "") for name in _FIELDS}
+    form = {name: request.POST.get(name, "").replace("\x00", "") for name in _FIELDS}
     upload: UploadedFile | None = request.FILES.get("file")
     if upload is not None:
         if upload.size > LONGEST:
@@ -226,7 +226,7 @@ def _answer(user: User, adoption: Adoption, deed: str, why: str, last: str) -> N
 def adoption_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One adoption: what it changes, and the answer of somebody else."""
     found: Adoption = get_owned(request.user, Adoption.objects.select_related(*_WITH_PEOPLE), pk, "adoption")
-    error, form = "", {name: request.POST.get(name, "") for name in ("deed", "why", "last")}
+    error, form = "", {name: request.POST.get(name, "").replace("\x00", "") for name in ("deed", "why", "last")}
     if request.method == "POST":
         try:
             _answer(request.user, found, **form)

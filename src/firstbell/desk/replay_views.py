@@ -44,12 +44,16 @@ def replays(request: HttpRequest) -> HttpResponse:
     current, error = adopted(today), ""
     form = dict.fromkeys(_FIELDS, "")
     if request.method == "POST":
-        form = {name: request.POST.get(name, "").strip() for name in _FIELDS}
+        form = {name: request.POST.get(name, "").replace("\x00", "").strip() for name in _FIELDS}
         pack, _at, version = form["pack"].partition("@")
         try:
             if pack not in built_in():
                 raise NotReplayed(_("Choose a pack of law."))
-            if not form["key"] or len(form["key"]) > 40 or not form["year"].isdigit():
+            if (
+                not form["key"]
+                or len(form["key"]) > 40
+                or not (form["year"].isascii() and form["year"].isdigit() and len(form["year"]) == 4)
+            ):
                 raise NotReplayed(_("Choose a school year."))
             run = ask_for(
                 request.user, pack=pack, version=version, overlay=form["overlay"].replace("\r\n", "\n"), rule=form["rule"], line=form["line"],
