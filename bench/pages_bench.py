@@ -49,7 +49,7 @@ def measure(students: int) -> None:
     from bench.signals_bench import SCHOOL
 
     requests, words = (REQUESTS, MARKS) if students >= 10_000 else (REQUESTS // 10, MARKS // 10)
-    build(students)
+    build(students, plain=True)
     from datetime import date
 
     from django.db import connection

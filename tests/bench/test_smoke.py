@@ -11,6 +11,7 @@ import pytest
 
 PRINTS = {
     "signals_bench": ("sum of the same bytes", "kernel, every signal", "DuckDB", "Polars", "pandas", "peak memory"),
+    "law_bench": ("standings, ", "1 thread, a", "positions of one", "peak memory"),
     "pass_bench": (
         "summing the bytes",
         "reading the registers",

@@ -30,10 +30,18 @@ EXAMPLES = examples()
 
 
 def plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, date) else [plain(v) for v in value] if isinstance(value, list) else value
+    return (
+        value.isoformat()
+        if isinstance(value, date)
+        else [plain(v) for v in value]
+        if isinstance(value, list)
+        else value
+    )
 
 
-@pytest.mark.parametrize(("pack", "example"), EXAMPLES, ids=[f"{p}: {e.get('rule') or e['metric']}: {e['title']}" for p, e in EXAMPLES])
+@pytest.mark.parametrize(
+    ("pack", "example"), EXAMPLES, ids=[f"{p}: {e.get('rule') or e['metric']}: {e['title']}" for p, e in EXAMPLES]
+)
 def test_a_worked_example(pack: str, example: dict[str, Any]) -> None:
     tables = {k: v for k, v in example.items() if k not in ("rule", "metric", "title", "statute", "expect")}
     answer = told(ask(msgspec.convert({"pack": pack, **tables}, Scenario)))
@@ -44,7 +52,8 @@ def test_a_worked_example(pack: str, example: dict[str, Any]) -> None:
             p for p in answer["positions"]
             if p["rule"] == example["rule"] and p["version"] == example["expect"].get("version", p["version"])
         ]  # fmt: skip
-    assert {k: found[k] for k in example["expect"]} == {k: plain(v) for k, v in example["expect"].items()}
+    days = {k: found[k] or "" for k in ("fired_on", "due", "not_before", "leaves") if k in found}  # "": no such day
+    assert {k: days.get(k, found[k]) for k in example["expect"]} == {k: plain(v) for k, v in example["expect"].items()}
 
 
 @pytest.mark.parametrize(

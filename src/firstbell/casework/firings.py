@@ -7,7 +7,7 @@ kept, and never deleted: where what is known now says a line was not reached, it
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -17,15 +17,26 @@ from django.db import transaction
 from firstbell import clock
 from firstbell.casework.adopted import adopted, law_here
 from firstbell.casework.models import Done, Firing
-from firstbell.casework.standing import WHY, asks_earlier_years, evidence_of, standing_of, stretch, terms_of
-from firstbell.law.clock import Person, Standing, Timeline, applies, standings
+from firstbell.casework.standing import (
+    WHY,
+    asks_earlier_years,
+    evidence_of,
+    flags_of,
+    last_whole_day,
+    standing_of,
+    stretch,
+    terms_of,
+)
+from firstbell.law.clock import Person, Position, Standing, Timeline, applies, positions, standings
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
 from firstbell.register import rows
-from firstbell.register.models import Calendar, Student
+from firstbell.register.models import Calendar, RegisterRow, Student
 from firstbell.register.rows import SchoolGrid
 
 __all__ = ["Looked", "look_at", "look_over", "since_evidence", "year_before"]
+
+Terms = Mapping[int, tuple[tuple[date, date], ...]]
 
 
 @dataclass
@@ -55,21 +66,27 @@ def look_over(calendars: Iterable[Calendar] | None = None, *, on: date | None = 
         columns = rows.columns_of(some)
         terms = terms_of(list({c.school_year_id for c in some}))
         for calendar in some:
-            _school(rows.school_grid(columns[calendar.pk]), law, terms, day, found)
+            column = columns[calendar.pk]
+            _school(rows.school_grid(column), law, terms, day, on or last_whole_day(column, day), found)
     return found
 
 
 def look_at(student: Student, day: date) -> Looked:
     """One student, at once: after a mark was corrected, or something was done."""
     found = Looked(students=1)
-    for calendar in Calendar.objects.filter(
-        rows__student=student, school_year__starts__lte=day, school_year__ends__gte=day
-    ).select_related("school")[:1]:
-        _students([student.pk], calendar.school_id, day, found)
+    standing = standing_of(student, day)
+    here = Calendar.objects.filter(rows__student=student, school_year__starts__lte=day).order_by(
+        "-school_year__ends_in"
+    )
+    school = here.values_list("school_id", flat=True).first()
+    if standing.law and school is not None:
+        _written(school, standing.law, {student.pk: standing.positions}, found)
     return found
 
 
-def _school(school: SchoolGrid, law: Sequence[InForce], terms: dict, day: date, found: Looked) -> None:  # type: ignore[type-arg]
+def _school(
+    school: SchoolGrid, law: Sequence[InForce], terms: Terms, today: date, day: date, found: Looked
+) -> None:  # fmt: skip
     n = len(school.student_ids)
     if not n or not law:
         return
@@ -78,20 +95,33 @@ def _school(school: SchoolGrid, law: Sequence[InForce], terms: dict, day: date, 
     if asks_earlier_years(law) and (before := year_before(school)) is not None:
         stretches.insert(0, before)
     line = Timeline(stretches, day)
-    pack = law[-1].pack.id
+    pack, ids = law[-1].pack.id, school.student_ids.tolist()
     stood = standings(line, school.grades, law, since_evidence(school, law, pack))
-    first = school.calendar.school_year.starts
     kept = Firing.objects.system(WHY).filter(
-        pack=pack, superseded_at=None, fired_on__gte=first, fired_on__lte=day, student__in=school.student_ids.tolist()
+        pack=pack, superseded_at=None, fired_on__gte=line.frame.day(0), fired_on__lte=day, student__in=ids
     )
-    asked = _changed(school, line, stood, kept.values_list("student_id", "rule", "fired_on"), law, found)
-    asked |= set(  # rules that count what was done
-        Done.objects.system(WHY).filter(
-            student__in=school.student_ids.tolist(), on__gte=first, withdrawn_at=None,
-            kind__in=[r.evidence for v in law for r in v.pack.rule if r.evidence],
-        ).values_list("student_id", flat=True)
-    )  # fmt: skip
-    _students(sorted(asked), school.calendar.school_id, day, found)
+    changed = _changed(school, line, stood, kept.values_list("student_id", "rule", "fired_on"), law, found)
+    done: dict[int, list[Done]] = defaultdict(list)
+    for deed in Done.objects.system(WHY).filter(student__in=ids, withdrawn_at=None, on__lte=today):
+        done[deed.student_id].append(deed)
+    counted_deeds = {kind for v in law for r in v.pack.rule if r.evidence for kind in r.evidence.split("|")}
+    changed |= {student for student, deeds in done.items() if any(d.kind in counted_deeds for d in deeds)}
+    registers = RegisterRow.objects.system(WHY).filter(
+        student__in=changed, calendar__school_year=school.calendar.school_year_id
+    )
+    several = set(registers.exclude(calendar=school.calendar).values_list("student_id", flat=True))
+    people = Student.objects.system(WHY).filter(pk__in=changed).prefetch_related("enrolments")
+    flags = flags_of(changed, today)
+    place = {student: k for k, student in enumerate(ids)}
+    looked: dict[int, list[Position]] = {}
+    for student in people:
+        if student.pk in several:  # at two schools this year: their days count together
+            looked[student.pk] = standing_of(student, today, through=day).positions
+            continue
+        k = place[student.pk]
+        person = Person(student.birth_date, school.grades[k], flags.get(student.pk, frozenset()))
+        looked[student.pk] = positions(line.of(k), 0, person, law, evidence_of(done[student.pk], pack))
+    _written(school.calendar.school_id, law, looked, found)
 
 
 def _changed(
@@ -122,7 +152,11 @@ def _changed(
         for k in np.flatnonzero(reached):
             student = people[int(school.student_ids[k])]
             if applies(
-                standing.rule, packs[standing.version], Person(student.birth_date, school.grades[k]), line.as_of
+                standing.rule,
+                packs[standing.version],
+                Person(student.birth_date, school.grades[k]),
+                line.as_of,
+                line.school_year,
             ):
                 times[k] = columns[k] = 0
         so_far = now.setdefault(standing.rule.id, np.zeros((2, n), dtype=np.int64))
@@ -162,55 +196,52 @@ def year_before(school: SchoolGrid) -> Stretch | None:
 
 def since_evidence(school: SchoolGrid, law: Sequence[InForce], pack: str) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
     """Of rules that begin with something done: since when, for each student."""
-    rules = {r.id: r.window.after_evidence for v in law for r in v.pack.rule if r.window.after_evidence}
+    rules = {r.id: r.window.after_evidence.split("|") for v in law for r in v.pack.rule if r.window.after_evidence}
     if not rules:
         return {}
     place = {int(s): k for k, s in enumerate(school.student_ids)}
     found = {rule: np.full(len(place), "NaT", dtype="datetime64[D]") for rule in rules}
     done = Done.objects.system(WHY).filter(
-        withdrawn_at=None, kind__in=set(rules.values()), on__gte=school.calendar.school_year.starts,
+        withdrawn_at=None, kind__in={kind for kinds in rules.values() for kind in kinds}, on__gte=school.calendar.school_year.starts,
         student__in=list(place),
     )  # fmt: skip
     for deed in done.order_by("-on"):
         (said,) = evidence_of([deed], pack) or [None]
-        for rule, kind in rules.items():
-            if said is not None and said.kind == kind:
+        for rule, kinds in rules.items():
+            if said is not None and said.kind in kinds:
                 found[rule][place[deed.student_id]] = np.datetime64(deed.on)
     return found
 
 
 @transaction.atomic
-def _students(students: Sequence[int], school: int, day: date, found: Looked) -> None:
-    """Look at these one by one, and write what is new, and what is undone."""
-    kept: dict[int, dict[tuple[str, date], Firing]] = defaultdict(dict)
-    for firing in Firing.objects.system(WHY).filter(student__in=students, superseded_at=None):
-        kept[firing.student_id][firing.rule, firing.fired_on] = firing
+def _written(school: int, law: Sequence[InForce], looked: Mapping[int, Sequence[Position]], found: Looked) -> None:
+    """Set what was found against what is on record: new firings are kept, those no longer borne out are superseded."""
+    pack = law[-1].pack.id
+    hashes = {v.pack.version: v.pack.sha256 for v in law}
+    since = min(v.first for v in law)
+    kept: dict[int, dict[tuple[str, date], int]] = defaultdict(dict)
+    standing = Firing.objects.system(WHY).filter(student__in=looked, pack=pack, superseded_at=None)
+    for pk, student, rule, fired_on in standing.values_list("pk", "student_id", "rule", "fired_on"):
+        kept[student][rule, fired_on] = pk
     new: list[Firing] = []
     gone: list[int] = []
     now = clock.now()
-    people = Student.objects.system(WHY).filter(pk__in=students).prefetch_related("enrolments")
-    for student in people:
-        standing = standing_of(student, day)
-        if not standing.law:
-            continue
-        pack = standing.law[-1].pack
-        hashes = {v.pack.version: v.pack.sha256 for v in standing.law}
-        had = {k: f for k, f in kept[student.pk].items() if f.pack == pack.id}
-        for position in standing.positions:
-            if position.threshold == 0:
+    for student, some in looked.items():
+        had = kept[student]
+        for position in some:
+            if position.threshold == 0:  # what is owed to everybody is nobody's firing
                 continue
             for fired in position.firings:
                 if had.pop((position.rule, fired.on), None) is None:
                     new.append(
                         Firing(
-                            student=student, school_id=school, pack=pack.id, version=position.version, rule=position.rule,
+                            student_id=student, school_id=school, pack=pack, version=position.version, rule=position.rule,
                             pack_sha256=hashes[position.version], fired_on=fired.on, threshold=str(position.threshold),
                             count=str(fired.count), marks=" ".join(d.isoformat() for d in fired.marks), found_at=now,
                         )
                     )  # fmt: skip
-        since = min(v.first for v in standing.law)
-        gone += [f.pk for (_rule, fired), f in had.items() if fired >= since]
-    Firing.objects.system(WHY).bulk_create(new)
+        gone += [pk for (_rule, fired_on), pk in had.items() if fired_on >= since]
+    Firing.objects.system(WHY).bulk_create(new, batch_size=1000)
     Firing.objects.system(WHY).filter(pk__in=gone).update(superseded_at=now)
     found.reached += len(new)
     found.superseded += len(gone)

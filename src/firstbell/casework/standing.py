@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 
@@ -15,19 +15,36 @@ from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
 from firstbell.register import rows
 from firstbell.register.models import Calendar, Student, Term
-from firstbell.register.rows import SchoolGrid
+from firstbell.register.rows import Column, SchoolGrid
+from firstbell.watch.registers import whole_days
 
-__all__ = ["Standing", "asks_earlier_years", "evidence_of", "standing_of", "stretch", "terms_of"]
+__all__ = [
+    "Standing",
+    "asks_earlier_years",
+    "evidence_of",
+    "flags_of",
+    "last_whole_day",
+    "standing_of",
+    "stretch",
+    "terms_of",
+]
 
 WHY = "the law is asked about a student the reader was given"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a student stands on a day. `law`: the versions in force; empty where the district has adopted no pack."""
+    """Where a student stands at the end of `day`, the last whole one. `law`: the versions in force; empty where no pack is adopted."""
 
+    day: date
     law: list[InForce]
     positions: list[Position]
+
+
+def last_whole_day(column: Column, today: date) -> date:
+    """Today, unless school is on and its source has not said everything about it: then the day before."""
+    through, at = whole_days(column.calendar, column.dates, today)
+    return today - timedelta(days=1) if at is not None and through <= at else today
 
 
 def terms_of(years: Sequence[int]) -> dict[int, tuple[tuple[date, date], ...]]:
@@ -65,27 +82,41 @@ def evidence_of(done: Sequence[Done], pack: str) -> list[Evidence]:
     return found
 
 
-def standing_of(student: Student, as_of: date, *, as_known: bool = False) -> Standing:
-    """Every rule in force here and one student, on a day. `as_known`: by what was known at the end of that day, not by what is now."""
+def flags_of(students: Collection[int], on: date) -> dict[int, frozenset[str]]:
+    """What protects these students on a day."""
+    found: dict[int, set[str]] = {}
+    some = Protection.objects.system(WHY).filter(student__in=students, withdrawn_at=None, starts__lte=on)
+    for student, flag, ends in some.values_list("student_id", "flag", "ends"):
+        if ends is None or ends >= on:
+            found.setdefault(student, set()).add(flag)
+    return {student: frozenset(flags) for student, flags in found.items()}
+
+
+def standing_of(student: Student, today: date, *, as_known: bool = False, through: date | None = None) -> Standing:
+    """Every rule in force here and one student, on a day. `as_known`: by what was known at the end of that day, not by what is now.
+
+    Marks count through the last whole day (or `through`); what was done today counts at once.
+    """
     calendars = list(
-        Calendar.objects.filter(rows__student=student, school_year__starts__lte=as_of)
+        Calendar.objects.filter(rows__student=student, school_year__starts__lte=today)
         .select_related("school", "school_year")
         .distinct()
         .order_by("-school_year__ends_in", "pk")
     )
     if not calendars:
-        return Standing(law_here(as_of, as_of), [])
+        return Standing(today, law_here(today, today), [])
     year = calendars[0].school_year
-    law = law_here(year.starts, as_of)
+    law = law_here(year.starts, today)
     if not law:
-        return Standing([], [])
+        return Standing(today, [], [])
     wanted = [c for c in calendars if c.school_year_id == year.pk]
     if asks_earlier_years(law):
         wanted += [c for c in calendars if c.school_year.ends_in == year.ends_in - 1]
     stays = sorted(student.enrolments.all(), key=lambda stay: (stay.starts, stay.pk))
-    began = {stay.school_id: k for k, stay in enumerate(stays) if stay.starts <= as_of}
+    began = {stay.school_id: k for k, stay in enumerate(stays) if stay.starts <= today}
     wanted.sort(key=lambda c: (c.school_year.ends_in, began.get(c.school_id, -1)))
     columns = rows.columns_of(wanted)
+    as_of = today if as_known else through or last_whole_day(columns[wanted[-1].pk], today)
     terms = terms_of(list({c.school_year_id for c in wanted}))
     grids = [
         rows.grid_as_known(c, as_of, student_ids=[student.pk]) if as_known
@@ -94,19 +125,17 @@ def standing_of(student: Student, as_of: date, *, as_known: bool = False) -> Sta
     ]  # fmt: skip
     stretches = [stretch(g, terms) for g in grids if len(g.student_ids) and len(g.grid.dates)]
     if not stretches:
-        return Standing(law, [])
+        return Standing(as_of, law, [])
     here = [stay for stay in stays if stay.starts <= as_of]
     entered = np.array([max(here[-1].starts, year.starts)], dtype="datetime64[D]") if here else None
-    flags = Protection.objects.system(WHY).filter(student=student, withdrawn_at=None, starts__lte=as_of)
     person = Person(
-        student.birth_date, here[-1].grade if here else student.grade,
-        frozenset(p.flag for p in flags if p.ends is None or p.ends >= as_of),
+        student.birth_date, here[-1].grade if here else student.grade, flags_of([student.pk], today).get(student.pk, frozenset())
     )  # fmt: skip
-    done = list(Done.objects.system(WHY).filter(student=student, withdrawn_at=None, on__lte=as_of))
+    done = list(Done.objects.system(WHY).filter(student=student, withdrawn_at=None, on__lte=today))
     pack = law[-1].pack.id
     fired = Firing.objects.system(WHY).filter(
         student=student, pack=pack, fired_on__gte=year.starts, fired_on__lte=as_of
     )
     earlier = {f.rule: f.fired_on for f in fired.order_by("fired_on")}
     line = Timeline(stretches, as_of, entered)
-    return Standing(law, positions(line, 0, person, law, evidence_of(done, pack), earlier))
+    return Standing(as_of, law, positions(line, 0, person, law, evidence_of(done, pack), earlier))

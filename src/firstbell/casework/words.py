@@ -7,10 +7,10 @@ from fractions import Fraction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from firstbell.law.clock import Position, Status
-from firstbell.register.models import Student
+from firstbell.law.clock import NOT_ESCALATED, Position, Status
+from firstbell.law.packs import Pack
 
-__all__ = ["EVIDENCE", "STATUS", "evidence_word", "exact", "position_words"]
+__all__ = ["EVIDENCE", "STATUS", "asked_kinds", "evidence_word", "exact", "position_words"]
 
 EVIDENCE = {
     "contact_attempt": gettext_lazy("family called or written to"),
@@ -75,25 +75,23 @@ def position_words(p: Position) -> str:
     if p.threshold is None:
         return p.why
     counted = f"{exact(p.count)} {_units(p.unit, p.count)}"
-    if p.possible is not None:
-        line = _("%(counted)s of %(possible)s; the line is %(percent)s %%.") % {
+    if p.possible is not None and p.threshold <= 1:
+        line = _("%(counted)s counted of %(possible)s; the line is %(percent)s %%.") % {
             "counted": counted, "possible": exact(p.possible), "percent": exact(p.threshold * 100),
         }  # fmt: skip
     else:
-        line = _("%(counted)s of %(line)s.") % {"counted": counted, "line": exact(p.threshold)}
+        line = _("%(counted)s counted; the line is %(line)s.") % {"counted": counted, "line": exact(p.threshold)}
     if p.remaining and p.status in (Status.CLEAR, Status.NEAR):
         line += " " + _("Room: %(room)s.") % {"room": f"{exact(p.remaining)} {_units(p.unit, p.remaining)}"}
     return line
 
 
-def asked_kinds(positions: list[Position], student: Student) -> list[str]:
-    """What this student's rules ask for or accept, to choose from, in the order of the ladder."""
+def asked_kinds(pack: Pack | None) -> list[str]:
+    """What a pack's rules ask for, count or accept, in the order of its rules; then whatever else people do."""
     kinds: dict[str, None] = {}
-    for p in positions:
-        if p.duty is not None:
-            for kind in (*p.duty.requires, *p.duty.done_by):
-                if kind in EVIDENCE or "_" in kind:
-                    kinds.setdefault(kind)
-    for kind in EVIDENCE:
-        kinds.setdefault(kind)
-    return [k for k in kinds if k != "not_escalated"]
+    for rule in pack.rule if pack else ():
+        said = [*rule.evidence.split("|"), *rule.window.after_evidence.split("|")]
+        if rule.duty is not None:
+            said += [one for name in rule.duty.requires for one in name.split("|")] + list(rule.duty.done_by)
+        kinds |= {kind: None for kind in said if kind and pack is not None and pack.rule_named(kind) is None}
+    return [kind for kind in (kinds | dict.fromkeys(EVIDENCE)) if kind != NOT_ESCALATED]

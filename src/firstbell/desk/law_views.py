@@ -21,7 +21,7 @@ from firstbell.casework.firings import look_at
 from firstbell.casework.models import Done, Firing, Protection
 from firstbell.casework.standing import Standing, standing_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, position_words
-from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Position, Status
+from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Position, Status, shows
 from firstbell.law.packs import Pack
 from firstbell.register.models import Student
 
@@ -73,11 +73,13 @@ def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
     open_ = p.status in (Status.DUTY_OPEN, Status.LOCKED, Status.FORBIDDEN)
     if duty is not None and p.fired_on is not None:
         for name in duty.requires:
-            other = pack.rule_named(name)
-            kinds = (name,) if other is None or other.duty is None else other.duty.done_by or DONE_BY[other.duty.kind]
-            words = evidence_word(name) if other is None else other.title
-            state = "next" if name in p.missing else "done"
-            rungs.append(Rung(words, [d for d in done if d.kind in kinds], kinds[0] if kinds else "", state))
+            ways = shows(name, pack)
+            named = [pack.rule_named(one) for one in name.split("|")]
+            words = _(" or ").join(
+                r.title if r else evidence_word(one) for r, one in zip(named, name.split("|"), strict=True)
+            )
+            state = "next" if " or ".join(name.split("|")) in p.missing else "done"
+            rungs.append(Rung(words, [d for d in done if d.kind in ways], next(iter(ways), ""), state))
         kinds = duty.done_by or DONE_BY[duty.kind]
         if kinds:
             by = [d for d in done if d.kind in kinds and d.on >= p.fired_on]
@@ -128,7 +130,7 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
         {
             "student": student, "lines": lines_of(standing, [d for d in done if d.withdrawn_at is None], today),
             "pack": standing.law[-1].pack if standing.law else None, "adoption": adopted(as_of or today), "done": [(d, taken_back[d.pk]) for d in done],
-            "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.positions, student)], "today": today, "as_of": as_of,
+            "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.law[-1].pack if standing.law else None)], "today": today, "as_of": as_of, "standing_day": standing.day,
             "protections": protections, "flags": Protection.Flag.choices, "superseded": list(superseded.order_by("-superseded_at")[:20]),
             "key": secrets.token_hex(12), "error": error, "form": form or {}, "page": "today",
         },

@@ -89,13 +89,13 @@ def forecast(
 
 
 def chances(
-    known: Known, r: Rates, a: Answers, box: GlassBox | None
+    known: Known, r: Rates, a: Answers, box: GlassBox | None, rows: NDArray[np.int64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(chance, low, high). Layer 1 alone gives the span of its answers as its interval."""
+    """(chance, low, high), of the rows `a` was asked for. Layer 1 alone gives the span of its answers as its interval."""
     if box is None:
         spans = np.stack(list(a.chance.values()))
         return a.chance["45"], spans.min(axis=0), spans.max(axis=0)
-    score = box.score(inputs(known, r, a), known.band)
+    score = box.score(inputs(known, r, a, rows), known.band if rows is None else known.band[rows])
     low, high = box.interval(score)
     return 1 / (1 + np.exp(-score)), low, high
 

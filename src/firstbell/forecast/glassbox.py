@@ -122,7 +122,8 @@ class GlassBox:
     def score(self, x: Array, band: NDArray[np.int8]) -> Array:
         """(n,) log-odds."""
         weights = self.weights / self.spread
-        raw = x @ weights + (self.bias - self.middle @ weights)
+        # row by row: a product of matrices may round a row by its place among the others, and two equal students would differ
+        raw = np.einsum("ij,j->i", x, weights) + (self.bias - self.middle @ weights)
         slope, shift = self.by_band[band].T
         score: Array = slope * raw + shift
         return score

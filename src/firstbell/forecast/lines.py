@@ -1,6 +1,6 @@
 """The lines a forecast is asked about: so many days of a kind in the school year, or a share of the days enrolled.
 
-Law packs will bring their own; the pack `example` stays as the documentation's example.
+A law pack's rule becomes a line where it counts such days; models are trained and judged on those of the pack `example`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HORIZONS", "PACKS", "YEAR_END", "Counted", "Line", "UnknownLine", "find_line"]
+from firstbell.law.packs import Count, Pack, PackError, Rule, versions
+
+__all__ = ["HORIZONS", "PACKS", "YEAR_END", "Counted", "Line", "UnknownLine", "find_line", "line_of"]
 
 #: School days ahead a question may ask about; 0 stands for the year's end.
 YEAR_END = 0
@@ -50,26 +52,60 @@ class Line:
 
 
 class UnknownLine(LookupError):
-    """No such pack or rule; the sentence names those there are."""
+    """No such pack or rule, or one that a forecast cannot be asked about; the sentence says which there are."""
 
 
-PACKS: dict[str, dict[str, Line]] = {
-    "example": {
-        "ten-unexcused-days": Line(Counted.UNEXCUSED, "10 unexcused full days in the school year", days=10),
-        "chronic-absence": Line(
-            Counted.ABSENT, "a tenth or more of the days enrolled missed, for any reason", share=Fraction(1, 10)
-        ),
-    }
-}
+def line_of(rule: Rule, pack: Pack) -> Line:
+    """A law's rule as a forecast asks about it. Raises UnknownLine for what is no count of days in the school year."""
+    counted = _counted(pack.counts[rule.count]) if rule.count else None
+    in_year = rule.window.kind in ("school_year", "since_enrolment") and not rule.window.after_evidence
+    threshold = rule.threshold
+    whole = threshold.count is None or Fraction(threshold.count).denominator == 1
+    if (
+        counted is None
+        or not in_year
+        or threshold.op != ">="
+        or threshold.by_grade
+        or not whole
+        or not (threshold.count or threshold.share)
+    ):
+        raise UnknownLine(
+            f"{pack.id}/{rule.id} cannot be forecast: a forecast is asked about unexcused whole days, or days missed for any reason, "
+            "counted from the school year's beginning. Where the student stands today is exact all the same."
+        )
+    if threshold.share is not None:
+        return Line(counted, rule.title, share=Fraction(threshold.share))
+    return Line(counted, rule.title, days=int(Fraction(threshold.count or 0)))
+
+
+def _counted(count: Count) -> Counted | None:
+    """The kind of day a pack's count is, if a forecast knows it."""
+    if count.strategy == "full_day_only" and set(count.marks) == {"unexcused"}:
+        return Counted.UNEXCUSED
+    if (
+        count.strategy == "min_fraction_present"
+        and {"unexcused", "excused"} <= set(count.marks)
+        and Fraction(count.missed) == Fraction(1, 2)
+    ):
+        return Counted.ABSENT
+    return None
 
 
 def find_line(pack: str, rule: str) -> Line:
-    """
+    """The line of a built-in pack's latest version (or of a pack's file).
+
     >>> find_line("example", "ten-unexcused-days").days
     10
     """
-    if pack not in PACKS:
-        raise UnknownLine(f"There is no pack {pack!r}. There is: {', '.join(PACKS)}.")
-    if rule not in PACKS[pack]:
-        raise UnknownLine(f"The pack {pack!r} has no rule {rule!r}. It has: {', '.join(PACKS[pack])}.")
-    return PACKS[pack][rule]
+    try:
+        latest = versions(pack)[-1]
+    except PackError as error:
+        raise UnknownLine(str(error)) from error
+    found = latest.rule_named(rule)
+    if found is None:
+        raise UnknownLine(f"The pack {pack!r} has no rule {rule!r}. It has: {', '.join(r.id for r in latest.rule)}.")
+    return line_of(found, latest)
+
+
+#: the lines models are trained and judged on: the documentation's example
+PACKS = {"example": {rule: find_line("example", rule) for rule in ("ten-unexcused-days", "chronic-absence")}}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,8 +16,9 @@ from firstbell.forecast.evidence import EXCUSED, PENDING, PRESENT, Col
 from firstbell.forecast.forecasts import chances
 from firstbell.forecast.glassbox import GlassBox
 from firstbell.forecast.known import Known
-from firstbell.forecast.layers import Answers, Learned, Rates, answers, rates
+from firstbell.forecast.layers import Learned, Rates, answers, rates
 from firstbell.forecast.lines import Line
+from firstbell.forecast.pooling import Before
 
 __all__ = ["Reason", "Why", "reasons"]
 
@@ -56,45 +58,36 @@ def reasons(
     if not len(rows):
         return []
     alone = known.only(rows)
-    kinds = alone.kinds[line.counted]
     prior, lean = r.prior[rows], r.lean[rows]
-    here, _low, _high = chances(alone, *_answered(alone, line, horizon, learned, (prior, lean)), box)
-    away = (kinds >= EXCUSED) & (kinds <= PENDING)
-    e = r.evidence.columns[rows]
-    seen = kinds > 0
-    lately = _last(seen, LATELY)
-    streak = e[:, Col.STREAK].astype(np.int64)
-    now = _last(seen, streak) & away
-    before = alone.before.get(line.counted)
-    removals: list[tuple[Why, Known, NDArray[np.int64], NDArray[np.int64]]] = [
-        (Why.AWAY_NOW, _without(alone, line, now), streak, streak),
-        (Why.LATELY, _without(alone, line, away & lately), (away & lately).sum(axis=1), (seen & lately).sum(axis=1)),
-        (
-            Why.UNEXPLAINED,
-            _without(alone, line, kinds == PENDING),
-            (kinds == PENDING).sum(axis=1),
-            np.zeros(len(rows), dtype=np.int64),
-        ),
-    ]
-    if before is not None:
-        removals.append(
-            (
-                Why.LAST_YEAR, replace(alone, before={}), before.counted.astype(np.int64), before.ended.astype(np.int64)
-            )
-        )  # fmt: skip
+    here, _low, _high = chances(known, r, answers(known, line, horizon, learned, r, rows), box, rows)
+    streak = r.evidence[Col.STREAK][rows].astype(np.int64)
+    taken, counts = _taken_away(np.ascontiguousarray(alone.kinds[line.counted]), streak)
+    before = alone.before.get(line.counted) or Before.nothing(len(rows))
+    removals = (
+        (Why.AWAY_NOW, taken[0], 2, streak, streak),
+        (Why.LATELY, taken[1], 1, counts[0], counts[1]),
+        (Why.UNEXPLAINED, taken[2], 1, counts[2], np.zeros_like(streak)),
+        (Why.LAST_YEAR, alone.kinds[line.counted], 1, before.counted.astype(np.int64), before.ended.astype(np.int64)),
+    )
     without = np.full((len(rows), len(removals)), np.inf)
-    for k, (why, known_without, count, _of) in enumerate(removals):
-        among = (prior, prior if why is Why.LAST_YEAR else lean)
-        chance, _low, _high = chances(known_without, *_answered(known_without, line, horizon, learned, among), box)
-        least = 2 if why is Why.AWAY_NOW else 1
-        moves = (count >= least) & (chance < MATTERS * here)
-        without[moves, k] = chance[moves]
+    for k, (why, kinds, least, count, _of) in enumerate(removals):
+        some = np.flatnonzero(count >= least)
+        if not len(some):
+            continue
+        left = replace(alone.only(some), kinds={line.counted: kinds[some]})
+        if why is Why.LAST_YEAR:
+            left = replace(left, before={})
+        among = (prior[some], (prior if why is Why.LAST_YEAR else lean)[some])
+        of_left = rates(left, line.counted, learned, among=among)
+        chance, _low, _high = chances(left, of_left, answers(left, line, horizon, learned, of_left), box)
+        moves = chance < MATTERS * here[some]
+        without[some[moves], k] = chance[moves]
     # a run of days away now is not said twice, as days lately too, unless there were more
-    now_told = np.isfinite(without[:, 0]) & (removals[1][2] <= removals[0][2])
+    now_told = np.isfinite(without[:, 0]) & (counts[0] <= streak)
     without[now_told, 1] = np.inf
     order = np.argsort(without, axis=1, kind="stable")[:, :MOST]
     found: list[list[Reason]] = []
-    columns = [(why, count.tolist(), of.tolist()) for why, _known, count, of in removals]
+    columns = [(why, count.tolist(), of.tolist()) for why, _kinds, _least, count, of in removals]
     for i, (best, chance_without) in enumerate(zip(order.tolist(), without.tolist(), strict=True)):
         found.append(
             [
@@ -106,20 +99,31 @@ def reasons(
     return found
 
 
-def _answered(
-    known: Known, line: Line, horizon: int, learned: Learned, among: tuple[NDArray[np.float64], NDArray[np.float64]]
-) -> tuple[Rates, Answers]:
-    r = rates(known, line.counted, learned, among=among)
-    return r, answers(known, line, horizon, learned, r)
-
-
-def _last(seen: NDArray[np.bool_], days: int | NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(n, days): the last so many days a row knows."""
-    after = np.cumsum(seen[:, ::-1], axis=1)[:, ::-1]
-    return seen & (after <= (days if isinstance(days, int) else days[:, None]))
-
-
-def _without(known: Known, line: Line, days: NDArray[np.bool_]) -> Known:
-    kinds = dict(known.kinds)
-    kinds[line.counted] = np.where(days, np.uint8(PRESENT), kinds[line.counted])
-    return replace(known, kinds=kinds)
+@nb.njit(cache=True, nogil=True)
+def _taken_away(kinds, streak):  # type: ignore[no-untyped-def]
+    """(3, n, days): each row's days with those away now, lately, or without a reason made days present; and (3, n): days away lately, of so
+    many days known, and days without a reason."""
+    n, through = kinds.shape
+    taken = np.empty((3, n, through), dtype=np.uint8)
+    counts = np.zeros((3, n), dtype=np.int64)
+    for i in range(n):
+        known = 0
+        for d in range(through - 1, -1, -1):
+            kind = kinds[i, d]
+            taken[:, i, d] = kind
+            if kind == 0:
+                continue
+            known += 1
+            away = EXCUSED <= kind <= PENDING
+            if known <= LATELY:
+                counts[0, i] += away
+                counts[1, i] += 1
+            if away:
+                if known <= streak[i]:
+                    taken[0, i, d] = PRESENT
+                if known <= LATELY:
+                    taken[1, i, d] = PRESENT
+            if kind == PENDING:
+                taken[2, i, d] = PRESENT
+                counts[2, i] += 1
+    return taken, counts

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE, Derived, NotEvaluable, Stretch, derive, unit_of
-from firstbell.law.packs import Count, Duty, InForce, Pack, Rule, Window
+from firstbell.law.packs import Ages, Count, Duty, InForce, Pack, Rule, Window
 from firstbell.law.windows import Frame, bounds, fixed, months_before, starts
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "age",
     "applies",
     "positions",
+    "shows",
     "standings",
 ]
 
@@ -167,6 +169,20 @@ class Timeline:
         self.squares = max(s.sessions for s in self.stretches)
         self._entered = entered
         self._derived: dict[tuple[Count, bool], Derived] = {}
+        self._starts: dict[Window, tuple[NDArray[np.int64], int]] = {}
+
+    @property
+    def school_year(self) -> tuple[date, date]:
+        """First and last school day of the year of `as_of`."""
+        return self.frame.day(self.first), self.frame.day(self.stop - 1)
+
+    def of(self, row: int) -> Timeline:
+        """One student's own line."""
+        some = [
+            replace(s, codes=s.codes[row : row + 1], missed=None if s.missed is None else s.missed[row : row + 1])
+            for s in self.stretches
+        ]
+        return Timeline(some, self.as_of, None if self._entered is None else self._entered[row : row + 1])
 
     def entered(self) -> NDArray[np.int64]:
         """The column each student's present enrolment begins with."""
@@ -178,6 +194,14 @@ class Timeline:
             there[:, at] |= (s.codes != ord("#")).reshape(self.n, len(s.dates), s.sessions).any(axis=2)
         there[:, : self.first] = False
         return np.where(there.any(axis=1), there.argmax(axis=1), self.first).astype(np.int64)
+
+    def starts(self, window: Window) -> tuple[NDArray[np.int64], int]:
+        """The column a window begins with: of each day's, and of the one that ends with the day asked about."""
+        if window not in self._starts:
+            at = np.append(self.frame.dates, np.datetime64(self.as_of))
+            found = starts(window, self.frame, at)
+            self._starts[window] = found[:-1], int(found[-1])
+        return self._starts[window]
 
     def derived(self, count: Count, by_square: bool) -> Derived:
         """Counted days over the whole line; of two schools on a day, the one the student came to speaks."""
@@ -191,8 +215,11 @@ class Timeline:
             return derive(count, only, min(self.known, len(only.dates)), by_square=by_square)
         width = self.squares if by_square else 1
         shape = (self.n, len(self.frame.dates), width)
-        counted, possible = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.int32)
+        counted, possible = np.zeros(shape, dtype=np.int16), np.zeros(shape, dtype=np.int16)
         stops, unknown = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=np.bool_)
+        pairs: tuple[tuple[str, NDArray[Any]], ...] = (
+            ("counted", counted), ("possible", possible), ("stops", stops), ("unknown", unknown)
+        )  # fmt: skip
         for s in self.stretches:
             made = derive(
                 count, s, int(np.searchsorted(s.dates, np.datetime64(self.as_of), side="right")), by_square=by_square
@@ -200,15 +227,13 @@ class Timeline:
             own = s.sessions if by_square else 1
             at = np.searchsorted(self.frame.dates, s.dates)
             here = (s.codes != ord("#")).reshape(self.n, len(s.dates), s.sessions).any(axis=2)[:, :, None]
-            for whole, part in (
-                (counted, made.counted), (possible, made.possible), (stops, made.stops), (unknown, made.unknown)
-            ):  # fmt: skip
-                part = part.reshape(self.n, len(s.dates), own)
+            for name, whole in pairs:
+                part = getattr(made, name).reshape(self.n, len(s.dates), own)
                 old = whole[:, at, :]
                 old[:, :, own:] = np.where(here, 0, old[:, :, own:])
                 old[:, :, :own] = np.where(here, part, old[:, :, :own])
                 whole[:, at, :] = old
-        return Derived(*(part.reshape(self.n, -1) for part in (counted, possible, stops, unknown)))
+        return Derived(**{name: whole.reshape(self.n, -1) for name, whole in pairs})
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +243,8 @@ class _Asked:
     rule: Rule
     unit: Fraction
     width: int  # columns a day
-    counted: NDArray[np.int32]
-    possible: NDArray[np.int32]
+    counted: NDArray[np.int16]
+    possible: NDArray[np.int16]
     stops: NDArray[np.uint8]
     unknown: NDArray[np.bool_]
     start: NDArray[np.int64]
@@ -315,6 +340,83 @@ def _all(  # type: ignore[no-untyped-def]
             out[5, i] += fired[k] // width
 
 
+@njit(cache=True, nogil=True)
+def _counted_columns(counted):  # type: ignore[no-untyped-def]
+    """The few columns that count: where each student's begin, and which they are."""
+    n, columns = counted.shape
+    begin = np.zeros(n + 1, dtype=np.int64)
+    for i in range(n):
+        some = 0
+        for d in range(columns):
+            some += counted[i, d] != 0
+        begin[i + 1] = begin[i] + some
+    found = np.empty(begin[n], dtype=np.int32)
+    k = 0
+    for i in range(n):
+        if begin[i + 1] > k:
+            for d in range(columns):
+                if counted[i, d] != 0:
+                    found[k] = d
+                    k += 1
+    return begin, found
+
+
+@njit(cache=True, nogil=True)
+def _few(  # type: ignore[no-untyped-def]
+    where, columns, counted, possible, start, start_now, floor, num, den, strict, since, first, stop, fixed_, width, out
+):  # fmt: skip
+    """`_all` for lines that are counts: a count grows only on a day that counts, so that no other need be looked at."""
+    for i in range(counted.shape[0]):
+        k, end, s = where[i], where[i + 1], where[i]
+        c = firings = carried = total = 0
+        one = another = -1
+        before = False
+        low, n, d_ = floor[i], num[i], den[i]
+        at = -1
+        while True:
+            d = columns[k] if k < end else stop
+            if at < since < d:  # a version, and a year, begin with what is already counted
+                d = since
+            if at < first < d:
+                d = first
+            if d >= stop:
+                break
+            at = d
+            if before:  # and still, on the day before?
+                begin = max(start[d - 1], low)
+                while s < k and columns[s] < begin:
+                    c -= counted[i, columns[s]]
+                    s += 1
+                before = (c * d_ > n if strict else c * d_ >= n) and not (fixed_ and start[d] != start[d - 1])
+            if k < end and columns[k] == d:
+                c += counted[i, d]
+                k += 1
+            begin = max(start[d], low)
+            while s < k and columns[s] < begin:
+                c -= counted[i, columns[s]]
+                s += 1
+            if d < since:
+                continue
+            reached = c * d_ > n if strict else c * d_ >= n
+            if reached and not before:
+                carried = d
+            if reached and d >= first and (d == first or not before):
+                if firings == 0:
+                    one = carried
+                another = carried
+                firings += 1
+                total += carried // width
+            before = reached
+        begin = max(start_now, low)
+        while s < k and columns[s] < begin:
+            c -= counted[i, columns[s]]
+            s += 1
+        p = 0
+        for d in range(begin, stop):
+            p += possible[i, d]
+        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i], out[5, i] = c, p, one, another, firings, total
+
+
 def _asked(
     rule: Rule, version: InForce, others: Sequence[InForce], line: Timeline, grades: Sequence[str],
     after: NDArray[np.int64] | None = None,
@@ -346,9 +448,9 @@ def _asked(
         found = mixed
     dates, stops = line.frame.dates, found.stops
     if window.broken_by == "any_other_day":
-        stops = stops | np.where((found.possible > 0) & (found.counted == 0), np.uint8(ENDS_BEFORE), np.uint8(0))
-    start = np.repeat(starts(window, line.frame, dates), width) * width
-    now = int(starts(window, line.frame, np.array([line.as_of], dtype="datetime64[D]"))[0]) * width
+        stops = stops | ((found.possible > 0) & (found.counted == 0)) * np.uint8(ENDS_BEFORE)
+    start, now = line.starts(window)
+    start, now = np.repeat(start, width) * width, now * width
     floor = line.entered() * width if window.kind == "since_enrolment" else np.zeros(line.n, dtype=np.int64)
     if after is not None:
         floor = np.maximum(floor, after * width)
@@ -362,15 +464,19 @@ def _asked(
         if share and t.of == "window":
             value, share = value * (window.length or 1), False
         of_grade[grade] = (value if share else value / unit, share)
-    lines = [of_grade[g] for g in grades]
+    values = np.array([(v.numerator, v.denominator) for v, _ in of_grade.values()], dtype=np.int64).reshape(-1, 2)
+    if len(set(of_grade.values())) == 1:
+        lines = np.broadcast_to(values[0], (line.n, 2))
+    else:
+        place = {g: k for k, g in enumerate(of_grade)}
+        lines = values[[place[g] for g in grades]]
     begun = int(np.searchsorted(dates, np.datetime64(version.first)))
     first = max(line.first, begun)
-    since = begun if window.across_years and not fixed(window) else first
+    since = begun if window.across_years else first
     stop = min(line.known, int(np.searchsorted(dates, np.datetime64(version.last), side="right")))
     return _Asked(
         rule, unit, width, found.counted, found.possible, stops, found.unknown, start, now, floor,
-        np.array([v.numerator for v, _ in lines], dtype=np.int64),
-        np.array([v.denominator for v, _ in lines], dtype=np.int64), any(s for _, s in lines),
+        np.ascontiguousarray(lines[:, 0]), np.ascontiguousarray(lines[:, 1]), any(s for _, s in of_grade.values()),
         math.ceil(t.minimum / unit), (since * width, first * width, stop * width),
     )  # fmt: skip
 
@@ -409,6 +515,7 @@ def standings(
     after   rule -> (n,) the day after which its marks count, for rules that begin with something done; NaT: not done
     """
     found = []
+    few: dict[int, tuple[NDArray[Any], ...]] = {}  # the columns that count, of counts already asked about
     for version in law:
         for rule in version.pack.rule:
             if rule.count is None:
@@ -424,18 +531,29 @@ def standings(
                 found.append(Standing(rule, version.pack.version, why=str(why)))
                 continue
             out = np.zeros((6, line.n), dtype=np.int64)
-            _all(*asked.args, asked.width, out)
+            if asked.share or rule.window.kind == "consecutive" or (asked.num <= 0).any():
+                _all(*asked.args, asked.width, out)  # type: ignore[call-arg]  # a compiled one tells no signature
+            else:
+                key = id(asked.counted)
+                if key not in few:
+                    few[key] = (asked.counted, *_counted_columns(asked.counted))
+                _few(
+                    few[key][1], few[key][2], asked.counted, asked.possible, asked.start, asked.start_now, asked.floor, asked.num,
+                    asked.den, rule.threshold.op == ">", *asked.eligible, fixed(rule.window), asked.width, out,
+                )  # fmt: skip
             days = [
                 np.where(at < 0, np.datetime64("NaT"), line.frame.dates[np.maximum(at, 0) // asked.width])
                 for at in out[2:4]
             ]
-            found.append(Standing(rule, version.pack.version, asked.unit, out[0], out[1], days[0], days[1], out[4], out[5]))
+            found.append(
+                Standing(rule, version.pack.version, asked.unit, out[0], out[1], days[0], days[1], out[4], out[5])
+            )
     return found
 
 
 def _firings(asked: _Asked, row: int) -> tuple[int, int, list[int]]:
     fired = np.zeros(asked.counted.shape[1] + 1, dtype=np.int64)
-    c, p, n = _slide(row, *asked.args, fired)
+    c, p, n = _slide(row, *asked.args, fired)  # type: ignore[call-arg]
     return int(c), int(p), [int(f) for f in fired[:n]]
 
 
@@ -445,19 +563,26 @@ def positions(
 ) -> list[Position]:  # fmt: skip
     """Where one student of a timeline stands under every rule in force this school year.
 
+    evidence what was done so far; also after the timeline's last day
     law      the versions in force in the days the timeline covers (`packs.in_force`), oldest first
     earlier  rule -> the day it had fired by what was known before: where it has not now, it was superseded
 
     A version that has ended is answered for only where its line was reached while it was in force.
     """
-    said = [e for e in evidence if e.date <= line.as_of]
     found = []
+    asked = {
+        (version.pack.version, rule.id): _position(line, row, person, version, law, rule, evidence)
+        for version in law if version.last >= line.frame.day(line.first) for rule in version.pack.rule
+    }  # fmt: skip
+    reached = {rule: c.firings[0] for (_version, rule), (_base, c) in asked.items() if c is not None and c.firings}
     for version in law:
         if version.last < line.frame.day(line.first):
             continue
         over = version.last < line.as_of
         for rule in version.pack.rule:
-            position = _position(line, row, person, version, law, rule, said)
+            position, counted = asked[version.pack.version, rule.id]
+            if counted is not None:
+                position = _judged(line, person, rule, version.pack, evidence, position, counted, reached)
             gone = (earlier or {}).get(rule.id)
             if (
                 gone is not None
@@ -465,7 +590,7 @@ def positions(
                 and gone not in {f.on for f in position.firings}
                 and version.first <= gone <= version.last
             ):
-                position = _replaced(position, status=Status.SUPERSEDED, fired_on=gone, why=(
+                position = replace(position, status=Status.SUPERSEDED, fired_on=gone, why=(
                     "The line had been reached by what was known before, and is not by what is known now."
                 ))  # fmt: skip
             if not over or position.fired_on is not None:
@@ -473,18 +598,24 @@ def positions(
     return found
 
 
-def _replaced(position: Position, **changes: Any) -> Position:
-    from dataclasses import replace
+def _of_age(ages: Ages, birth: date, at: date, year: tuple[date, date]) -> bool:
+    begins = at
+    if ages.by:
+        month, day = map(int, ages.by.split("-"))
+        by = date(
+            year[0].year + (month < 7), month, day
+        )  # the second half of a calendar year is where a school year begins
+        begins = by if ages.cut_off else max(at, by)
+    ends = year[0] if ages.until == "school_year_end" else at
+    return age(birth, begins) >= ages.from_ and age(birth, ends) < ages.under
 
-    return replace(position, **changes)
 
-
-def applies(rule: Rule, pack: Pack, person: Person, at: date) -> str:
-    """Why a rule is not about this student; empty where it is."""
+def applies(rule: Rule, pack: Pack, person: Person, at: date, year: tuple[date, date]) -> str:
+    """Why a rule is not about this student; empty where it is. year: first and last day of the school year."""
     ages = rule.applies.ages or pack.ages
     if ages is not None and person.birth_date is not None:
         years = age(person.birth_date, at)
-        if not ages.from_ <= years < ages.under:
+        if not _of_age(ages, person.birth_date, at, year):
             return f"The rule is about ages {ages.from_} to {ages.under - 1}; this student is {years}."
     if rule.applies.grades and person.grade not in rule.applies.grades:
         return f"The rule is about grades {', '.join(rule.applies.grades)}."
@@ -497,22 +628,23 @@ def applies(rule: Rule, pack: Pack, person: Person, at: date) -> str:
 
 def _position(
     line: Timeline, row: int, person: Person, version: InForce, law: Sequence[InForce], rule: Rule, said: Sequence[Evidence]
-) -> Position:  # fmt: skip
+) -> tuple[Position, _Counted | None]:  # fmt: skip
+    """What is the same of every answer about a rule, and what it counts; None where it is not asked."""
     pack = version.pack
     unit = pack.counts[rule.count].unit if rule.count else "times"
     base = Position(
         rule.id, rule.title, unit, pack.cited(rule).citation, pack.version, Status.NOT_EVALUABLE, duty=rule.duty, op=rule.threshold.op,
     )  # fmt: skip
-    if why := applies(rule, pack, person, line.as_of):
-        return _replaced(base, why=why)
+    if why := applies(rule, pack, person, line.as_of, line.school_year):
+        return replace(base, why=why), None
     try:
         if rule.count is None:
             counted = _of_evidence(line, rule, version, said)
         else:
             counted = _of_marks(line, row, person, version, law, rule, said)
     except NotEvaluable as error:
-        return _replaced(base, why=str(error))
-    return _judged(line, person, rule, pack, said, base, counted)
+        return replace(base, why=str(error)), None
+    return base, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -527,9 +659,10 @@ class _Counted:
     window: tuple[date, date]
     firings: list[date]
     reached: bool
-    at_firing: Any  # firing -> (count, possible, marks, window)
+    at_firing: Any  # firing (, whether its window is asked too) -> (count, possible, marks, window)
     unknown: int = 0
     unit: Fraction = Fraction(1)  # the least there can be more of it
+    known_on: Any = None  # firing -> the day its last mark had waited out its grace, where that was later
 
 
 def _of_evidence(line: Timeline, rule: Rule, version: InForce, said: Sequence[Evidence]) -> _Counted:
@@ -537,7 +670,7 @@ def _of_evidence(line: Timeline, rule: Rule, version: InForce, said: Sequence[Ev
     if value is None:
         raise NotEvaluable("The rule names no number of times.")
     need = int(value) + (rule.threshold.op == ">")
-    done = sorted(e.date for e in said if e.kind == rule.evidence)
+    done = sorted(e.date for e in said if e.kind in rule.evidence.split("|"))
 
     def within(at: date) -> tuple[date, date]:
         w = rule.window
@@ -549,12 +682,15 @@ def _of_evidence(line: Timeline, rule: Rule, version: InForce, said: Sequence[Ev
         a, b = within(at)
         return [d for d in done if a <= d <= min(b, at)]
 
-    fired = [d for d in dict.fromkeys(done) if len(held(d)) >= need and version.first <= d <= version.last]
-    firings = [d for k, d in enumerate(fired) if k == 0 or len(held(fired[k - 1])) < need or not fixed(rule.window)]
+    since = version.first
+    if not rule.window.across_years and rule.window.kind != "rolling_years":
+        since = max(since, line.frame.day(line.first))
+    # each thing done from the line on asks anew: it has a deadline of its own
+    firings = [d for d in dict.fromkeys(done) if len(held(d)) >= need and since <= d <= version.last]
     now = held(line.as_of)
     return _Counted(
-        Fraction(len(now)), None, value, None, now, within(line.as_of), firings[:1] or [], len(now) >= need,
-        lambda d: (Fraction(len(held(d))), None, held(d), within(d)),
+        Fraction(len(now)), None, value, None, now, within(line.as_of), firings, len(now) >= need,
+        lambda d, spans=True: (Fraction(len(held(d))), None, held(d), within(d)),
     )  # fmt: skip
 
 
@@ -564,7 +700,7 @@ def _of_marks(
     after = None
     if kind := rule.window.after_evidence:
         first = line.frame.day(line.first)
-        since = min((e.date for e in said if e.kind == kind and e.date >= first), default=None)
+        since = min((e.date for e in said if e.kind in kind.split("|") and e.date >= first), default=None)
         column = len(line.frame.dates)
         if since is not None:
             column = int(np.searchsorted(line.frame.dates, np.datetime64(since), side="right"))
@@ -575,6 +711,7 @@ def _of_marks(
     share = rule.threshold.share
     value = Fraction(int(asked.num[row]), int(asked.den[row]))
     runs = rule.window.kind == "consecutive"
+    runs_by_square = runs and version.pack.counts[rule.count or ""].strategy in ("sessions", "accumulate_minutes")
 
     def days(begin: int, stop: int) -> list[date]:
         some = np.flatnonzero(asked.counted[row, begin:stop]) + begin
@@ -589,16 +726,31 @@ def _of_marks(
         after = np.flatnonzero(asked.stops[row, :at] & ENDS_AFTER)
         return max(low, int(before[-1]) if len(before) else 0, int(after[-1]) + 1 if len(after) else 0)
 
-    def at_firing(day: date) -> tuple[Fraction, Fraction, list[date], tuple[date, date]]:
-        at = next(f for f in fired if line.frame.day(f // width) == day)
+    first_at = {line.frame.day(f // width): f for f in reversed(fired)}
+
+    def at_firing(day: date, spans: bool = True) -> tuple[Fraction, Fraction, list[date], tuple[date, date]]:
+        at = first_at[day]
         b = begins(at)
         marks = days(b, at + 1)
         return (
             asked.unit * int(asked.counted[row, b : at + 1].sum()), asked.unit * int(asked.possible[row, b : at + 1].sum()),
-            marks, (marks[0], day) if runs and marks else _opened(bounds(rule.window, line.frame, day), line, asked, row),
+            marks, (day, day) if not spans else (marks[0], day) if runs and marks else _opened(bounds(rule.window, line.frame, day), line, asked, row),
         )  # fmt: skip
 
     stop = min(line.known, int(np.searchsorted(dates, np.datetime64(version.last), side="right"))) * width
+
+    def known_on(day: date) -> date:
+        count = version.pack.counts[rule.count or ""]
+        if count.pending != "after_grace":
+            return day
+        sure = line.derived(msgspec.structs.replace(count, pending="never"), runs_by_square)
+        at = first_at[day]
+        waited = np.flatnonzero(asked.counted[row, : at + 1] != sure.counted[row, : at + 1])
+        waited = waited[waited >= begins(at)]
+        if not len(waited):
+            return day
+        return max(day, line.frame.day(min(int(waited[-1]) // width + count.grace, len(dates) - 1)))
+
     if runs:
         b = 0 if not stop else stop if asked.stops[row, stop - 1] & ENDS_AFTER else begins(stop - 1)
     else:
@@ -628,7 +780,7 @@ def _of_marks(
         asked.unit * c, asked.unit * p if share is not None else None,
         value if asked.share else value * asked.unit, total, marks, window,
         [line.frame.day(f // width) for f in fired], reached, at_firing, int(asked.unknown[row, b:stop].sum()),
-        asked.unit,
+        asked.unit, known_on,
     )  # fmt: skip
 
 
@@ -650,7 +802,8 @@ def _room(rule: Rule, c: _Counted) -> Fraction:
 
 
 def _judged(
-    line: Timeline, person: Person, rule: Rule, pack: Pack, said: Sequence[Evidence], base: Position, c: _Counted
+    line: Timeline, person: Person, rule: Rule, pack: Pack, said: Sequence[Evidence], base: Position, c: _Counted,
+    reached: Mapping[str, date],
 ) -> Position:  # fmt: skip
     duty, year_first = rule.duty, line.frame.day(line.first)
     firings = c.firings[:1] if rule.once == "year" else c.firings
@@ -663,7 +816,7 @@ def _judged(
         )  # fmt: skip
 
     open_ = [d for d in firings if duty is not None and duty.kind != "classify" and not done(d)]
-    missing = () if duty is None else tuple(_missing(duty, pack, said, min(year_first, c.window[0]), line))
+    missing = () if duty is None else tuple(_missing(duty, pack, said, min(year_first, c.window[0]), reached))
     forbidden = () if duty is None else tuple(_forbidden(duty, person, said, line.as_of))
     count, possible, marks, window = c.count, c.possible, c.marks, c.window
     fired_on, why = None, ""
@@ -687,33 +840,50 @@ def _judged(
         why = "The law does not allow this step: " + ", ".join(forbidden) + "."
     due = not_before = None
     if fired_on is not None and duty is not None and duty.deadline is not None:
-        due, not_before = _deadline(duty, fired_on, said, line)
-    then = [(d, c.at_firing(d)) for d in firings]
+        due, not_before = _deadline(duty, c.known_on(fired_on) if c.known_on else fired_on, said, line)
+    then = [(d, c.at_firing(d, False)) for d in firings]
     fired = tuple(Fired(d, at[0], tuple(at[2])) for d, at in then)
     leaves = None
     if marks and rule.window.kind.startswith("rolling") and not open_:
         leaves = _leaves(rule.window, marks[0], line)
-    return _replaced(
+    return replace(
         base, status=status, count=count, possible=possible, threshold=c.threshold, window=window,
         remaining=Fraction(0) if fired_on is not None else _room(rule, c), leaves=leaves, fired_on=fired_on, firings=fired, due=due,
         not_before=not_before, missing=missing, forbidden=forbidden, marks=tuple(marks), unknown=c.unknown, why=why,
     )  # fmt: skip
 
 
-def _missing(duty: Duty, pack: Pack, said: Sequence[Evidence], since: date, line: Timeline) -> Iterable[str]:
-    """What must be on record this year, or since the window began, and is not."""
+def shows(name: str, pack: Pack) -> dict[str, str]:
+    """What shows a precondition met: kind of evidence -> the rule it must be about ("" for any). "a|b" is met by either."""
+    found: dict[str, str] = {}
+    for one in name.split("|"):
+        other = pack.rule_named(one)
+        if other is None or other.duty is None:
+            found[one] = ""
+        else:
+            found |= dict.fromkeys(other.duty.done_by or DONE_BY[other.duty.kind], one)
+    return found
+
+
+def _missing(
+    duty: Duty, pack: Pack, said: Sequence[Evidence], since: date, reached: Mapping[str, date]
+) -> Iterable[str]:
+    """What must be on record and is not: this year, or since the window began; of another rule's duty, since its line was reached."""
     for name in duty.requires:
-        other = pack.rule_named(name)
-        kinds = (name,) if other is None or other.duty is None else other.duty.done_by or DONE_BY[other.duty.kind]
-        if not any(e.kind in kinds and e.date >= since and (other is None or e.rule in ("", name)) for e in said):
-            yield name
+        kinds = shows(name, pack)
+        if not any(
+            e.kind in kinds and e.date >= max(since, reached.get(kinds[e.kind], since))
+            and (not kinds[e.kind] or e.rule in ("", kinds[e.kind]))
+            for e in said
+        ):  # fmt: skip
+            yield " or ".join(name.split("|"))
 
 
 def _forbidden(duty: Duty, person: Person, said: Sequence[Evidence], at: date) -> Iterable[str]:
     yield from sorted(person.flags & set(duty.forbidden_if))
     if (limit := duty.not_after) is not None:
         since = months_before(at, 12 * limit.years)
-        if sum(e.kind == limit.evidence and e.date > since for e in said) >= limit.times:
+        if sum(e.kind in limit.evidence.split("|") and e.date > since for e in said) >= limit.times:
             yield f"{limit.evidence} {limit.times} times in {limit.years} years"
 
 
@@ -721,8 +891,10 @@ def _deadline(duty: Duty, fired_on: date, said: Sequence[Evidence], line: Timeli
     limit = duty.deadline
     assert limit is not None
     since: date | None = fired_on
-    if limit.from_ != "trigger":
-        since = min((e.date for e in said if e.kind == limit.from_ and e.date >= fired_on), default=None)
+    if limit.from_ == "year_end":
+        since = line.school_year[1]
+    elif limit.from_ != "trigger":
+        since = min((e.date for e in said if e.kind in limit.from_.split("|") and e.date >= fired_on), default=None)
     if since is None:
         return None, None
     return _after(since, limit.value, limit.unit, line), (

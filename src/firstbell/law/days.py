@@ -56,13 +56,13 @@ class Stretch:
 class Derived:
     """Counted days. A column a day (or, by the square, a column a session).
 
-    counted, possible   (n, columns) int32, in units of `unit_of`. A day that what nobody knows would decide is neither
+    counted, possible   (n, columns) int16, in units of `unit_of`. A day that what nobody knows would decide is neither
     stops    (n, columns) uint8: attended, so that a run of absence ends here: ENDS_BEFORE what is counted, ENDS_AFTER, or both
     unknown  (n, columns) bool: expected, and nobody knows
     """
 
-    counted: NDArray[np.int32]
-    possible: NDArray[np.int32]
+    counted: NDArray[np.int16]
+    possible: NDArray[np.int16]
     stops: NDArray[np.uint8]
     unknown: NDArray[np.bool_]
 
@@ -146,20 +146,61 @@ def derive(count: Count, stretch: Stretch, known: int, *, by_square: bool = Fals
     weights = _weights(count, stretch)
     if by_square and count.strategy not in ("sessions", "accumulate_minutes"):
         raise ValueError("only sessions and minutes are counted by the square")
-    columns = days * (sessions if by_square else 1)
-    made = Derived(
-        np.zeros((n, columns), dtype=np.int32), np.zeros((n, columns), dtype=np.int32),
+    share, table = Fraction(count.missed), _table(count)
+    minutes = np.array(stretch.minutes or (0,) * sessions, dtype=np.int32)
+
+    def made_of(
+        codes: NDArray[np.uint8], missed: NDArray[np.uint16] | None, days: int, known: int, settled: int
+    ) -> Derived:
+        some = _nothing(len(codes), days * (sessions if by_square else 1))
+        _derive(
+            codes, np.zeros((1, 1), dtype=np.uint16) if missed is None else missed, missed is not None, table, sessions, known,
+            settled, weights, minutes, _STRATEGIES.index(count.strategy), by_square,
+            -1 if count.minutes_over is None else count.minutes_over, share.numerator, share.denominator, count.periods,
+            min(count.session, sessions) - 1, some.counted, some.possible, some.stops, some.unknown,
+        )  # fmt: skip
+        return some
+
+    if sessions > 1 or n < 256:
+        return made_of(stretch.codes, stretch.missed, days, known, known - count.grace)
+    # of a day of one square there are no more than there are letters, but for those of whom minutes were written down
+    letters = np.arange(256, dtype=np.uint8)[:, None]
+    made, settled = _nothing(n, days), min(max(known - count.grace, 0), known)
+    old, new = made_of(letters, None, 1, 1, 1), made_of(letters, None, 1, 1, 0)
+    usual = ord("P")
+    for some, first, last in ((old, 0, settled), (new, settled, known)):
+        for part in ("counted", "possible", "stops", "unknown"):
+            if value := getattr(some, part)[usual, 0]:
+                getattr(made, part)[:, first:last] = value
+        _by_letter(
+            stretch.codes, usual, some.counted[:, 0], some.possible[:, 0], some.stops[:, 0], some.unknown[:, 0], first, last,
+            made.counted, made.possible, made.stops, made.unknown,
+        )  # fmt: skip
+    if stretch.missed is not None:
+        rows = np.flatnonzero(stretch.missed.any(axis=1))
+        again = made_of(stretch.codes[rows], stretch.missed[rows], days, known, known - count.grace)
+        made.counted[rows], made.possible[rows] = again.counted, again.possible
+        made.stops[rows], made.unknown[rows] = again.stops, again.unknown
+    return made
+
+
+def _nothing(n: int, columns: int) -> Derived:
+    return Derived(
+        np.zeros((n, columns), dtype=np.int16), np.zeros((n, columns), dtype=np.int16),
         np.zeros((n, columns), dtype=np.uint8), np.zeros((n, columns), dtype=np.bool_),
     )  # fmt: skip
-    share = Fraction(count.missed)
-    _derive(
-        stretch.codes, stretch.missed if stretch.missed is not None else np.zeros((1, 1), dtype=np.uint16),
-        stretch.missed is not None, _table(count), sessions, known, known - count.grace, weights,
-        np.array(stretch.minutes or (0,) * sessions, dtype=np.int32), _STRATEGIES.index(count.strategy), by_square,
-        -1 if count.minutes_over is None else count.minutes_over, share.numerator, share.denominator, count.periods,
-        min(count.session, sessions) - 1, made.counted, made.possible, made.stops, made.unknown,
-    )  # fmt: skip
-    return made
+
+
+@njit(cache=True, nogil=True)
+def _by_letter(  # type: ignore[no-untyped-def]
+    codes, usual, counts, could, ends, nobody_knows, first, last, counted, possible, stops, unknown
+):  # fmt: skip
+    for i in range(codes.shape[0]):
+        for d in range(first, last):
+            letter = codes[i, d]
+            if letter != usual:
+                counted[i, d], possible[i, d] = counts[letter], could[letter]
+                stops[i, d], unknown[i, d] = ends[letter], nobody_knows[letter]
 
 
 @njit(cache=True, nogil=True)
@@ -198,13 +239,19 @@ def _derive(  # type: ignore[no-untyped-def]
                     part += 1
                     if strategy == 6 or (strategy == 2 and minutes[s] > 0):
                         square = min(m, w)
+                    elif strategy == 5 and over >= 0:  # so late that it is one session missed
+                        square = min(w, 1)
                 weight += square
                 if by_square:
                     counted[i, q], possible[i, q] = square, w
                     if not is_ & _AWAY:
                         letter = codes[i, q]
                         stops[i, q] = (
-                            ENDS_AFTER if letter in _LATE else ENDS_BEFORE | ENDS_AFTER if letter in _SOME else ENDS_BEFORE
+                            ENDS_AFTER
+                            if letter in _LATE
+                            else ENDS_BEFORE | ENDS_AFTER
+                            if letter in _SOME
+                            else ENDS_BEFORE
                         )
                 elif strategy == 4 and s == snapshot:
                     counted[i, d] = 1 if is_ & _COUNTS else 0

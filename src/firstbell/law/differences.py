@@ -73,6 +73,12 @@ def _of_pack(before: Pack, after: Pack) -> Iterator[Said]:
             for p in (before, after)
         )
         yield said("It was about %(old)s, and is about %(new)s.", old=was, new=is_)
+        if (
+            before.ages
+            and after.ages
+            and (before.ages.from_, before.ages.under) == (after.ages.from_, after.ages.under)
+        ):
+            yield said("How those ages are reckoned is another.")
     if before.effective_to != after.effective_to:
         first, then = (p.effective_to.isoformat() if p.effective_to else said("no end") for p in (before, after))
         yield said("Its last day was %(old)s, and is %(new)s.", old=first, new=then)

@@ -52,7 +52,11 @@ def measure(metric: Metric, line: Timeline, row: int, grade: str = "") -> Measur
             possible,
             why=f"Not told under {metric.minimum} {metric.count.unit.replace('_', ' ')}; there are {possible}.",
         )
-    part = {"missed": missed, "attended": possible - missed, "enrolled": possible}[metric.show]
+    enrolled = possible
+    if metric.show == "enrolled" and metric.count.strategy not in ("sessions", "accumulate_minutes"):
+        there = (made.possible[row, begin : line.known] > 0) | made.unknown[row, begin : line.known]
+        enrolled = Fraction(int(there.sum()))  # on roll, whether or not the roll was taken
+    part = {"missed": missed, "attended": possible - missed, "enrolled": enrolled}[metric.show]
     if metric.per == "minimum_hours":
         whole = next((Fraction(g.count) for g in metric.hours_by_grade if grade in g.grades), None)
         if whole is None:

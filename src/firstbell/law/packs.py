@@ -79,10 +79,19 @@ class Source(_Table, kw_only=True, frozen=True):
 
 
 class Ages(_Table, kw_only=True, frozen=True):
-    """From the birthday `from` until, not including, the birthday `under`."""
+    """From the birthday `from` until, not including, the birthday `under`.
+
+    by      "02-01": who comes of age by that day is of age from the school year's beginning. A day from July on is of the calendar
+            year in which the school year begins
+    cut_off and who comes of age later is not, until the next school year
+    until   school_year_end: who has the birthday `under` during a school year stays in the rule until it ends
+    """
 
     from_: int = msgspec.field(name="from")
     under: int
+    by: Annotated[str, Meta(pattern=r"^(|(0[1-9]|1[0-2])-([01][0-9]|2[0-8]|29|30|31))$")] = ""
+    cut_off: bool = False
+    until: Literal["birthday", "school_year_end"] = "birthday"
 
 
 class Count(_Table, kw_only=True, frozen=True):
@@ -156,7 +165,7 @@ class Window(_Table, kw_only=True, frozen=True):
 
 
 class Deadline(_Table, kw_only=True, frozen=True):
-    """So many days after the trigger (or after something was done), or the trigger's own day for 0."""
+    """So many days after the trigger (or after a kind of evidence, or after the school year's last day, `year_end`); for 0 that day itself."""
 
     value: Annotated[int, Meta(ge=0)]
     unit: Literal["school_days", "calendar_days", "working_days", "minutes"] = "school_days"
@@ -182,7 +191,7 @@ class Duty(_Table, kw_only=True, frozen=True):
     """What must, or may, be done once the line is reached.
 
     done_by      kinds of evidence that show it done
-    requires     what must be on record first: kinds of evidence, or rules whose duty must be done
+    requires     what must be on record first: kinds of evidence, or rules whose duty must be done; "a|b": either
     forbidden_if flags of a student under which it may not be done
     contents     what a letter must say
     may          the law allows it; it does not ask for it
@@ -214,7 +223,7 @@ class Applies(_Table, kw_only=True, frozen=True):
 
 
 class Rule(_Table, kw_only=True, frozen=True):
-    """One line: what is counted, when it is reached, what then.
+    """One line: what is counted, when it is reached, what then. Where a kind of evidence is named, "a|b" means either.
 
     count     a count the pack defines; or
     evidence  a kind of evidence that is itself counted
@@ -430,6 +439,12 @@ def _checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = N
                 where, text, f"$.source[{i}].sha256",
                 f"The words of {source.id} are not those its sha256 was made of: they were changed after they were checked.",
             )  # fmt: skip
+    for name, count in pack.counts.items():
+        if "pending" in count.marks and count.pending == "never":
+            raise _refuse(
+                where, text, f"$.counts.{name}.marks",
+                f"{name}: whether an unexplained absence counts is said by `pending` (counts, after_grace or never), and it says never.",
+            )  # fmt: skip
     for i, rule in enumerate(pack.rule):
         at = f"$.rule[{i}]"
         if rule.source not in sources:
@@ -443,6 +458,17 @@ def _checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = N
                 where, text, f"{at}.count",
                 f"{rule.id} counts {rule.count!r}; the file defines {', '.join(sorted(counts)) or 'nothing'}.",
             )  # fmt: skip
+        known_rules = {r.id: r for r in (*(known.rule if known else ()), *pack.rule)}
+        for name in rule.duty.requires if rule.duty else ():
+            for one in name.split("|"):
+                other = known_rules.get(one)
+                if other is not None and (
+                    other.duty is None or (other.duty.kind == "classify" and not other.duty.done_by)
+                ):
+                    raise _refuse(
+                        where, text, f"{at}.duty.requires",
+                        f"{rule.id} requires {one}, of which nothing is ever put on record; name what must be done.",
+                    )  # fmt: skip
         t, w = rule.threshold, rule.window
         if (t.share is not None) == (t.count is not None or bool(t.by_grade)):
             raise _refuse(where, text, f"{at}.threshold", f"{rule.id} needs either a count or a share, not both.")
@@ -565,7 +591,9 @@ def _loosens(rule: Rule, change: ChangedRule) -> tuple[str, str] | None:
     ):
         return "deadline", words
     if rule.duty is not None and rule.duty.severity == "supportive" and not sanction:
-        if waits := [name for name in change.requires if name not in (*rule.duty.requires, *_HELP)]:
+        if waits := [
+            name for name in change.requires if name not in rule.duty.requires and not set(name.split("|")) <= _HELP
+        ]:
             return "requires", f"help would wait for {', '.join(waits)}."
         if kept := [flag for flag in change.forbidden_if if flag not in rule.duty.forbidden_if]:
             return "forbidden_if", f"help would be kept from students with: {', '.join(kept)}."
@@ -636,28 +664,37 @@ def _folder() -> Path:
 
 
 @cache
-def built_in() -> dict[str, tuple[Pack, ...]]:
-    """Jurisdiction -> its versions, oldest first. The folder is named for the pack, the file for the day it begins."""
-    found: dict[str, list[Pack]] = {}
-    for path in sorted(_folder().glob("*/*.toml")):
-        pack = read_pack(path.read_text("utf-8"), f"{path.parent.name}/{path.name}")
-        if (path.parent.name, path.stem) != (pack.id, pack.version):
+def _of_folder(name: str) -> tuple[Pack, ...]:
+    """A built-in pack's versions, oldest first. The folder is named for the pack, the file for the day it begins."""
+    found = []
+    for path in sorted((_folder() / name).glob("*.toml")):
+        pack = read_pack(path.read_text("utf-8"), f"{name}/{path.name}")
+        if (name, path.stem) != (pack.id, pack.version):
             raise PackError(f"{path}: the file is the pack {pack.id} from {pack.version}, and is not named so.")
-        found.setdefault(pack.id, []).append(pack)
-    return {name: tuple(some) for name, some in found.items()}
+        found.append(pack)
+    return tuple(found)
+
+
+def _names() -> list[str]:
+    return sorted(path.name for path in _folder().iterdir() if any(path.glob("*.toml")))
+
+
+def built_in() -> dict[str, tuple[Pack, ...]]:
+    """Every built-in pack's versions, oldest first."""
+    return {name: _of_folder(name) for name in _names()}
 
 
 def versions(name: str) -> tuple[Pack, ...]:
     """The versions of a built-in pack, or of the file at a path."""
-    packs = built_in()
-    if name in packs:
-        return packs[name]
+    names = _names()
+    if name in names:
+        return _of_folder(name)
     path = Path(name)
     if path.is_dir():
         return tuple(read_pack(p.read_text("utf-8"), str(p)) for p in sorted(path.glob("*.toml")))
     if path.suffix == ".toml" and path.is_file():
         return (read_pack(path.read_text("utf-8"), str(path)),)
-    raise PackError(f"There is no pack {name!r}, and no such file. There is: {', '.join(packs)}.")
+    raise PackError(f"There is no pack {name!r}, and no such file. There is: {', '.join(names)}.")
 
 
 class InForce(Struct, frozen=True):

@@ -74,7 +74,7 @@ def reached_by(
             continue
         reached = standing.times > 0
         for k in np.flatnonzero(reached).tolist():
-            if applies(standing.rule, law.pack, people[k], standing.first[k].astype(object)):
+            if applies(standing.rule, law.pack, people[k], standing.first[k].astype(object), line.school_year):
                 reached[k] = False
         found[standing.rule.id] = reached
     return found
@@ -98,7 +98,11 @@ def _one(line: Timeline, people: Sequence[Person], law: InForce, rule: Rule, aft
     rows, days, leads = [], [], []
     first_day = np.datetime64(line.frame.day(line.first))
     for k, on in times.items():
-        kept = [d for d in on if d >= first_day and not applies(rule, law.pack, people[k], d.astype(object))]
+        kept = [
+            d
+            for d in on
+            if d >= first_day and not applies(rule, law.pack, people[k], d.astype(object), line.school_year)
+        ]
         for d in kept[:1] if rule.once == "year" else kept:
             rows.append(k)
             days.append(d)

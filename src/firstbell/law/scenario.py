@@ -216,8 +216,12 @@ def _line(scenario: Scenario, said: Sequence[_Said], as_of: date, known_at: date
             if s.session is not None and s.session > n:
                 continue
             some = slice(None) if s.session is None else slice(s.session - 1, s.session)
+            if (
+                s.session is None and s.letter in "TtLl"
+            ):  # who comes late misses of the day's beginning, who leaves early of its end
+                some = slice(0, 1) if s.letter in "Tt" else slice(n - 1, n)
             codes[k, some] = ord(s.letter)
-            missed[k, some] = -(-s.minutes // n) if s.session is None else s.minutes
+            missed[k, some] = -(-s.minutes // n) if some == slice(None) else s.minutes
         for k, day in enumerate(days):
             on_roll = not scenario.enrolment or any(
                 e.from_ <= day and (e.to is None or day <= e.to) for e in scenario.enrolment
@@ -261,7 +265,7 @@ def ask(scenario: Scenario) -> Answer:
     said = _said(scenario, _minutes(scenario.calendar))
     person = Person(scenario.student.birth_date, scenario.student.grade, frozenset(scenario.student.flags))
     law = _law(scenario, _calendars(scenario.calendar)[0].first)
-    evidence = [Evidence(e.kind, e.date, e.rule) for e in scenario.evidence]
+    evidence = [Evidence(e.kind, e.date, e.rule) for e in scenario.evidence if e.date <= scenario.as_of]
     now = datetime.combine(scenario.as_of, time.max)
 
     earlier: dict[str, date] = {}
@@ -270,7 +274,7 @@ def ask(scenario: Scenario) -> Answer:
         if s.at <= now and (s.day, s.session) in seen and s.at.date() >= scenario.calendar.first:
             before = s.at - timedelta(microseconds=1)
             then = _line(scenario, said, min(s.at.date(), scenario.as_of), before)
-            for p in positions(then, 0, person, law, evidence):
+            for p in positions(then, 0, person, law, [e for e in evidence if e.date <= then.as_of]):
                 if p.fired_on is not None:
                     earlier.setdefault(p.rule, p.fired_on)
         seen.add((s.day, s.session))

@@ -79,6 +79,9 @@ def number(value: Fraction | int | str) -> str:
 
 def named(name: str, pack: Pack | None = None) -> str:
     """A kind of evidence, a flag or a mark in words; a rule of the pack by its name."""
+    if "|" in name:
+        first, _bar, other = name.partition("|")
+        return said("%(first)s or %(other)s", first=named(first, pack), other=named(other, pack))
     if pack is not None and pack.rule_named(name) is not None:
         return said("what %(rule)s asks for", rule=name)
     return NAMES.get(name, name.replace("_", " ").replace("-", " "))
@@ -245,6 +248,13 @@ def applies_words(a: Applies, pack: Pack) -> list[Said]:
     ages, found = a.ages or pack.ages, []
     if ages is not None:
         found.append(said("About ages %(first)s to %(last)s.", first=ages.from_, last=ages.under - 1))
+    if ages is not None and ages.until == "school_year_end":
+        found.append(said("Who passes that age during a school year stays in the rule until it ends."))
+    if ages is not None and ages.by:
+        found.append(
+            said("Of age is, all school year, who has the birthday by %(day)s; who has it later waits a year.", day=ages.by) if ages.cut_off
+            else said("Of age is, all school year, who has the birthday by %(day)s.", day=ages.by)
+        )  # fmt: skip
     if a.grades:
         found.append(said("About grades %(grades)s.", grades=list(a.grades)))
     if a.flags:

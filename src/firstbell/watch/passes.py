@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
@@ -25,11 +26,11 @@ from firstbell.register.models import Calendar, District, RegisterRow, RollState
 from firstbell.register.rows import SchoolGrid
 from firstbell.watch.ahead import Forecaster
 from firstbell.watch.concerns import concern_findings
-from firstbell.watch.ground import Asker, Finding, Ground, Registers, ground
+from firstbell.watch.ground import Asker, Finding, Ground, ground
 from firstbell.watch.history import LastYear, last_year, last_year_of
 from firstbell.watch.looks import look_findings
 from firstbell.watch.models import Alert, CalendarPass, Concern, Kind, Pass, SchoolChange, Verdict
-from firstbell.watch.registers import Elsewhere, Place, registers_of
+from firstbell.watch.registers import Elsewhere, Place, Stays, registers_of
 from firstbell.watch.standing import Look, write
 
 __all__ = ["Outcome", "evaluate", "run_pass"]
@@ -68,6 +69,10 @@ class Around:
         """`student_ids`: whom it will be asked about; for the others it may know less."""
         last = last_year(year) if student_ids is None else last_year_of(year, student_ids)
         return cls(last, Elsewhere(year, student_ids), Forecaster.now(as_of))
+
+    @cached_property
+    def asker(self) -> Asker:
+        return self.forecaster.asker()
 
 
 def run_pass(
@@ -114,7 +119,7 @@ def _run_pass(
         around = Around.of(year, as_of=as_of)
         students = dict(
             RegisterRow.objects.system(WHY)
-            .filter(calendar__school_year=year)
+            .filter(calendar__in=Calendar.objects.filter(school_year=year).values("pk"))
             .values_list("calendar")
             .annotate(Count("pk"))
         )
@@ -161,7 +166,7 @@ def evaluate(
         Look([place], schools, _known(place, now, as_of), student_ids),
         now,
         as_of,
-        _ground(_asked(schools, place, around)),
+        _ground(schools, place, around, _stays(schools, around)),
     )
 
 
@@ -208,7 +213,9 @@ def _looked_over(
 
         for batch in _batches(places, students):
             schools = read_schools(batch, as_of)
-            waiting.append((batch, schools, threads.submit(_ground, _asked(schools, batch[0], around))))
+            waiting.append(
+                (batch, schools, threads.submit(_ground, schools, batch[0], around, _stays(schools, around)))
+            )
             if len(waiting) > AHEAD:
                 yield written()
         while waiting:
@@ -232,16 +239,16 @@ def read_schools(batch: Sequence[Place], as_of: date | None) -> list[SchoolGrid]
     return [school for school in known if len(school.student_ids)]
 
 
-def _asked(schools: list[SchoolGrid], place: Place, around: Around) -> tuple[Registers, Asker] | None:
-    """What `ground` takes; None where nobody is on any of these schools' registers."""
+def _stays(schools: list[SchoolGrid], around: Around) -> Stays:
+    return around.elsewhere.stays(np.concatenate([s.student_ids for s in schools])) if schools else {}
+
+
+def _ground(schools: list[SchoolGrid], place: Place, around: Around, stays: Stays) -> Ground:
+    """Asks the database nothing, and so may run beside. Nothing where nobody is on any of these schools' registers."""
     if not schools:
-        return None
-    stays = around.elsewhere.stays(np.concatenate([s.student_ids for s in schools]))
-    return registers_of(schools, place.through, place.column, around.last_year, stays), around.forecaster.asker()
-
-
-def _ground(asked: tuple[Registers, Asker] | None) -> Ground:
-    return ground(*asked) if asked else Ground.joined(())
+        return Ground.joined(())
+    registers = registers_of(schools, place.through, place.column, around.last_year, stays)
+    return ground(registers, around.asker)
 
 
 def _known(place: Place, now: datetime, as_of: date | None) -> datetime:
@@ -339,7 +346,7 @@ def _reads(places: Sequence[Place], around: Around) -> dict[int, str]:
     of_year = Calendar.objects.filter(school_year=year)
     folds = dict(of_year.values_list("pk", "folds"))
     shared = (
-        around.forecaster.asker(),
+        around.asker,
         Calendar.objects.filter(school_year__ends_in=year.ends_in - 1).aggregate(n=Sum("folds"))["n"],
         # somebody at two schools: what the one says may change the other's
         sum(folds.values()) if len(around.elsewhere.students) else 0,

@@ -304,23 +304,17 @@ def _acted_on(finding: _One, verdicts: list[Verdict], today: date) -> bool:
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------
-# A whole pass over a big district opens some hundred thousand alerts: as rows of one statement they take a tenth of the time that
-# model objects do.
+# A pass over a big district writes some hundred thousand alerts. They go to the database as one text, and it takes them apart: row by row
+# SQLite would hand the interpreter to other threads between any two.
 
 
-def _said(look: Look, found: Ground, expires: NDArray[np.object_]) -> dict[str, list[Any]]:
-    n = len(found)
+def _said(look: Look, found: Ground, expires: NDArray[np.object_]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    """The fields a night says anew: a value an alert, and what all have in common."""
     return {
         "count": found.count.tolist(), "of": found.of.tolist(), "measure": found.measure.tolist(), "usual_count": found.usual_count.tolist(),
         "usual_of": found.usual_of.tolist(), "weekday": found.weekday.tolist(), "session": _or_none(found.session),
-        "days": found.days.tolist(), "why": found.why.tolist(), "as_of": [look.today] * n, "known_through": [look.known] * n,
-        "expires_on": _dates(expires),
-    }  # fmt: skip
-
-
-def _dates(texts: NDArray[np.object_]) -> list[date]:
-    read = {text: date.fromisoformat(text) for text in set(texts.tolist())}
-    return [read[text] for text in texts.tolist()]
+        "days": found.days.tolist(), "why": found.why.tolist(), "expires_on": expires.tolist(),
+    }, {"as_of": look.today, "known_through": look.known}  # fmt: skip
 
 
 def _or_none(column: NDArray[Any]) -> list[int | None]:
@@ -330,46 +324,60 @@ def _or_none(column: NDArray[Any]) -> list[int | None]:
 def _insert(
     look: Look, found: Ground, whom: NDArray[np.int64], school: NDArray[np.int64], expires: NDArray[np.object_]
 ) -> None:
-    n = len(found)
-    if not n:
+    if not len(found):
         return
     calendars = {p.calendar.school_id: p.calendar.pk for p in look.places}
     kinds = [_KINDS[k] for k in found.kind.tolist()]
-    of_whom: dict[str, list[Any]] = {
+    each, every = _said(look, found, expires)
+    each |= {
         "kind": kinds, "clock": [KINDS[k].clock for k in kinds], "school": school.tolist(),
         "calendar": [calendars[pk] for pk in school.tolist()], "student": _or_none(whom),
         "enrolment": _or_none(np.where(found.row >= 0, look.enrolments[found.row] if len(look.enrolments) else -1, -1)),
-        "section": _or_none(found.section), "rule": found.rule.tolist(), "state": [Alert.State.OPEN] * n, "opened_at": [look.known] * n,
-        "closed_at": [None] * n, "closing": [""] * n, "version": [0] * n,
+        "section": _or_none(found.section), "rule": found.rule.tolist(),
     }  # fmt: skip
-    columns, rows = _rows(of_whom | _said(look, found, expires))
-    names, holes = ", ".join(f'"{c}"' for c in columns), ", ".join(["%s"] * len(columns))
+    every |= {"state": Alert.State.OPEN, "opened_at": look.known, "closing": "", "version": 0}
+    names = ", ".join(f'"{Alert._meta.get_field(name).column}"' for name in (*each, *every))
+    taken, rows = _rows(each)
+    holes = ["%s"] * len(every)
     with connection.cursor() as cursor:
-        cursor.executemany(f"INSERT INTO {Alert._meta.db_table} ({names}) VALUES ({holes})", rows)  # noqa: S608 - our own names
+        cursor.execute(
+            f"INSERT INTO {Alert._meta.db_table} ({names}) SELECT {', '.join([*taken, *holes])} FROM {_EACH[connection.vendor]}",  # noqa: S608 - our own names
+            [*_prepared(every), rows],
+        )
 
 
 def _update(look: Look, found: Ground, expires: NDArray[np.object_], pks: NDArray[np.int64]) -> None:
     if not len(found):
         return
-    columns, rows = _rows(_said(look, found, expires) | {"id": pks.tolist()})
-    sets = ", ".join(f'"{c}" = %s' for c in columns[:-1])
+    each, every = _said(look, found, expires)
+    (pk, *taken), rows = _rows({"id": pks.tolist()} | each)
+    sets = [f'"{name}" = {value}' for name, value in zip((*each, *every), [*taken, *["%s"] * len(every)], strict=True)]
+    table = Alert._meta.db_table
     with connection.cursor() as cursor:
-        cursor.executemany(
-            f"UPDATE {Alert._meta.db_table} SET {sets}, version = version + 1 WHERE id = %s", rows  # noqa: S608 - our own names
-        )  # fmt: skip
+        cursor.execute(
+            f"UPDATE {table} SET {', '.join(sets)}, version = version + 1 FROM {_EACH[connection.vendor]} WHERE {table}.id = {pk}",  # noqa: S608
+            [*_prepared(every), rows],
+        )
 
 
-def _rows(values: dict[str, list[Any]]) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """The columns of these fields, and their values as the database takes them."""
-    fields = [Alert._meta.get_field(name) for name in values]
-    columns: list[Sequence[Any]] = []
-    for of, column in zip(fields, values.values(), strict=True):
-        if not set(map(type, column)) <= {int, str, type(None)}:  # dates and choices: the same few again and again
-            prepared = {value: of.get_db_prep_save(value, connection) for value in set(column)}
-            columns.append([prepared[value] for value in column])
-        else:
-            columns.append(column)
-    return [of.column for of in fields], list(zip(*columns, strict=True))
+#: the rows of a text, one after another, as `a.one`; as JSONB, or SQLite would read a row's text anew for each of its values
+_EACH = {
+    "sqlite": "(SELECT value AS one FROM jsonb_each(%s)) a",
+    "postgresql": "(SELECT value AS one FROM json_array_elements(CAST(%s AS json))) a",
+}
+
+
+def _rows(values: dict[str, list[Any]]) -> tuple[list[str], str]:
+    """How the database takes each of these fields out of `_EACH`, and the text with all of their values."""
+    taken = [f"a.one ->> {k}" for k in range(len(values))]
+    if connection.vendor == "postgresql":
+        types = [Alert._meta.get_field(name).rel_db_type(connection) for name in values]
+        taken = [f"CAST({value} AS {of})" for value, of in zip(taken, types, strict=True)]
+    return taken, json.dumps(list(zip(*values.values(), strict=True)))
+
+
+def _prepared(values: dict[str, Any]) -> list[Any]:
+    return [Alert._meta.get_field(name).get_db_prep_save(value, connection) for name, value in values.items()]
 
 
 def _of(pks: NDArray[np.int64], *, add: dict[str, int] | None = None, **change: Any) -> None:
@@ -380,8 +388,7 @@ def _of(pks: NDArray[np.int64], *, add: dict[str, int] | None = None, **change: 
     some = "id = ANY(%s)"
     if connection.vendor != "postgresql":
         ids, some = str(ids), "id IN (SELECT value FROM json_each(%s))"
-    fields = [(Alert._meta.get_field(name), value) for name, value in change.items()]
-    sets = [f'"{of.column}" = %s' for of, _value in fields] + [f'"{name}" = "{name}" + %s' for name in add or {}]
-    values = [of.get_db_prep_save(value, connection) for of, value in fields] + list((add or {}).values())
+    sets = [f'"{name}" = %s' for name in change] + [f'"{name}" = "{name}" + %s' for name in add or {}]
+    values = [*_prepared(change), *(add or {}).values()]
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE {Alert._meta.db_table} SET {', '.join(sets)} WHERE {some}", [*values, ids])  # noqa: S608 - our own names

@@ -6,90 +6,170 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('register', '0002_folds'),
+        ("register", "0002_folds"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Adoption',
+            name="Adoption",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('pack', models.CharField(max_length=40)),
-                ('overlay', models.TextField(blank=True)),
-                ('starts', models.DateField()),
-                ('ends', models.DateField(null=True)),
-                ('verified_by', models.CharField(blank=True, max_length=200)),
-                ('verified_on', models.DateField(null=True)),
-                ('proposed_at', models.DateTimeField()),
-                ('approved_at', models.DateTimeField(null=True)),
-                ('withdrawn_at', models.DateTimeField(null=True)),
-                ('approved_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('proposed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("pack", models.CharField(max_length=40)),
+                ("overlay", models.TextField(blank=True)),
+                ("starts", models.DateField()),
+                ("ends", models.DateField(null=True)),
+                ("verified_by", models.CharField(blank=True, max_length=200)),
+                ("verified_on", models.DateField(null=True)),
+                ("proposed_at", models.DateTimeField()),
+                ("approved_at", models.DateTimeField(null=True)),
+                ("withdrawn_at", models.DateTimeField(null=True)),
+                (
+                    "approved_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "proposed_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('ends', None), ('ends__gte', models.F('starts')), _connector='OR'), name='adoption_in_order')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("ends", None), ("ends__gte", models.F("starts")), _connector="OR"),
+                        name="adoption_in_order",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Done',
+            name="Done",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=60)),
-                ('rule', models.CharField(blank=True, max_length=100)),
-                ('on', models.DateField()),
-                ('note', models.TextField(blank=True)),
-                ('recorded_at', models.DateTimeField()),
-                ('withdrawn_at', models.DateTimeField(null=True)),
-                ('key', models.CharField(max_length=40)),
-                ('recorded_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('student', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='done', to='register.student')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=60)),
+                ("rule", models.CharField(blank=True, max_length=100)),
+                ("on", models.DateField()),
+                ("note", models.TextField(blank=True)),
+                ("recorded_at", models.DateTimeField()),
+                ("withdrawn_at", models.DateTimeField(null=True)),
+                ("key", models.CharField(max_length=40)),
+                (
+                    "recorded_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="done",
+                        to="register.student",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['student', 'on'], name='done_student')],
-                'constraints': [models.UniqueConstraint(fields=('student', 'key'), name='one_deed_a_key')],
+                "indexes": [models.Index(fields=["student", "on"], name="done_student")],
+                "constraints": [models.UniqueConstraint(fields=("student", "key"), name="one_deed_a_key")],
             },
         ),
         migrations.CreateModel(
-            name='Firing',
+            name="Firing",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('pack', models.CharField(max_length=40)),
-                ('version', models.CharField(max_length=10)),
-                ('rule', models.CharField(max_length=60)),
-                ('pack_sha256', models.CharField(max_length=64)),
-                ('fired_on', models.DateField()),
-                ('count', models.CharField(max_length=20)),
-                ('threshold', models.CharField(max_length=20)),
-                ('marks', models.TextField(blank=True)),
-                ('found_at', models.DateTimeField()),
-                ('superseded_at', models.DateTimeField(null=True)),
-                ('school', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='register.school')),
-                ('student', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='firings', to='register.student')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("pack", models.CharField(max_length=40)),
+                ("version", models.CharField(max_length=10)),
+                ("rule", models.CharField(max_length=60)),
+                ("pack_sha256", models.CharField(max_length=64)),
+                ("fired_on", models.DateField()),
+                ("count", models.CharField(max_length=20)),
+                ("threshold", models.CharField(max_length=20)),
+                ("marks", models.TextField(blank=True)),
+                ("found_at", models.DateTimeField()),
+                ("superseded_at", models.DateTimeField(null=True)),
+                (
+                    "school",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="register.school",
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="firings",
+                        to="register.student",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['school', 'superseded_at'], name='firing_school')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('superseded_at', None)), fields=('student', 'pack', 'rule', 'fired_on'), name='one_firing_a_day')],
+                "indexes": [models.Index(fields=["school", "superseded_at"], name="firing_school")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("superseded_at", None)),
+                        fields=("student", "pack", "rule", "fired_on"),
+                        name="one_firing_a_day",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Protection',
+            name="Protection",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('flag', models.CharField(choices=[('homeless', 'without a fixed home'), ('foster', 'in foster care'), ('pregnant', 'pregnant or a parent'), ('severe_illness', 'severely ill, or in treatment for it'), ('principal_earner', 'earns the family’s living'), ('iep', 'has an IEP'), ('section_504', 'has a 504 plan'), ('bereaved', 'in mourning')], max_length=30)),
-                ('starts', models.DateField()),
-                ('ends', models.DateField(null=True)),
-                ('recorded_at', models.DateTimeField()),
-                ('withdrawn_at', models.DateTimeField(null=True)),
-                ('recorded_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('student', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='protections', to='register.student')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "flag",
+                    models.CharField(
+                        choices=[
+                            ("homeless", "without a fixed home"),
+                            ("foster", "in foster care"),
+                            ("pregnant", "pregnant or a parent"),
+                            ("severe_illness", "severely ill, or in treatment for it"),
+                            ("principal_earner", "earns the family’s living"),
+                            ("iep", "has an IEP"),
+                            ("section_504", "has a 504 plan"),
+                            ("bereaved", "in mourning"),
+                        ],
+                        max_length=30,
+                    ),
+                ),
+                ("starts", models.DateField()),
+                ("ends", models.DateField(null=True)),
+                ("recorded_at", models.DateTimeField()),
+                ("withdrawn_at", models.DateTimeField(null=True)),
+                (
+                    "recorded_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "student",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="protections", to="register.student"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['student'], name='protection_student')],
+                "indexes": [models.Index(fields=["student"], name="protection_student")],
             },
         ),
     ]
