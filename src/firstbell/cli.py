@@ -428,6 +428,48 @@ def law_schema() -> None:
     typer.echo(json.dumps(schema(), indent=2))
 
 
+@law_app.command("replay")
+def law_replay(
+    pack: Annotated[str, typer.Option(help="A built-in pack, or a pack's file (TOML).")],
+    year: Annotated[int, typer.Option(help="The school year, by the calendar year it ends in.")],
+    version: Annotated[str, typer.Option(help="The version (its first day); else the newest.")] = "",
+    overlay: Annotated[Path | None, typer.Option(help="The district's own rules on top (TOML).")] = None,
+    line: Annotated[str, typer.Option(help="One line somewhere else: RULE=12, or RULE=1/12 of a share.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write everything to this file, .csv or .json.")] = None,
+) -> None:
+    """Replay a pack over a year of this district's register, beside the law in force. No student is named, no number under ten told."""
+    if out is not None and out.suffix not in (".csv", ".json"):
+        raise typer.BadParameter("a file that ends in .csv or .json", param_hint="--out")
+    own = _text(overlay) if overlay is not None else ""
+    _set_up()
+    import json
+
+    from firstbell.access import audit
+    from firstbell.casework.replaying import NotReplayed, as_csv, replay, tried_pack
+
+    _ready_database()
+    rule, _equals, number = line.partition("=")
+    try:
+        tried = tried_pack(pack, version=version, overlay=own, rule=rule, line=number, where=str(overlay))
+        with _progress() as progress:
+            made = replay(tried, year, lambda done, total: progress("Replaying", done, total))
+    except NotReplayed as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    audit.record("command line", "replayed", "", f"{tried.id} {tried.version} {year}")
+    for found in made["rules"]:
+        told = [
+            f"{name.replace('_', ' ')}: {side['why'] or ('kept back' if side['students'] is None else format(side['students'], ','))}"
+            for name, side in found["sides"].items()
+        ]
+        typer.echo(f"{found['id']}  {', '.join(told)}")
+    if out is not None:
+        out.write_text(
+            as_csv(made) if out.suffix == ".csv" else json.dumps(made, indent=2, ensure_ascii=False), "utf-8"
+        )
+        typer.echo(f"Written to {out}.")
+
+
 def _text(file: Path) -> str:
     try:
         return file.read_text("utf-8")

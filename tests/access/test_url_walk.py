@@ -45,6 +45,15 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
     "letter_pdf": ({OFFICER, LEAD}, {"pk": "letter"}),
     "letter_withdraw": ({OFFICER, LEAD}, {"pk": "letter"}),
     "letter_apologise": ({OFFICER, LEAD}, {"pk": "letter"}),
+    "policy": ({DISTRICT}, None),
+    "policy_propose": ({DISTRICT}, None),
+    "policy_adoption": ({DISTRICT}, {"pk": "adoption"}),
+    "policy_pack": ({DISTRICT}, {"name": "pack"}),
+    "policy_replays": ({DISTRICT}, None),
+    "policy_replay": ({DISTRICT}, {"pk": "replay"}),
+    "policy_replay_progress": ({DISTRICT}, {"pk": "replay"}),
+    "policy_replay_csv": ({DISTRICT}, {"pk": "replay"}),
+    "policy_replay_json": ({DISTRICT}, {"pk": "replay"}),
     "me": (EVERYBODY, None),
     "toured": (EVERYBODY, None),
     "model_card": ({OFFICER, LEAD, DISTRICT, STEWARD}, None),
@@ -63,8 +72,8 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
     "intake_codes": ({STEWARD}, {"pk": "source"}),
     "intake_columns": ({STEWARD}, {"pk": "source"}),
 }
-#: Deliveries and sources are the district's: no steward's are somebody else's.
-OF_THE_DISTRICT = {"delivery", "source"}
+#: Deliveries and sources, the law adopted and its replays are the district's: no steward's or lead's are somebody else's.
+OF_THE_DISTRICT = {"delivery", "source", "adoption", "pack", "replay"}
 POST_ONLY = {
     "undo_verdict", "toured", "keep_view", "concern", "law_record", "law_protect", "law_undo", "law_unprotect",
     "letter_draft", "letter_save", "letter_sign", "letter_withdraw", "letter_apologise",

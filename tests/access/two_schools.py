@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.utils import timezone
@@ -12,7 +12,7 @@ from firstbell import clock
 from firstbell.access.models import Role, User
 from firstbell.casework.done import protect, record_done
 from firstbell.casework.letters.models import Letter
-from firstbell.casework.models import Done, Firing, Protection
+from firstbell.casework.models import Adoption, Done, Firing, Protection, ReplayRun
 from firstbell.intake.models import Import, Source
 from firstbell.register.models import School, Section, Student
 from firstbell.watch.models import Alert, Verdict
@@ -46,6 +46,8 @@ class TwoSchools:
     no_role: User
     delivery: Import
     source: Source
+    adoption: Adoption
+    replay: ReplayRun
     extra: dict[str, object] = field(default_factory=dict)
 
     def value(self, name: str, whose: str) -> object:
@@ -53,7 +55,9 @@ class TwoSchools:
             return TODAY.isoformat()
         if name == "session":
             return 0
-        if name in ("delivery", "source"):
+        if name == "pack":
+            return "example"
+        if name in ("delivery", "source", "adoption", "replay"):
             return getattr(self, name).pk
         return getattr(getattr(self, whose), name).pk
 
@@ -112,4 +116,15 @@ def two_schools(monkeypatch: pytest.MonkeyPatch) -> TwoSchools:
         received_at=timezone.now(),
         received_by="test",
     )
-    return TwoSchools(sides[0], sides[1], people, a_user(None), delivery, source)
+    adoption = Adoption.objects.create(
+        pack="example", starts=date(2026, 8, 1), proposed_by=a_user(Role.DISTRICT_LEAD), proposed_at=clock.now()
+    )
+    replay = ReplayRun.objects.create(
+        asked_by=people[Role.DISTRICT_LEAD],
+        asked_at=clock.now(),
+        key="scene",
+        pack="example",
+        version="2020-07-01",
+        year=2027,
+    )
+    return TwoSchools(sides[0], sides[1], people, a_user(None), delivery, source, adoption, replay)

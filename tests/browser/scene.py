@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from firstbell import clock
 from firstbell.access.models import Role, User
+from firstbell.casework.models import Adoption, ReplayRun
+from firstbell.casework.replaying import replay, tried_pack
 from firstbell.register.models import Calendar, RollState, School, Section, Student
 from firstbell.watch.passes import run_pass
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_section, a_student, a_teacher, a_user, draw
@@ -27,6 +30,32 @@ class Scene:
     teacher: User
     district: User
     steward: User
+
+
+OWN_RULES = """on = "example"
+title = "Eight days"
+effective_from = 2026-08-01
+[[change]]
+id = "ten-unexcused-days"
+threshold = { count = 8 }
+[[change]]
+id = "chronic-absence"
+threshold = { share = "1/8", minimum = 10 }
+loosens = "The board asked for fewer letters."
+"""
+
+
+def the_law(scene: Scene) -> None:
+    """Own rules in force, and what they come to over the year so far."""
+    Adoption.objects.create(
+        pack="example", overlay=OWN_RULES, starts=FIRST_MONDAY, proposed_by=scene.district, proposed_at=clock.now(), approved_by=scene.steward,
+        approved_at=clock.now(),
+    )  # fmt: skip
+    made = replay(tried_pack("example"), scene.calendar.school_year.ends_in)
+    ReplayRun.objects.create(
+        asked_by=scene.district, asked_at=clock.now(), key="scene", pack="example", version="2020-07-01", year=made["asked"]["year"],
+        state=ReplayRun.State.DONE, result=json.dumps(made),
+    )  # fmt: skip
 
 
 def set_the_scene(monkeypatch: object) -> Scene:

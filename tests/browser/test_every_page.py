@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from firstbell import clock
 from firstbell.access.models import User
 from firstbell.casework.letters.deeds import draft
 from firstbell.casework.letters.models import Letter
-from firstbell.casework.models import Adoption
+from firstbell.casework.models import Adoption, ReplayRun
 from firstbell.watch.models import Alert
 from tests.access.two_schools import a_signed_letter
-from tests.browser.scene import TODAY, Scene, set_the_scene
+from tests.browser.scene import TODAY, Scene, set_the_scene, the_law
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Arrive = Callable[..., Any]
@@ -42,9 +41,8 @@ contents = ["dates", "rule", "place"]
 @pytest.fixture
 def scene(live_desk: str, monkeypatch: pytest.MonkeyPatch) -> Scene:
     scene = set_the_scene(monkeypatch)
-    Adoption.objects.create(
-        pack="example", overlay=OVERLAY, starts=TODAY, proposed_at=clock.now(), approved_at=clock.now()
-    )
+    the_law(scene)
+    Adoption.objects.update(overlay=OVERLAY)
     undone = a_signed_letter(scene.ana, scene.school, scene.officer)  # its line is not reached by any mark
     draft(scene.officer, scene.ana, "three-days", TODAY)
     assert Letter.objects.system("test").get(pk=undone.pk).undone
@@ -61,6 +59,7 @@ def letters(scene: Scene) -> list[str]:
 def pages(scene: Scene) -> dict[str, list[str]]:
     streak = Alert.objects.system("test").get(student=scene.ana, kind="streak")
     student = f"/student/{scene.ana.pk}/"
+    in_force, replayed = Adoption.objects.get().pk, ReplayRun.objects.get().pk
     return {
         "officer@example.org": [
             "/today/", f"/alert/{streak.pk}/", student, f"{student}who/", f"{student}print/", f"{student}day/{TODAY}/", "/me/",
@@ -68,7 +67,10 @@ def pages(scene: Scene) -> dict[str, list[str]]:
             *letters(scene), "/account/logout/",
         ],
         "teacher@example.org": ["/roll/", f"/roll/{scene.section.pk}/{TODAY}/0/"],
-        "district@example.org": ["/schools/", "/model/"],
+        "district@example.org": [
+            "/schools/", "/model/", "/policy/", "/policy/propose/", f"/policy/{in_force}/", "/policy/packs/us-fl/", "/policy/replays/",
+            f"/policy/replays/{replayed}/",
+        ],
         "data@example.org": ["/intake/"],
     }  # fmt: skip
 

@@ -86,7 +86,9 @@ def day(count: Count, roll: Roll, at: date, gone: int) -> list[Day]:
                 part = whole if against(s) else min(Fraction(lost[s], 60), whole) if partly(s) else Fraction(0)
             else:
                 whole = _sessions(count, roll, s)
-                single = Fraction(1, count.per_day or 1) if count.unit == "days" else one  # so late that one session is missed
+                single = (
+                    Fraction(1, count.per_day or 1) if count.unit == "days" else one
+                )  # so late that one session is missed
                 part = whole if against(s) else min(whole, single) if over is not None and partly(s) else Fraction(0)
             side = {"T": {"after"}, "t": {"after"}, "H": {"before", "after"}, "h": {"before", "after"}}
             stops = frozenset() if away(s) else frozenset(side.get(squares[s], {"before"}))

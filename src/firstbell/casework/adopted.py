@@ -12,9 +12,9 @@ __all__ = ["adopted", "law_here", "with_overlay"]
 
 
 def adopted(on: date) -> Adoption | None:
-    """The approved adoption in force on a day: the one that began last."""
+    """The approved adoption in force on a day: the one that began last, and of those the one approved last."""
     some = Adoption.objects.filter(starts__lte=on, withdrawn_at=None).exclude(approved_at=None)
-    return next((a for a in some.order_by("-starts", "-pk") if a.ends is None or a.ends >= on), None)
+    return next((a for a in some.order_by("-starts", "-approved_at", "-pk") if a.ends is None or a.ends >= on), None)
 
 
 @lru_cache(maxsize=16)  # a text is read once; built-in packs do not change while a process runs

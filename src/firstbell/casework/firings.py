@@ -34,7 +34,7 @@ from firstbell.register import rows
 from firstbell.register.models import Calendar, RegisterRow, Student
 from firstbell.register.rows import SchoolGrid
 
-__all__ = ["Looked", "look_at", "look_over"]
+__all__ = ["Looked", "look_at", "look_over", "since_evidence", "year_before"]
 
 Terms = Mapping[int, tuple[tuple[date, date], ...]]
 
@@ -92,11 +92,11 @@ def _school(
         return
     found.students += n
     stretches = [stretch(school, terms)]
-    if asks_earlier_years(law) and (before := _year_before(school)) is not None:
+    if asks_earlier_years(law) and (before := year_before(school)) is not None:
         stretches.insert(0, before)
     line = Timeline(stretches, day)
     pack, ids = law[-1].pack.id, school.student_ids.tolist()
-    stood = standings(line, school.grades, law, _after(school, law, pack))
+    stood = standings(line, school.grades, law, since_evidence(school, law, pack))
     kept = Firing.objects.system(WHY).filter(
         pack=pack, superseded_at=None, fired_on__gte=line.frame.day(0), fired_on__lte=day, student__in=ids
     )
@@ -168,7 +168,7 @@ def _changed(
     return set(school.student_ids[other].tolist())
 
 
-def _year_before(school: SchoolGrid) -> Stretch | None:
+def year_before(school: SchoolGrid) -> Stretch | None:
     """Last year's register of the students of this one, at the same school, in their order; who was not there is not expected."""
     calendar = (
         Calendar.objects.filter(
@@ -194,7 +194,7 @@ def _year_before(school: SchoolGrid) -> Stretch | None:
     return Stretch(made.school, made.year, made.dates, made.sessions, codes, missed, made.minutes, made.terms)
 
 
-def _after(school: SchoolGrid, law: Sequence[InForce], pack: str) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def since_evidence(school: SchoolGrid, law: Sequence[InForce], pack: str) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
     """Of rules that begin with something done: since when, for each student."""
     rules = {r.id: r.window.after_evidence.split("|") for v in law for r in v.pack.rule if r.window.after_evidence}
     if not rules:

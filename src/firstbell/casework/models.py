@@ -29,12 +29,22 @@ class Adoption(models.Model):
     proposed_at = models.DateTimeField()
     approved_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     approved_at = models.DateTimeField(null=True)
+    refused_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    refused_at = models.DateTimeField(null=True)
+    withdrawn_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     withdrawn_at = models.DateTimeField(null=True)
+    #: why it was refused, withdrawn, or given an end
+    why = models.TextField(blank=True)
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(ends=None) | Q(ends__gte=models.F("starts")), name="adoption_in_order")
         ]
+
+    @property
+    def waits(self) -> bool:
+        """For somebody else's approval."""
+        return self.approved_at is None and self.refused_at is None and self.withdrawn_at is None
 
 
 class Protection(models.Model):
@@ -129,3 +139,36 @@ class Firing(models.Model):
                 fields=["student", "pack", "rule", "fired_on"], condition=Q(superseded_at=None), name="one_firing_a_day"
             )
         ]
+
+
+class ReplayRun(models.Model):
+    """A rule replayed over a year of the register, as it was asked. No student is named in it, and no small number stands in it."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waits for its turn")
+        RUNNING = "running", _("is being replayed")
+        DONE = "done", _("done")
+        FAILED = "failed", _("could not be replayed")
+
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField()
+    #: the page it was asked from: sent twice, it is one
+    key = models.CharField(max_length=40)
+    pack = models.CharField(max_length=40)
+    version = models.CharField(max_length=10)
+    overlay = models.TextField(blank=True)
+    #: a line tried instead of the pack's: the rule, and the number ("12", "1/12")
+    rule = models.CharField(max_length=60, blank=True)
+    line = models.CharField(max_length=20, blank=True)
+    #: the school year, by the calendar year it ends in
+    year = models.PositiveSmallIntegerField()
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    problem = models.TextField(blank=True)
+    finished_at = models.DateTimeField(null=True)
+    #: the export itself, as JSON: what the page shows is read from it, so that both say the same
+    result = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["asked_by", "key"], name="one_replay_a_key")]

@@ -1,6 +1,16 @@
 from django.urls import path
 
-from firstbell.desk import account_views, intake_views, law_views, letter_views, live_views, student_views, today_views
+from firstbell.desk import (
+    account_views,
+    intake_views,
+    law_views,
+    letter_views,
+    live_views,
+    policy_views,
+    replay_views,
+    student_views,
+    today_views,
+)
 
 urlpatterns = [
     path("", today_views.home, name="home"),
@@ -28,6 +38,15 @@ urlpatterns = [
     path("letter/<int:pk>/pdf/", letter_views.letter_pdf, name="letter_pdf"),
     path("letter/<int:pk>/withdraw/", letter_views.letter_withdraw, name="letter_withdraw"),
     path("letter/<int:pk>/apologise/", letter_views.letter_apologise, name="letter_apologise"),
+    path("policy/", policy_views.policy_page, name="policy"),
+    path("policy/propose/", policy_views.propose_page, name="policy_propose"),
+    path("policy/<int:pk>/", policy_views.adoption_page, name="policy_adoption"),
+    path("policy/packs/<str:name>/", policy_views.pack_page, name="policy_pack"),
+    path("policy/replays/", replay_views.replays, name="policy_replays"),
+    path("policy/replays/<int:pk>/", replay_views.replay_page, name="policy_replay"),
+    path("policy/replays/<int:pk>/progress/", replay_views.replay_progress, name="policy_replay_progress"),
+    path("policy/replays/<int:pk>/replay.csv", replay_views.replay_csv, name="policy_replay_csv"),
+    path("policy/replays/<int:pk>/replay.json", replay_views.replay_json, name="policy_replay_json"),
     path("me/", account_views.me, name="me"),
     path("me/toured/", account_views.toured, name="toured"),
     path("alive/", account_views.alive, name="alive"),

@@ -52,7 +52,7 @@ DutyKind = Literal[
 ]  # fmt: skip
 Severity = Literal["supportive", "compliance", "punitive"]
 #: an exact number: 3, "1/10", "45.5"
-Exact = int | Annotated[str, Meta(pattern=r"^\d+(/[1-9]\d*|\.\d+)?$")]
+Exact = Annotated[int, Meta(ge=0)] | Annotated[str, Meta(pattern=r"^\d+(/[1-9]\d*|\.\d+)?$")]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./()-]*$")]
 Text = Annotated[str, Meta(min_length=1)]
 
@@ -397,8 +397,10 @@ def read(kind: type[T], text: str, where: str) -> T:
         return msgspec.convert(tables, kind)
     except msgspec.ValidationError as error:
         said, _, path = str(error).partition(" - at `")
+        unknown = re.search(r"unknown field `([^`]+)`", said)  # its own line, not that of the table it stands in
+        at = f"{path.rstrip('`') or '$'}.{unknown[1]}" if unknown else path.rstrip("`")
         raise PackError(
-            f"{where}, line {_line_of(text, path.rstrip('`'))}: {said}"
+            f"{where}, line {_line_of(text, at)}: {said}"
             f"{f' (at {path.rstrip(chr(96))[2:]})' if path else ''}. Nothing was taken from it."
         ) from error
 
@@ -411,10 +413,24 @@ def _checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = N
     """What the types cannot say: every name means something, and every rule can be asked."""
     sources = {s.id for s in pack.source} | ({s.id for s in known.source} if known else set())
     counts = set(pack.counts) | (set(known.counts) if known else set())
-    rules = [r.id for r in pack.rule] + ([r.id for r in known.rule] if known else [])
-    if len(set(rules)) < len(rules):
-        twice = next(r for r in rules if rules.count(r) > 1)
-        raise _refuse(where, text, "$.rule[0]", f"Two rules are called {twice}; each needs a name of its own.")
+    names: tuple[tuple[str, list[str], list[str]], ...] = (
+        ("rule", [r.id for r in pack.rule], [r.id for r in known.rule] if known else []),
+        ("source", [s.id for s in pack.source], [s.id for s in known.source] if known else []),
+    )
+    for table, mine, theirs in names:
+        taken = set(theirs)
+        for i, name in enumerate(mine):
+            if name in taken:
+                raise _refuse(
+                    where, text, f"$.{table}[{i}]", f"Two {table}s are called {name}; each needs a name of its own."
+                )
+            taken.add(name)
+    for name in pack.counts if known else ():
+        if known is not None and name in known.counts:
+            raise _refuse(
+                where, text, f"$.counts.{name}",
+                f"{known.id} has a count {name} already, and every rule that uses it would count otherwise. Give yours a name of its own.",
+            )  # fmt: skip
     for i, source in enumerate(pack.source):
         if bool(source.words) != bool(source.sha256):
             raise _refuse(where, text, f"$.source[{i}]", "A source gives both its words and their sha256, or neither.")
@@ -482,47 +498,140 @@ def read_pack(text: str, where: str) -> Pack:
     return msgspec.structs.replace(pack, sha256=_hashed(text))
 
 
+#: kinds of duty that are a sanction, or open the way to one, whatever else the pack says of them
+_SANCTIONS = ("report_authority", "consider_sanction", "petition")
+#: help, which may be asked for before more help without anybody waiting for it in vain
+_HELP = frozenset({"contact_attempt", "contact", "support_offered", "referral", "assessment", "plan", "conference"})
+
+
+def _is_sanction(rule: Rule) -> bool:
+    return rule.duty is not None and (rule.duty.severity == "punitive" or rule.duty.kind in _SANCTIONS)
+
+
 def read_overlay(text: str, where: str, on: Pack) -> Overlay:
+    """A district's own rules, if they tighten or add, or say why they don't (`loosens`).
+
+    Tighter is: help sooner and for more children; a sanction later, for fewer, and after more was tried.
+    """
     overlay = read(Overlay, text, where)
     if overlay.on != on.id:
         raise _refuse(where, text, "$.on", f"This overlay is for {overlay.on}, not for {on.id}.")
+    if overlay.effective_to is not None and overlay.effective_to < overlay.effective_from:
+        raise _refuse(where, text, "$.effective_to", "It ends before it begins.")
     _checked(overlay, text, where, on)
+    for i, own in enumerate(overlay.rule):
+        if _is_sanction(own):
+            raise _refuse(
+                where, text, f"$.rule[{i}].duty",
+                f"{own.id}: a district's own rule may tell and help; a sanction, a report or a petition has to stand in the law's own pack.",
+            )  # fmt: skip
+        if not _number(own.threshold):
+            raise _refuse(
+                where, text, f"$.rule[{i}].threshold", f"{own.id}: the line is at nothing, and nobody would be told."
+            )
+    changed: set[str] = set()
     for i, change in enumerate(overlay.change):
         rule, at = on.rule_named(change.id), f"$.change[{i}]"
         if rule is None:
             raise _refuse(
                 where, text, at, f"{on.id} has no rule {change.id}. It has: {', '.join(r.id for r in on.rule)}."
             )
-        if change.loosens:
-            continue
-        if change.threshold is not None and (said := _loosens(rule, change.threshold)):
+        if change.id in changed:
+            raise _refuse(where, text, at, f"{change.id} is changed twice; say all of it in one place.")
+        changed.add(change.id)
+        if said := _wrong(rule, change):
+            raise _refuse(where, text, f"{at}.{said[0]}", f"{change.id}: {said[1]}")
+        if not change.loosens.strip() and (said := _loosens(rule, change)):
             raise _refuse(
-                where, text, f"{at}.threshold", f"{change.id}: {said} If that is meant, say why with `loosens`."
+                where, text, f"{at}.{said[0]}", f"{change.id}: {said[1]} If that is meant, say why with `loosens`."
             )
-        now = rule.duty.deadline if rule.duty else None
-        new = change.deadline
-        if new is not None and now is not None and (
-            (new.unit, new.from_) != (now.unit, now.from_) or new.value > now.value or new.not_before < now.not_before
-        ):  # fmt: skip
-            raise _refuse(
-                where, text, f"{at}.deadline",
-                f"{change.id}: the pack allows {now.value} {now.unit.replace('_', ' ')}, and a district may only be "
-                "quicker. If more is meant, say why with `loosens`.",
-            )  # fmt: skip
     return msgspec.structs.replace(overlay, sha256=_hashed(text))
 
 
-def _loosens(rule: Rule, new: Threshold) -> str:
-    """Why a new threshold would take protection away: help later, or a sanction sooner."""
+def _number(t: Threshold) -> Fraction:
+    """The least number a threshold has; nothing where it has none."""
+    numbers = [Fraction(n) for n in (t.share, t.count, *(g.count for g in t.by_grade)) if n is not None]
+    return min(numbers, default=Fraction(0))
+
+
+def _wrong(rule: Rule, change: ChangedRule) -> tuple[str, str] | None:
+    """What can't be set in this rule, whoever gives a reason: the field, and why."""
+    t = change.threshold
+    if t is not None:
+        if (t.share is not None) == (t.count is not None or bool(t.by_grade)):
+            return "threshold", "a threshold needs either a count or a share, not both."
+        if not _number(t):
+            return "threshold", "the line would be at nothing, and nobody would be told."
+        if t.of == "window" and rule.window.kind != "rolling_school_days":
+            return "threshold.of", "a share of the window needs rolling school days."
+        if rule.evidence and t.share is not None:
+            return "threshold.share", "the rule counts what was done, and there is no share of that."
+    fields = ("deadline", "requires", "forbidden_if", "contents")
+    if rule.duty is None and (field := next((f for f in fields if getattr(change, f)), "")):
+        return field, "the rule asks for nothing to be done, so there is nothing this could change."
+    if rule.id in change.requires:
+        return "requires", "a step can't wait for itself."
+    d = change.deadline
+    if d is not None and d.not_before > d.value:
+        return "deadline", "it could not be done before it is too late."
+    return None
+
+
+def _loosens(rule: Rule, change: ChangedRule) -> tuple[str, str] | None:
+    """What a change would take away, help or protection: the field, and the sentence."""
+    sanction = _is_sanction(rule)
+    if change.threshold is not None and (words := _threshold_loosens(rule, change.threshold, sanction)):
+        return "threshold", words
+    if change.near is not None and change.near < rule.near:
+        return "near", "somebody would be told later that the line is near."
+    if (
+        rule.duty is not None
+        and change.deadline is not None
+        and (words := _deadline_loosens(rule.duty, change.deadline, sanction))
+    ):
+        return "deadline", words
+    if rule.duty is not None and rule.duty.severity == "supportive" and not sanction:
+        if waits := [
+            name for name in change.requires if name not in rule.duty.requires and not set(name.split("|")) <= _HELP
+        ]:
+            return "requires", f"help would wait for {', '.join(waits)}."
+        if kept := [flag for flag in change.forbidden_if if flag not in rule.duty.forbidden_if]:
+            return "forbidden_if", f"help would be kept from students with: {', '.join(kept)}."
+    return None
+
+
+def _threshold_loosens(rule: Rule, new: Threshold, sanction: bool) -> str:
     old = rule.threshold
     if (new.share is None) != (old.share is None) or old.by_grade or new.by_grade or new.of != old.of:
-        return "the threshold is of another kind, and nothing says whether it comes sooner or later."
-    was, is_ = (Fraction(t.share if t.share is not None else t.count or 0) for t in (old, new))
+        return (
+            "" if new == old else "the threshold is of another kind, and nothing says whether it comes sooner or later."
+        )
+    was, is_ = _number(old), _number(new)
     later = is_ > was or (is_ == was and new.op == ">" and old.op == ">=") or new.minimum > old.minimum
     sooner = is_ < was or (is_ == was and new.op == ">=" and old.op == ">") or new.minimum < old.minimum
-    if rule.duty is not None and rule.duty.severity == "punitive":
+    if sanction:
         return "a sanction would come sooner than the pack has it." if sooner else ""
     return "help would come later than the pack has it." if later else ""
+
+
+def _deadline_loosens(duty: Duty, new: Deadline, sanction: bool) -> str:
+    now = duty.deadline
+    if now is None:
+        if sanction:
+            return "the pack lets a sanction wait, and sets no day for it."
+        return "the pack lets it be done at once." if new.not_before else ""
+    if (new.unit, new.from_) != (now.unit, now.from_):
+        return "the deadline is of another kind, and nothing says whether it comes sooner or later."
+    days = now.unit.replace("_", " ")
+    if new.not_before < now.not_before:
+        return f"the pack gives the family {now.not_before} {days} first."
+    if sanction:
+        return (
+            f"the pack allows {now.value} {days}, and a sanction may not be hurried." if new.value < now.value else ""
+        )
+    if new.not_before > now.not_before:
+        return "the pack lets it be done sooner."
+    return f"the pack allows {now.value} {days}, and a district may only be quicker." if new.value > now.value else ""
 
 
 def overlaid(pack: Pack, overlay: Overlay) -> Pack:

@@ -1,0 +1,151 @@
+"""One district lead proposes the law, another approves or refuses it; what was in force ends, and can come back."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from firstbell import clock
+from firstbell.access.models import AuditEntry, Role, User
+from firstbell.casework.adopted import adopted, law_here
+from firstbell.casework.adopting import NotAdopted, approve, end, propose, refuse, withdraw
+from firstbell.casework.firings import look_over
+from firstbell.casework.models import Adoption, Firing
+from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, a_user, draw
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+TODAY = FIRST_MONDAY + timedelta(days=25)
+START = date(2026, 8, 1)
+OWN = """on = "example"
+title = "Eight days"
+effective_from = 2026-08-01
+[[change]]
+id = "ten-unexcused-days"
+threshold = { count = 8 }
+"""
+
+
+@pytest.fixture(autouse=True)
+def _today(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", lambda: datetime(TODAY.year, TODAY.month, TODAY.day, 22, tzinfo=UTC))
+
+
+@pytest.fixture
+def rosa(db: None) -> User:
+    return a_user(Role.DISTRICT_LEAD)
+
+
+@pytest.fixture
+def tom(db: None) -> User:
+    return a_user(Role.DISTRICT_LEAD)
+
+
+def test_a_proposal_is_in_force_once_somebody_else_approved_it(rosa: User, tom: User) -> None:
+    made = propose(rosa, "example", START)
+    assert adopted(TODAY) is None
+    with pytest.raises(NotAdopted, match="Somebody else"):
+        approve(rosa, made)
+    approve(tom, made)
+    assert adopted(TODAY) == made
+    assert adopted(START - timedelta(days=1)) is None
+    assert [e.action for e in AuditEntry.objects.order_by("id")] == ["proposed_law", "approved_law"]
+
+
+def test_proposed_twice_it_is_one_and_answered_twice_the_first_counts(rosa: User, tom: User) -> None:
+    made = propose(rosa, "example", START)
+    assert propose(rosa, "example", START).pk == made.pk
+    refuse(tom, made, "Counsel has to read it first.")
+    for again in (lambda: approve(tom, made), lambda: refuse(tom, made, "no"), lambda: withdraw(rosa, made)):
+        with pytest.raises(NotAdopted, match=r"[Nn]othing was changed"):
+            again()
+    assert propose(rosa, "example", START).pk != made.pk
+    assert adopted(TODAY) is None
+
+
+def test_a_refusal_has_a_reason_and_is_somebody_elses(rosa: User, tom: User) -> None:
+    made = propose(rosa, "example", START)
+    with pytest.raises(NotAdopted, match="Write why"):
+        refuse(tom, made, " ")
+    with pytest.raises(NotAdopted, match="somebody else"):
+        refuse(rosa, made, "no")
+    refuse(tom, made, "Not yet.")
+    made.refresh_from_db()
+    assert (made.refused_by, made.why, made.waits) == (tom, "Not yet.", False)
+
+
+def test_own_rules_that_are_wrong_name_their_line_and_nothing_is_kept(rosa: User) -> None:
+    with pytest.raises(NotAdopted, match=r"your own rules, line 6: .*help would come later.*loosens"):
+        propose(rosa, "example", START, overlay=OWN.replace("8 }", "12 }"))
+    with pytest.raises(NotAdopted, match="not TOML"):
+        propose(rosa, "example", START, overlay="on = ")
+    with pytest.raises(NotAdopted, match="begin on"):
+        propose(rosa, "example", START - timedelta(days=1), overlay=OWN)
+    with pytest.raises(NotAdopted, match="Choose a pack"):
+        propose(rosa, "/etc/hosts.toml", START)
+    with pytest.raises(NotAdopted, match="No version"):
+        propose(rosa, "example", date(1999, 1, 1))
+    with pytest.raises(NotAdopted, match="or neither"):
+        propose(rosa, "example", START, verified_by="Counsel")
+    with pytest.raises(NotAdopted, match="not come yet"):
+        propose(rosa, "example", START, verified_by="Counsel", verified_on=TODAY + timedelta(days=2))
+    assert not Adoption.objects.exists()
+
+
+def test_own_rules_end_with_their_last_day_and_what_was_before_is_back(rosa: User, tom: User) -> None:
+    before = propose(rosa, "example", START)
+    approve(tom, before)
+    own = propose(rosa, "example", START, overlay="effective_to = 2026-09-20\n" + OWN)
+    approve(tom, own)
+    assert adopted(date(2026, 9, 20)) == own
+    assert adopted(date(2026, 9, 21)) == before
+
+
+def test_what_is_in_force_can_end_on_a_day_to_come_with_a_reason(rosa: User, tom: User) -> None:
+    made = propose(rosa, "example", START)
+    approve(tom, made)
+    for last, why, words in (
+        (TODAY, "", "Write why"), (START - timedelta(days=1), "x", "before it begins"), (TODAY - timedelta(days=1), "x", "past"),
+    ):  # fmt: skip
+        with pytest.raises(NotAdopted, match=words):
+            end(rosa, made, last, why)
+    end(rosa, made, TODAY, "The statute was repealed.")
+    assert adopted(TODAY) is not None
+    assert adopted(TODAY + timedelta(days=1)) is None
+
+
+def test_what_was_approved_is_withdrawn_with_a_reason_and_what_was_before_is_back(rosa: User, tom: User) -> None:
+    before, own = propose(rosa, "example", START), propose(rosa, "example", START, overlay=OWN)
+    for one in (before, own):
+        approve(tom, one)
+        one.refresh_from_db()
+    assert adopted(TODAY) == own
+    with pytest.raises(NotAdopted, match="write why"):
+        withdraw(rosa, own)
+    withdraw(rosa, own, "It was a mistake.")
+    assert adopted(TODAY) == before
+
+
+def test_somebody_who_saw_a_proposal_cannot_withdraw_what_was_approved_meanwhile(rosa: User, tom: User) -> None:
+    seen = propose(rosa, "example", START)
+    approve(tom, Adoption.objects.get())
+    with pytest.raises(NotAdopted, match="meanwhile"):
+        withdraw(rosa, seen)
+    assert adopted(TODAY) == seen
+
+
+def test_after_a_change_of_law_the_night_looks_at_everybody_anew(rosa: User, tom: User) -> None:
+    school = a_school()
+    calendar = a_calendar(school, weeks=6, covered=TODAY)
+    draw(calendar, a_student(school), "UUUUU UUUPP PPPPP PPPPP")
+    approve(tom, propose(rosa, "example", START))
+    assert look_over().reached == 1  # a tenth of the days
+    approve(tom, own := propose(rosa, "example", START, overlay=OWN))
+    assert law_here(FIRST_MONDAY, TODAY)[0].pack.rule_named("ten-unexcused-days").threshold.count == 8  # type: ignore[union-attr]
+    assert look_over().reached == 1
+    firing = Firing.objects.system("test").get(rule="ten-unexcused-days")
+    own.refresh_from_db()
+    withdraw(rosa, own, "Too many.")
+    assert look_over().superseded == 1
+    firing.refresh_from_db()
+    assert firing.superseded_at is not None
