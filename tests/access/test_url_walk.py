@@ -31,6 +31,7 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
     "student_print": ({OFFICER, LEAD, TEACHER}, {"pk": "student"}),
     "who": ({OFFICER, LEAD, TEACHER}, {"pk": "student"}),
     "student_day": ({OFFICER, LEAD, TEACHER}, {"pk": "student", "day": "day"}),
+    "steps": ({OFFICER, LEAD}, None),
     "student_law": ({OFFICER, LEAD}, {"pk": "student"}),
     "law_lines": ({OFFICER, LEAD}, {"pk": "student"}),
     "law_record": ({OFFICER, LEAD}, {"pk": "student"}),

@@ -1,4 +1,7 @@
-"""What people did, put on record: with a day, in words if they like, and never twice for one click."""
+"""What people did, put on record: with a day, in words if they like, and never twice for one click.
+
+Whatever is recorded here may open or close a step, so that the student's firings are looked at again at once.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from django.utils.translation import gettext as _
 from firstbell import clock
 from firstbell.access import audit
 from firstbell.access.models import User
+from firstbell.casework.firings import look_at
 from firstbell.casework.models import Done, Protection
+from firstbell.casework.standing import today_of
 from firstbell.law.clock import NOT_ESCALATED
 from firstbell.register.models import Student
 
@@ -45,6 +50,7 @@ def record_done(
     )  # fmt: skip
     if new:
         audit.record(user, "did", f"student:{student.pk}", f"done:{done.pk} {kind} {rule}".strip())
+        look_at(student, today)
     return done  # type: ignore[no-any-return]
 
 
@@ -55,6 +61,7 @@ def take_back(user: User, done: Done) -> None:
         raise NotRecorded(_("Only your own record can be taken back, and only on the day you made it."))
     if Done.objects.system(WHY).filter(pk=done.pk, withdrawn_at=None).update(withdrawn_at=clock.now()):
         audit.record(user, "took_back", f"student:{done.student_id}", f"done:{done.pk}")
+        look_at(done.student, today_of(done.student))
 
 
 @transaction.atomic
@@ -68,6 +75,7 @@ def protect(user: User, student: Student, flag: str, starts: date, ends: date | 
         student=student, flag=flag, starts=starts, ends=ends, recorded_by=user, recorded_at=clock.now()
     )
     audit.record(user, "protected", f"student:{student.pk}", f"protection:{made.pk}")
+    look_at(student, today_of(student))
     return made  # type: ignore[no-any-return]
 
 
@@ -75,3 +83,4 @@ def protect(user: User, student: Student, flag: str, starts: date, ends: date | 
 def unprotect(user: User, protection: Protection) -> None:
     if Protection.objects.system(WHY).filter(pk=protection.pk, withdrawn_at=None).update(withdrawn_at=clock.now()):
         audit.record(user, "unprotected", f"student:{protection.student_id}", f"protection:{protection.pk}")
+        look_at(protection.student, today_of(protection.student))

@@ -219,11 +219,11 @@ def _written(school: int, law: Sequence[InForce], looked: Mapping[int, Sequence[
     pack = law[-1].pack.id
     hashes = {v.pack.version: v.pack.sha256 for v in law}
     since = min(v.first for v in law)
-    kept: dict[int, dict[tuple[str, date], int]] = defaultdict(dict)
-    standing = Firing.objects.system(WHY).filter(student__in=looked, pack=pack, superseded_at=None)
-    for pk, student, rule, fired_on in standing.values_list("pk", "student_id", "rule", "fired_on"):
-        kept[student][rule, fired_on] = pk
+    kept: dict[int, dict[tuple[str, date], Firing]] = defaultdict(dict)
+    for firing in Firing.objects.system(WHY).filter(student__in=looked, pack=pack, superseded_at=None):
+        kept[firing.student_id][firing.rule, firing.fired_on] = firing
     new: list[Firing] = []
+    changed: list[Firing] = []
     gone: list[int] = []
     now = clock.now()
     for student, some in looked.items():
@@ -232,16 +232,24 @@ def _written(school: int, law: Sequence[InForce], looked: Mapping[int, Sequence[
             if position.threshold == 0:  # what is owed to everybody is nobody's firing
                 continue
             for fired in position.firings:
-                if had.pop((position.rule, fired.on), None) is None:
+                asks = fired.on == position.fired_on
+                status, due = (position.status.value, position.due) if asks else ("", None)
+                firing = had.pop((position.rule, fired.on), None)
+                if firing is None:
                     new.append(
                         Firing(
                             student_id=student, school_id=school, pack=pack, version=position.version, rule=position.rule,
                             pack_sha256=hashes[position.version], fired_on=fired.on, threshold=str(position.threshold),
                             count=str(fired.count), marks=" ".join(d.isoformat() for d in fired.marks), found_at=now,
+                            status=status, due=due,
                         )
                     )  # fmt: skip
-        gone += [pk for (_rule, fired_on), pk in had.items() if fired_on >= since]
+                elif (firing.status, firing.due) != (status, due):
+                    firing.status, firing.due = status, due
+                    changed.append(firing)
+        gone += [f.pk for (_rule, fired_on), f in had.items() if fired_on >= since]
     Firing.objects.system(WHY).bulk_create(new, batch_size=1000)
+    Firing.objects.system(WHY).bulk_update(changed, ["status", "due"], batch_size=500)
     Firing.objects.system(WHY).filter(pk__in=gone).update(superseded_at=now)
     found.reached += len(new)
     found.superseded += len(gone)

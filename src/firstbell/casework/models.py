@@ -128,6 +128,9 @@ class Firing(models.Model):
     threshold = models.CharField(max_length=20)
     marks = models.TextField(blank=True)
     found_at = models.DateTimeField()
+    #: what it asked for when it was last looked at (law.clock.Status), and by when; the night, and every deed, look again
+    status = models.CharField(max_length=20, blank=True)
+    due = models.DateField(null=True)
     superseded_at = models.DateTimeField(null=True)
 
     objects = ScopedManager(student_path="student")

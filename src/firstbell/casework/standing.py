@@ -8,6 +8,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from firstbell import clock
 from firstbell.casework.adopted import law_here
 from firstbell.casework.models import Done, Firing, Protection
 from firstbell.law.clock import Evidence, Person, Position, Timeline, positions
@@ -27,6 +28,7 @@ __all__ = [
     "standing_of",
     "stretch",
     "terms_of",
+    "today_of",
 ]
 
 WHY = "the law is asked about a student the reader was given"
@@ -47,6 +49,12 @@ class Standing:
     flags: frozenset[str] = frozenset()
     done: Sequence[Done] = ()
     firings: Sequence[Firing] = ()
+
+
+def today_of(student: Student) -> date:
+    """Today by the clock of the school the student came to last."""
+    stays = sorted(student.enrolments.all(), key=lambda stay: (stay.starts, stay.pk))
+    return clock.today(stays[-1].school.zone) if stays else clock.now().date()
 
 
 def last_whole_day(column: Column, today: date) -> date:

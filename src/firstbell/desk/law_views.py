@@ -17,10 +17,9 @@ from firstbell.access import audit, policy
 from firstbell.access.policy import Deed, allow
 from firstbell.casework.adopted import adopted
 from firstbell.casework.done import NotRecorded, protect, record_done, take_back, unprotect
-from firstbell.casework.firings import look_at
 from firstbell.casework.letters.facts import TEMPLATE_OF
 from firstbell.casework.models import Done, Letter, Protection
-from firstbell.casework.standing import Standing, standing_of
+from firstbell.casework.standing import Standing, standing_of, today_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, position_words
 from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Position, Status, shows
 from firstbell.law.packs import Pack
@@ -55,11 +54,6 @@ class Line:
     overdue: bool
     may_stop: bool
     protected: bool
-
-
-def today_of(student: Student) -> date:
-    stays = sorted(student.enrolments.all(), key=lambda stay: (stay.starts, stay.pk))
-    return clock.today(stays[-1].school.zone) if stays else clock.now().date()
 
 
 def lines_of(standing: Standing, done: list[Done], today: date) -> list[Line]:
@@ -188,7 +182,6 @@ def record(request: HttpRequest, pk: int) -> HttpResponse:
         return _page(request, student, str(error), form)
     except ValueError:
         return _page(request, student, _("The day could not be read. Write it as 2026-11-23."), form)
-    look_at(student, today_of(student))
     said = (
         _("On record: not taken further.")
         if form["kind"] == NOT_ESCALATED

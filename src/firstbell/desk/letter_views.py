@@ -23,8 +23,8 @@ from firstbell.casework.letters.models import Letter, LetterWord
 from firstbell.casework.letters.pdf import pdf_of
 from firstbell.casework.letters.preflight import Checked, check, look
 from firstbell.casework.letters.wording import FACTS, LANGUAGES, paragraphs, words
+from firstbell.casework.standing import today_of
 from firstbell.casework.words import exact
-from firstbell.desk.law_views import today_of
 
 FIELDS = ("firing__school", "correction_of", "signed_by", "second_by", "withdrawn_by", "drafted_by", "done")
 

@@ -8,6 +8,7 @@ from firstbell.desk import (
     live_views,
     policy_views,
     replay_views,
+    steps_views,
     student_views,
     today_views,
 )
@@ -24,6 +25,7 @@ urlpatterns = [
     path("student/<int:pk>/print/", student_views.print_page, name="student_print"),
     path("student/<int:pk>/who/", student_views.who_page, name="who"),
     path("student/<int:pk>/day/<str:day>/", student_views.day_page, name="student_day"),
+    path("steps/", steps_views.steps_page, name="steps"),
     path("student/<int:pk>/law/", law_views.law_page, name="student_law"),
     path("student/<int:pk>/law/lines/", law_views.law_lines, name="law_lines"),
     path("student/<int:pk>/law/record/", law_views.record, name="law_record"),

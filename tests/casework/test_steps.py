@@ -1,0 +1,74 @@
+"""The officer's list of steps: what is due first, only of one's own students, and gone once it is done."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from firstbell import clock
+from firstbell.access.models import Role
+from firstbell.casework.done import record_done
+from firstbell.casework.firings import look_over
+from firstbell.casework.models import Adoption
+from firstbell.casework.steps import steps_for
+from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, a_user, draw
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+TODAY = FIRST_MONDAY + timedelta(days=7 * 3 + 4)
+OWN = """
+on = "example"
+title = "Larch Valley's own"
+effective_from = 2020-07-01
+[[rule]]
+id = "two-days"
+title = "2 unexcused days: call"
+source = "example"
+count = "unexcused"
+threshold = { count = 2 }
+window = { kind = "school_year" }
+[rule.duty]
+kind = "contact"
+title = "Call the family"
+deadline = { value = 1 }
+"""
+
+
+@pytest.fixture(autouse=True)
+def scene(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", lambda: datetime(TODAY.year, TODAY.month, TODAY.day, 22, tzinfo=UTC))
+    Adoption.objects.create(
+        pack="example", overlay=OWN, starts=date(2026, 8, 1), proposed_at=clock.now(), approved_at=clock.now()
+    )
+
+
+def test_what_is_due_first_stands_first_and_what_is_done_is_gone() -> None:
+    school = a_school()
+    calendar = a_calendar(school, weeks=6, covered=TODAY)
+    officer = a_user(Role.OFFICER, school)
+    ana, bo = a_student(school, "Ana"), a_student(school, "Bo")
+    draw(calendar, bo, "UUUUU UUUUU PPPPP PPPPP")
+    draw(calendar, ana, "PPPPP UUPPP PPPPP PPPPP")
+    look_over()
+    steps, total = steps_for(officer, TODAY)
+    assert [(s.firing.student.given_name, s.firing.rule, s.firing.due, s.overdue) for s in steps] == [
+        ("Bo", "two-days", FIRST_MONDAY + timedelta(days=2), True),
+        ("Ana", "two-days", FIRST_MONDAY + timedelta(days=9), True),
+        ("Bo", "ten-unexcused-days", FIRST_MONDAY + timedelta(days=18), True),
+    ]
+    assert total == 3
+    assert [s.firing.status for s in steps] == ["duty_open", "duty_open", "locked"]
+    record_done(officer, ana, "contact_attempt", TODAY, TODAY, key="1")
+    record_done(officer, bo, "support_offered", TODAY, TODAY, key="2")
+    steps, _total = steps_for(officer, TODAY)
+    assert [(s.firing.student.given_name, s.firing.status) for s in steps] == [("Bo", "duty_open"), ("Bo", "duty_open")]
+
+
+def test_nobody_elses_students_stand_on_it() -> None:
+    school, other = a_school(), a_school("Birch Primary")
+    calendar = a_calendar(school, weeks=6, covered=TODAY)
+    ana = a_student(school)
+    draw(calendar, ana, "UUPPP PPPPP PPPPP PPPPP")
+    look_over()
+    assert steps_for(a_user(Role.OFFICER, school), TODAY)[1] == 1
+    assert steps_for(a_user(Role.OFFICER, other), TODAY) == ([], 0)
