@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
 
 import numpy as np
 from django.db import transaction
@@ -29,7 +30,7 @@ from firstbell.casework.standing import (
 )
 from firstbell.law.clock import Person, Position, Standing, Timeline, applies, positions, standings
 from firstbell.law.days import Stretch
-from firstbell.law.packs import InForce
+from firstbell.law.packs import InForce, Rule
 from firstbell.register import rows
 from firstbell.register.models import Calendar, RegisterRow, Student
 from firstbell.register.rows import SchoolGrid
@@ -124,6 +125,12 @@ def _school(
     _written(school.calendar.school_id, law, looked, found)
 
 
+def owed_to_everybody(rule: Rule) -> bool:
+    """A notice at the beginning of the year, say: it is nobody's firing."""
+    threshold = rule.threshold
+    return not threshold.by_grade and Fraction(threshold.count or 0) == 0 and Fraction(threshold.share or 0) == 0
+
+
 def _changed(
     school: SchoolGrid, line: Timeline, stood: Sequence[Standing], kept: Iterable[tuple[int, str, date]],
     law: Sequence[InForce], found: Looked,
@@ -141,7 +148,7 @@ def _changed(
         if standing.why:
             found.not_evaluable[standing.rule.id] = standing.why
             continue
-        if standing.rule.threshold.count == 0:  # what is owed to everybody is nobody's firing
+        if owed_to_everybody(standing.rule):
             continue
         reached = standing.times > 0
         if standing.rule.once == "year":
@@ -229,7 +236,7 @@ def _written(school: int, law: Sequence[InForce], looked: Mapping[int, Sequence[
     for student, some in looked.items():
         had = kept[student]
         for position in some:
-            if position.threshold == 0:  # what is owed to everybody is nobody's firing
+            if position.threshold == 0:
                 continue
             for fired in position.firings:
                 asks = fired.on == position.fired_on

@@ -9,29 +9,15 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from firstbell.law.clock import NOT_ESCALATED, Position, Status
 from firstbell.law.packs import Pack
+from firstbell.law.sentences import amount, named, number
+from firstbell.said import Said
 
-__all__ = ["EVIDENCE", "STATUS", "asked_kinds", "evidence_word", "exact", "position_words"]
+__all__ = ["EVIDENCE", "STATUS", "asked_kinds", "evidence_word", "position_words"]
 
-EVIDENCE = {
-    "contact_attempt": gettext_lazy("family called or written to"),
-    "contact": gettext_lazy("family reached"),
-    "notice": gettext_lazy("written notice given"),
-    "conference": gettext_lazy("meeting held"),
-    "plan": gettext_lazy("plan made"),
-    "support_offered": gettext_lazy("help offered"),
-    "referral": gettext_lazy("referred to help"),
-    "assessment": gettext_lazy("assessment made"),
-    "review": gettext_lazy("case reviewed by the team"),
-    "child_study_team": gettext_lazy("child study team met"),
-    "report": gettext_lazy("reported to the authority"),
-    "decision": gettext_lazy("decision taken"),
-    "penalty_notice": gettext_lazy("penalty notice issued"),
-    "petition": gettext_lazy("petition filed"),
-    "court_referral": gettext_lazy("referred to court"),
-    "correction": gettext_lazy("family told that a letter no longer holds"),
-    "parent_refusal": gettext_lazy("family refused"),
-    "not_escalated": gettext_lazy("not taken further"),
-}
+#: what people do, whatever a pack asks for
+EVIDENCE = (
+    "contact_attempt", "contact", "notice", "conference", "plan", "support_offered", "referral", "assessment", "review", "report", "decision",
+)  # fmt: skip
 STATUS = {
     Status.CLEAR: gettext_lazy("clear"),
     Status.NEAR: gettext_lazy("near"),
@@ -46,44 +32,28 @@ STATUS = {
 
 
 def evidence_word(kind: str) -> str:
-    return str(EVIDENCE.get(kind, kind.replace("_", " ").replace("-", " ")))
+    """A kind of evidence in the reader's language."""
+    word = named(kind)
+    return word.into(_, ngettext) if isinstance(word, Said) else word
 
 
-def exact(value: Fraction) -> str:
-    """A count as it is: 30, 30½ hours as 30.5, a third as 1/3."""
-    if value.denominator == 1:
-        return str(value.numerator)
-    whole = value.denominator
-    while whole % 2 == 0:
-        whole //= 2
-    while whole % 5 == 0:
-        whole //= 5
-    return f"{float(value):g}" if whole == 1 else str(value)
-
-
-def _units(unit: str, value: Fraction) -> str:
-    n = 1 if value == 1 else 2
-    return {
-        "days": ngettext("day", "days", n), "half_days": ngettext("half-day", "half-days", n),
-        "sessions": ngettext("session", "sessions", n), "hours": ngettext("hour", "hours", n),
-        "lesson_hours": ngettext("lesson hour", "lesson hours", n), "events": ngettext("occasion", "occasions", n),
-        "times": ngettext("time", "times", n),
-    }[unit]  # fmt: skip
+def _amount(value: Fraction, unit: str) -> str:
+    return amount(value, unit).into(_, ngettext)
 
 
 def position_words(p: Position) -> str:
     """The arithmetic in one line: what is counted, of what, and the room left."""
     if p.threshold is None:
         return p.why
-    counted = f"{exact(p.count)} {_units(p.unit, p.count)}"
+    counted = _amount(p.count, p.unit)
     if p.possible is not None and p.threshold <= 1:
         line = _("%(counted)s counted of %(possible)s; the line is %(percent)s %%.") % {
-            "counted": counted, "possible": exact(p.possible), "percent": exact(p.threshold * 100),
+            "counted": counted, "possible": number(p.possible), "percent": number(p.threshold * 100),
         }  # fmt: skip
     else:
-        line = _("%(counted)s counted; the line is %(line)s.") % {"counted": counted, "line": exact(p.threshold)}
+        line = _("%(counted)s counted; the line is %(line)s.") % {"counted": counted, "line": number(p.threshold)}
     if p.remaining and p.status in (Status.CLEAR, Status.NEAR):
-        line += " " + _("Room: %(room)s.") % {"room": f"{exact(p.remaining)} {_units(p.unit, p.remaining)}"}
+        line += " " + _("Room: %(room)s.") % {"room": _amount(p.remaining, p.unit)}
     return line
 
 

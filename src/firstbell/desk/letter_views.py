@@ -24,7 +24,7 @@ from firstbell.casework.letters.pdf import pdf_of
 from firstbell.casework.letters.preflight import Checked, check, look
 from firstbell.casework.letters.wording import FACTS, LANGUAGES, paragraphs, words
 from firstbell.casework.standing import today_of
-from firstbell.casework.words import exact
+from firstbell.law.sentences import number
 
 FIELDS = ("firing__school", "correction_of", "signed_by", "second_by", "withdrawn_by", "drafted_by", "done")
 
@@ -107,7 +107,7 @@ def _kept_page(request: HttpRequest, letter: Letter, error: str = "", why: str =
             "letter": letter, "paragraphs": paragraphs(letter.text or letter.body), "headings": words(letter.language),
             "annex": paragraphs(letter.annex) if letter.annex else [], "reasons": said.select_related("said_by").order_by("pk"),
             "apology": some.exclude(state=Letter.State.WITHDRAWN).first(), "error": error, "why": why, "page": "today",
-            "rtl": letter.language == "ar", "pack": rule[0] if rule else None, "rule": rule[1] if rule else None, "count": exact(Fraction(letter.count)),
+            "rtl": letter.language == "ar", "pack": rule[0] if rule else None, "rule": rule[1] if rule else None, "count": number(Fraction(letter.count)),
             "days": [date.fromisoformat(d) for d in letter.marks.split()],
             "signed_role": Role(letter.signed_as).label if letter.signed_as else "",
             "second_role": Role(letter.second_as).label if letter.second_as else "",

@@ -23,9 +23,9 @@ from firstbell.casework.letters.preflight import Checked, Finding, check
 from firstbell.casework.letters.wording import LANGUAGES, apart, day_words, fill, template, words
 from firstbell.casework.models import Done, Firing
 from firstbell.casework.standing import standing_of
-from firstbell.casework.words import exact
 from firstbell.law.clock import DONE_BY, Status
 from firstbell.law.packs import Duty
+from firstbell.law.sentences import number
 from firstbell.register.models import Student
 
 __all__ = [
@@ -273,14 +273,14 @@ def annex_of(checked: Checked) -> str:
     unit = said["units"].get(checked.position.unit if checked.position else "days", "")
     line = Fraction(firing.threshold)
     of = (
-        f"{exact(line * 100)} %"
+        f"{number(line * 100)} %"
         if rule.threshold.count is None and not rule.threshold.by_grade
-        else f"{exact(line)} {unit}"
+        else f"{number(line)} {unit}"
     )
     parts = [said["annex"], apart(f"{rule.title}\n{source.citation}", letter.language)]
     if source.words:
         parts.append(apart(f"“{source.words}”", letter.language))
-    counted = [f"{said['counted']}: {exact(Fraction(letter.count))} {unit}", f"{said['line']}: {of}"]
+    counted = [f"{said['counted']}: {number(Fraction(letter.count))} {unit}", f"{said['line']}: {of}"]
     counted.append(f"{said['reached']}: {day_words(firing.fired_on, letter.language)}")
     if checked.position and checked.position.window and checked.position.fired_on == firing.fired_on:
         first, last = (day_words(d, letter.language) for d in checked.position.window)

@@ -12,9 +12,9 @@ from firstbell.casework.adopted import adopted, with_overlay
 from firstbell.casework.letters.models import Letter
 from firstbell.casework.letters.wording import BULLET, LANGUAGES, apart, day_words, words
 from firstbell.casework.standing import Standing, stretch
-from firstbell.casework.words import exact
 from firstbell.law.days import Stretch
 from firstbell.law.packs import Duty, Pack, PackError, Rule, versions
+from firstbell.law.sentences import number
 from firstbell.register import rows
 from firstbell.register.models import Calendar, Contact, Student
 
@@ -114,7 +114,7 @@ def facts_of(letter: Letter, signer: User, squares: dict[date, str]) -> dict[str
         return f"{BULLET}{day_words(day, letter.language)} — {what or '–'}"
 
     facts = {
-        "child": letter.student.name, "school": school, "days": "\n".join(said(d) for d in days), "count": exact(Fraction(letter.count)),
+        "child": letter.student.name, "school": school, "days": "\n".join(said(d) for d in days), "count": number(Fraction(letter.count)),
         "contact": apart(f"{signer}, {school} ({signer.email})", letter.language),
     }  # fmt: skip
     if (before := letter.correction_of) is not None and before.signed_at is not None:
