@@ -74,7 +74,7 @@ def test_own_rules_go_from_a_wrong_line_to_the_students_page(scene: Scene, someb
     officer = somebody()
     officer.sign_in("officer@example.org")
     student = officer.open(f"/student/{scene.ana.pk}/law/")
-    assert student.get_by_text("3 days of 3.").first.is_visible()
+    assert student.get_by_text("3 days counted; the line is 3.").first.is_visible()
 
 
 def test_a_replay_is_asked_watched_and_taken_away(scene: Scene, somebody: Arrive) -> None:
