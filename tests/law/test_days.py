@@ -166,7 +166,7 @@ def test_a_mark_for_the_whole_day_is_of_every_session_the_law_sees() -> None:
 def test_of_many_periods_the_first_of_each_half_is_its_session() -> None:
     eng = Count(strategy="sessions", marks=("unexcused",), unit="sessions", per_day=2)
     assert [a_day(eng, day) for day in ("UPPPPP", "PUUPUU", "UPPUPP", "_UU_UU")] == [(1, 2), (0, 2), (2, 2), (0, 0)]
-    with pytest.raises(NotEvaluable, match="A day of 3 sessions can't be read as 2"):
+    with pytest.raises(NotEvaluable, match="A day of 3 sessions can’t be read as 2"):
         a_day(eng, "UUU")
 
 

@@ -186,9 +186,9 @@ def test_terms_semesters_and_quarters_are_those_of_the_calendar() -> None:
 
 
 def test_a_calendar_that_does_not_say_its_quarters_is_not_asked_for_them() -> None:
-    with pytest.raises(NotEvaluable, match=r"when a quarter begins and ends \(it has 2 terms\)"):
+    with pytest.raises(NotEvaluable, match=r"when a quarter begins and ends: it has 2 terms"):
         first_counted("quarter", date(2026, 9, 9))
-    with pytest.raises(NotEvaluable, match="it has no terms"):
+    with pytest.raises(NotEvaluable, match="when a term begins and ends"):
         periods("term", ())
 
 

@@ -12,7 +12,7 @@ from firstbell.law.packs import Pack
 from firstbell.law.sentences import amount, named, number
 from firstbell.said import Said
 
-__all__ = ["EVIDENCE", "STATUS", "asked_kinds", "evidence_word", "position_words"]
+__all__ = ["EVIDENCE", "STATUS", "asked_kinds", "evidence_word", "in_language", "position_words"]
 
 #: what people do, whatever a pack asks for
 EVIDENCE = (
@@ -31,20 +31,26 @@ STATUS = {
 }
 
 
+def in_language(text: str) -> str:
+    """A sentence of the law's rooms in the reader's language."""
+    return text.into(_, ngettext) if isinstance(text, Said) else text
+
+
 def evidence_word(kind: str) -> str:
     """A kind of evidence in the reader's language."""
-    word = named(kind)
-    return word.into(_, ngettext) if isinstance(word, Said) else word
+    return in_language(named(kind))
 
 
 def _amount(value: Fraction, unit: str) -> str:
-    return amount(value, unit).into(_, ngettext)
+    return in_language(amount(value, unit))
 
 
 def position_words(p: Position) -> str:
     """The arithmetic in one line: what is counted, of what, and the room left."""
     if p.threshold is None:
-        return p.why
+        return in_language(p.why)
+    if not p.threshold:  # what is owed to everybody has no arithmetic
+        return ""
     counted = _amount(p.count, p.unit)
     if p.possible is not None and p.threshold <= 1:
         line = _("%(counted)s counted of %(possible)s; the line is %(percent)s %%.") % {

@@ -20,7 +20,7 @@ from firstbell.casework.done import NotRecorded, protect, record_done, take_back
 from firstbell.casework.letters.facts import TEMPLATE_OF
 from firstbell.casework.models import Done, Letter, Protection
 from firstbell.casework.standing import Standing, standing_of, today_of
-from firstbell.casework.words import STATUS, asked_kinds, evidence_word, position_words
+from firstbell.casework.words import STATUS, asked_kinds, evidence_word, in_language, position_words
 from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Position, Status, shows
 from firstbell.law.packs import Pack
 from firstbell.register.models import Student
@@ -54,6 +54,7 @@ class Line:
     overdue: bool
     may_stop: bool
     protected: bool
+    why: str
 
 
 def lines_of(standing: Standing, done: list[Done], today: date) -> list[Line]:
@@ -83,7 +84,7 @@ def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
             rungs.append(Rung(duty.title, by, kinds[0], state, state == "next" and duty.kind in TEMPLATE_OF))
     return Line(
         p, position_words(p), str(STATUS[p.status]), rungs, open_ and p.due is not None and p.due < today,
-        open_ and duty is not None and duty.may, bool(p.forbidden),
+        open_ and duty is not None and duty.may, bool(p.forbidden), "" if p.forbidden else in_language(p.why),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from firstbell.access.policy import Deed, allow
 from firstbell.casework.adopted import adopted, with_overlay
 from firstbell.casework.steps import steps_for
 
-A_PAGE = 50
+A_PAGE = 25
 
 
 @allow(Deed.SEE_LAW)
@@ -24,11 +24,11 @@ def steps_page(request: HttpRequest) -> HttpResponse:
     number, today = int(at), policy.today(request.user)
     everything, adoption = "all" in request.GET, adopted(today)
     language = with_overlay(adoption.pack, adoption.overlay)[-1].language if adoption else "en"
-    steps, total = steps_for(request.user, today, required=not everything, first=(number - 1) * A_PAGE, most=A_PAGE)
+    asked, total = steps_for(request.user, today, allowed=everything, first=(number - 1) * A_PAGE, most=A_PAGE)
     return render(
         request, "desk/steps.html",
         {
-            "steps": steps, "total": total, "number": number, "last": max(1, -(-total // A_PAGE)), "everything": everything,
+            "asked": asked, "total": total, "number": number, "last": max(1, -(-total // A_PAGE)), "everything": everything,
             "adoption": adoption, "language": language, "page": "steps",
         },
     )  # fmt: skip

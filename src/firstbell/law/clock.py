@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE, Derived, NotEvaluable, Stretch, derive, unit_of
 from firstbell.law.packs import Ages, Count, Duty, InForce, Pack, Rule, Window
+from firstbell.law.sentences import named
 from firstbell.law.windows import Frame, bounds, fixed, months_before, starts
+from firstbell.said import said
 
 __all__ = [
     "DONE_BY",
@@ -460,7 +462,11 @@ def _asked(
         share = t.share is not None
         value = Fraction(t.share) if t.share is not None else t.count_for(grade)
         if value is None:
-            raise NotEvaluable(f"The rule names no number for grade {grade or 'unknown'}.")
+            raise NotEvaluable(
+                said("The rule names no number for grade %(grade)s.", grade=grade)
+                if grade
+                else said("The rule’s number depends on the grade, and the student’s is not known.")
+            )
         if share and t.of == "window":
             value, share = value * (window.length or 1), False
         of_grade[grade] = (value if share else value / unit, share)
@@ -590,9 +596,8 @@ def positions(
                 and gone not in {f.on for f in position.firings}
                 and version.first <= gone <= version.last
             ):
-                position = replace(position, status=Status.SUPERSEDED, fired_on=gone, why=(
-                    "The line had been reached by what was known before, and is not by what is known now."
-                ))  # fmt: skip
+                words = said("The line had been reached by what was known before, and is not by what is known now.")
+                position = replace(position, status=Status.SUPERSEDED, fired_on=gone, why=words)
             if not over or position.fired_on is not None:
                 found.append(position)
     return found
@@ -616,18 +621,23 @@ def applies(rule: Rule, pack: Pack, person: Person, at: date, year: tuple[date, 
     if ages is not None and person.birth_date is not None:
         years = age(person.birth_date, at)
         if not _of_age(ages, person.birth_date, at, year):
-            return f"The rule is about ages {ages.from_} to {ages.under - 1}; this student is {years}."
+            return said(
+                "The rule is about ages %(first)s to %(last)s; this student is %(age)s.",
+                first=ages.from_,
+                last=ages.under - 1,
+                age=years,
+            )
     if rule.applies.grades and person.grade not in rule.applies.grades:
-        return f"The rule is about grades {', '.join(rule.applies.grades)}."
+        return said("The rule is about grades %(grades)s.", grades=list(rule.applies.grades))
     if rule.applies.flags and not person.flags & set(rule.applies.flags):
-        return f"The rule is about students with: {', '.join(rule.applies.flags)}."
+        return said("The rule is about students with: %(flags)s.", flags=[named(f) for f in rule.applies.flags])
     if kept := person.flags & set(rule.applies.not_flags):
-        return f"The rule is not about students with: {', '.join(sorted(kept))}."
+        return said("The rule is not about students with: %(flags)s.", flags=[named(f) for f in sorted(kept)])
     return ""
 
 
 def _position(
-    line: Timeline, row: int, person: Person, version: InForce, law: Sequence[InForce], rule: Rule, said: Sequence[Evidence]
+    line: Timeline, row: int, person: Person, version: InForce, law: Sequence[InForce], rule: Rule, deeds: Sequence[Evidence]
 ) -> tuple[Position, _Counted | None]:  # fmt: skip
     """What is the same of every answer about a rule, and what it counts; None where it is not asked."""
     pack = version.pack
@@ -639,9 +649,9 @@ def _position(
         return replace(base, why=why), None
     try:
         if rule.count is None:
-            counted = _of_evidence(line, rule, version, said)
+            counted = _of_evidence(line, rule, version, deeds)
         else:
-            counted = _of_marks(line, row, person, version, law, rule, said)
+            counted = _of_marks(line, row, person, version, law, rule, deeds)
     except NotEvaluable as error:
         return replace(base, why=str(error)), None
     return base, counted
@@ -665,12 +675,12 @@ class _Counted:
     known_on: Any = None  # firing -> the day its last mark had waited out its grace, where that was later
 
 
-def _of_evidence(line: Timeline, rule: Rule, version: InForce, said: Sequence[Evidence]) -> _Counted:
+def _of_evidence(line: Timeline, rule: Rule, version: InForce, deeds: Sequence[Evidence]) -> _Counted:
     value = rule.threshold.count_for("")
     if value is None:
-        raise NotEvaluable("The rule names no number of times.")
+        raise NotEvaluable(said("The rule names no number of times."))
     need = int(value) + (rule.threshold.op == ">")
-    done = sorted(e.date for e in said if e.kind in rule.evidence.split("|"))
+    done = sorted(e.date for e in deeds if e.kind in rule.evidence.split("|"))
 
     def within(at: date) -> tuple[date, date]:
         w = rule.window
@@ -695,12 +705,12 @@ def _of_evidence(line: Timeline, rule: Rule, version: InForce, said: Sequence[Ev
 
 
 def _of_marks(
-    line: Timeline, row: int, person: Person, version: InForce, law: Sequence[InForce], rule: Rule, said: Sequence[Evidence]
+    line: Timeline, row: int, person: Person, version: InForce, law: Sequence[InForce], rule: Rule, deeds: Sequence[Evidence]
 ) -> _Counted:  # fmt: skip
     after = None
     if kind := rule.window.after_evidence:
         first = line.frame.day(line.first)
-        since = min((e.date for e in said if e.kind in kind.split("|") and e.date >= first), default=None)
+        since = min((e.date for e in deeds if e.kind in kind.split("|") and e.date >= first), default=None)
         column = len(line.frame.dates)
         if since is not None:
             column = int(np.searchsorted(line.frame.dates, np.datetime64(since), side="right"))
@@ -802,7 +812,7 @@ def _room(rule: Rule, c: _Counted) -> Fraction:
 
 
 def _judged(
-    line: Timeline, person: Person, rule: Rule, pack: Pack, said: Sequence[Evidence], base: Position, c: _Counted,
+    line: Timeline, person: Person, rule: Rule, pack: Pack, deeds: Sequence[Evidence], base: Position, c: _Counted,
     reached: Mapping[str, date],
 ) -> Position:  # fmt: skip
     duty, year_first = rule.duty, line.frame.day(line.first)
@@ -812,12 +822,12 @@ def _judged(
     def done(day: date) -> bool:
         return any(
             e.date >= day and (e.rule in ("", rule.id)) and (e.kind in done_by or (e.kind == NOT_ESCALATED and duty is not None and duty.may))
-            for e in said
+            for e in deeds
         )  # fmt: skip
 
     open_ = [d for d in firings if duty is not None and duty.kind != "classify" and not done(d)]
-    missing = () if duty is None else tuple(_missing(duty, pack, said, min(year_first, c.window[0]), reached))
-    forbidden = () if duty is None else tuple(_forbidden(duty, person, said, line.as_of))
+    missing = () if duty is None else tuple(_missing(duty, pack, deeds, min(year_first, c.window[0]), reached))
+    forbidden = () if duty is None else tuple(_forbidden(duty, person, deeds, line.as_of))
     count, possible, marks, window = c.count, c.possible, c.marks, c.window
     fired_on, why = None, ""
     if open_:
@@ -835,12 +845,12 @@ def _judged(
         near = c.count > 0 and _room(rule, c) <= rule.near
         status = Status.NEAR if near else Status.CLEAR
     if status is Status.LOCKED:
-        why = "Before this step there must be on record: " + ", ".join(missing) + "."
+        why = said("Before this step there must be on record: %(missing)s.", missing=[named(m) for m in missing])
     elif status is Status.FORBIDDEN:
-        why = "The law does not allow this step: " + ", ".join(forbidden) + "."
+        why = said("The law does not allow this step: %(why)s.", why=[named(f) for f in forbidden])
     due = not_before = None
     if fired_on is not None and duty is not None and duty.deadline is not None:
-        due, not_before = _deadline(duty, c.known_on(fired_on) if c.known_on else fired_on, said, line)
+        due, not_before = _deadline(duty, c.known_on(fired_on) if c.known_on else fired_on, deeds, line)
     then = [(d, c.at_firing(d, False)) for d in firings]
     fired = tuple(Fired(d, at[0], tuple(at[2])) for d, at in then)
     leaves = None
@@ -866,7 +876,7 @@ def shows(name: str, pack: Pack) -> dict[str, str]:
 
 
 def _missing(
-    duty: Duty, pack: Pack, said: Sequence[Evidence], since: date, reached: Mapping[str, date]
+    duty: Duty, pack: Pack, deeds: Sequence[Evidence], since: date, reached: Mapping[str, date]
 ) -> Iterable[str]:
     """What must be on record and is not: this year, or since the window began; of another rule's duty, since its line was reached."""
     for name in duty.requires:
@@ -874,27 +884,27 @@ def _missing(
         if not any(
             e.kind in kinds and e.date >= max(since, reached.get(kinds[e.kind], since))
             and (not kinds[e.kind] or e.rule in ("", kinds[e.kind]))
-            for e in said
+            for e in deeds
         ):  # fmt: skip
             yield " or ".join(name.split("|"))
 
 
-def _forbidden(duty: Duty, person: Person, said: Sequence[Evidence], at: date) -> Iterable[str]:
+def _forbidden(duty: Duty, person: Person, deeds: Sequence[Evidence], at: date) -> Iterable[str]:
     yield from sorted(person.flags & set(duty.forbidden_if))
     if (limit := duty.not_after) is not None:
         since = months_before(at, 12 * limit.years)
-        if sum(e.kind in limit.evidence.split("|") and e.date > since for e in said) >= limit.times:
+        if sum(e.kind in limit.evidence.split("|") and e.date > since for e in deeds) >= limit.times:
             yield f"{limit.evidence} {limit.times} times in {limit.years} years"
 
 
-def _deadline(duty: Duty, fired_on: date, said: Sequence[Evidence], line: Timeline) -> tuple[date | None, date | None]:
+def _deadline(duty: Duty, fired_on: date, deeds: Sequence[Evidence], line: Timeline) -> tuple[date | None, date | None]:
     limit = duty.deadline
     assert limit is not None
     since: date | None = fired_on
     if limit.from_ == "year_end":
         since = line.school_year[1]
     elif limit.from_ != "trigger":
-        since = min((e.date for e in said if e.kind in limit.from_.split("|") and e.date >= fired_on), default=None)
+        since = min((e.date for e in deeds if e.kind in limit.from_.split("|") and e.date >= fired_on), default=None)
     if since is None:
         return None, None
     return _after(since, limit.value, limit.unit, line), (

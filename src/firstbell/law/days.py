@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from firstbell.law.packs import MARKS, Count
 from firstbell.register.marks import ABSENT_LETTERS, NOT_EXPECTED, PRESENT_LETTERS, UNKNOWN
+from firstbell.said import said
 
 __all__ = ["Derived", "NotEvaluable", "Stretch", "derive", "unit_of"]
 
@@ -111,7 +112,7 @@ def _weights(count: Count, stretch: Stretch) -> NDArray[np.int32]:
     n, minutes = stretch.sessions, stretch.minutes
     if count.strategy == "accumulate_minutes":
         if not minutes:
-            raise NotEvaluable("The calendar doesn't say how many minutes a school day has.")
+            raise NotEvaluable(said("The calendar doesn’t say how many minutes a school day has."))
         return np.array(minutes, dtype=np.int32)
     if count.strategy == "sessions":
         if n == count.per_day:
@@ -120,12 +121,14 @@ def _weights(count: Count, stretch: Stretch) -> NDArray[np.int32]:
             return np.array([count.per_day], dtype=np.int32)
         if n == 1:  # lesson hours of a day that has one mark
             if not minutes:
-                raise NotEvaluable("The calendar doesn't say how many lesson hours a school day has.")
+                raise NotEvaluable(said("The calendar doesn’t say how many lesson hours a school day has."))
             return np.array([minutes[0] // 60], dtype=np.int32)
         if count.per_day is None:
             return np.ones(n, dtype=np.int32)
         if n % count.per_day:
-            raise NotEvaluable(f"A day of {n} sessions can't be read as {count.per_day}.")
+            raise NotEvaluable(
+                said("A day of %(n)s sessions can’t be read as %(per_day)s.", n=n, per_day=count.per_day)
+            )
         weights = np.zeros(n, dtype=np.int32)  # the register is called at the beginning of each half
         weights[:: n // count.per_day] = 1
         return weights

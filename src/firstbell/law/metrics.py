@@ -14,6 +14,7 @@ from firstbell.law.clock import Timeline
 from firstbell.law.days import NotEvaluable, unit_of
 from firstbell.law.packs import Metric
 from firstbell.law.windows import periods
+from firstbell.said import said
 
 __all__ = ["Measured", "measure"]
 
@@ -81,5 +82,5 @@ def _begin(metric: Metric, line: Timeline, row: int) -> int:
         for first, last in periods("term", line.frame.terms.get(line.year, ())):
             if first <= line.as_of <= last:
                 return int(np.searchsorted(line.frame.dates, np.datetime64(first)))
-        raise NotEvaluable("No term is running on this day.")
+        raise NotEvaluable(said("No term is running on this day."))
     return line.first

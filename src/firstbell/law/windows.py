@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from firstbell.law.days import NotEvaluable
 from firstbell.law.packs import Window
+from firstbell.said import said
 
 __all__ = ["Frame", "bounds", "fixed", "starts"]
 
@@ -77,7 +78,11 @@ def periods(kind: str, terms: Sequence[Span]) -> Sequence[Span]:
         return [(terms[0][0], terms[1][1]), (terms[2][0], terms[3][1])]
     if kind == "quarter" and n == 4:
         return terms
-    raise NotEvaluable(f"The calendar doesn't say when a {kind} begins and ends (it has {n or 'no'} terms).")
+    if kind == "semester":
+        raise NotEvaluable(said("The calendar doesn’t say when a semester begins and ends: it has %(n)s terms.", n=n))
+    if kind == "quarter":
+        raise NotEvaluable(said("The calendar doesn’t say when a quarter begins and ends: it has %(n)s terms.", n=n))
+    raise NotEvaluable(said("The calendar doesn’t say when a term begins and ends."))
 
 
 def _weeks(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
