@@ -53,6 +53,7 @@ def test_an_officer_is_asked_about_both_alike_and_told_the_rest_after_answering(
     expect(page.get_by_text("Drawn by chance for a look.")).to_be_visible()
     expect(page.get_by_text("absences of Ben are still without a reason")).to_have_count(0)
     page.get_by_role("link", name="Decide").click()
+    expect(page.get_by_text("What do you decide?")).to_be_visible()
     page.keyboard.press("n")
     expect(page.get_by_label("Not a concern")).to_be_checked()
     page.get_by_label("Why, in a few words").fill("His mother rang each time.")
