@@ -8,7 +8,7 @@ import pytest
 
 from firstbell import clock
 from firstbell.access.models import AuditEntry, Role, User
-from firstbell.casework.adopted import adopted, law_here
+from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.adopting import NotAdopted, approve, end, propose, refuse, withdraw
 from firstbell.casework.firings import look_over
 from firstbell.casework.models import Adoption, Firing
@@ -141,7 +141,7 @@ def test_after_a_change_of_law_the_night_looks_at_everybody_anew(rosa: User, tom
     approve(tom, propose(rosa, "example", START))
     assert look_over().reached == 1  # a tenth of the days
     approve(tom, own := propose(rosa, "example", START, overlay=OWN))
-    assert law_here(FIRST_MONDAY, TODAY)[0].pack.rule_named("ten-unexcused-days").threshold.count == 8  # type: ignore[union-attr]
+    assert law_of(adopted(TODAY), FIRST_MONDAY, TODAY)[0].pack.rule_named("ten-unexcused-days").threshold.count == 8  # type: ignore[union-attr]
     assert look_over().reached == 1
     firing = Firing.objects.system("test").get(rule="ten-unexcused-days")
     own.refresh_from_db()

@@ -8,7 +8,7 @@ from functools import lru_cache
 from firstbell.casework.models import Adoption
 from firstbell.law.packs import InForce, Pack, PackError, in_force, overlaid, read_overlay, versions
 
-__all__ = ["adopted", "law_here", "with_overlay"]
+__all__ = ["adopted", "law_of", "with_overlay"]
 
 
 def adopted(on: date) -> Adoption | None:
@@ -35,7 +35,6 @@ def with_overlay(pack: str, overlay: str) -> tuple[Pack, ...]:
     return tuple(made)
 
 
-def law_here(first: date, last: date) -> list[InForce]:
-    """The versions in force from `first` through `last`, by what is adopted on `last`. Empty where nothing is adopted."""
-    found = adopted(last)
+def law_of(found: Adoption | None, first: date, last: date) -> list[InForce]:
+    """The versions in force from `first` through `last`, of what is adopted. Empty where nothing is."""
     return in_force(with_overlay(found.pack, found.overlay), first, last) if found else []

@@ -10,17 +10,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from fractions import Fraction
 
 import numpy as np
 from django.db import transaction
 
 from firstbell import clock
-from firstbell.casework.adopted import adopted, law_here
+from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.models import Done, Firing
 from firstbell.casework.standing import (
     WHY,
     asks_earlier_years,
+    came_to,
     evidence_of,
     flags_of,
     last_whole_day,
@@ -28,9 +28,10 @@ from firstbell.casework.standing import (
     stretch,
     terms_of,
 )
+from firstbell.casework.standing import Standing as StudentStanding
 from firstbell.law.clock import Person, Position, Standing, Timeline, applies, positions, standings
 from firstbell.law.days import Stretch
-from firstbell.law.packs import InForce, Rule
+from firstbell.law.packs import InForce
 from firstbell.register import rows
 from firstbell.register.models import Calendar, RegisterRow, Student
 from firstbell.register.rows import SchoolGrid
@@ -48,6 +49,7 @@ class Looked:
     reached: int = 0
     superseded: int = 0
     not_evaluable: dict[str, str] = field(default_factory=dict)
+    standing: StudentStanding | None = None  # of the one student, where it was one
 
 
 def look_over(calendars: Iterable[Calendar] | None = None, *, on: date | None = None) -> Looked:
@@ -61,9 +63,9 @@ def look_over(calendars: Iterable[Calendar] | None = None, *, on: date | None = 
         if calendar.school_year.starts <= day <= calendar.school_year.ends:
             by_day[day].append(calendar)
     for day, some in by_day.items():
-        if adopted(day) is None:
+        law = law_of(adopted(day), min(c.school_year.starts for c in some), day)
+        if not law:
             continue
-        law = law_here(min(c.school_year.starts for c in some), day)
         columns = rows.columns_of(some)
         terms = terms_of(list({c.school_year_id for c in some}))
         for calendar in some:
@@ -75,7 +77,7 @@ def look_over(calendars: Iterable[Calendar] | None = None, *, on: date | None = 
 def look_at(student: Student, day: date) -> Looked:
     """One student, at once: after a mark was corrected, or something was done."""
     found = Looked(students=1)
-    standing = standing_of(student, day)
+    found.standing = standing = standing_of(student, day)
     here = Calendar.objects.filter(rows__student=student, school_year__starts__lte=day).order_by(
         "-school_year__ends_in"
     )
@@ -89,13 +91,13 @@ def _school(
     school: SchoolGrid, law: Sequence[InForce], terms: Terms, today: date, day: date, found: Looked
 ) -> None:  # fmt: skip
     n = len(school.student_ids)
-    if not n or not law:
+    if not n:
         return
     found.students += n
     stretches = [stretch(school, terms)]
     if asks_earlier_years(law) and (before := year_before(school)) is not None:
         stretches.insert(0, before)
-    line = Timeline(stretches, day)
+    line = Timeline(stretches, day, came_to(school))
     pack, ids = law[-1].pack.id, school.student_ids.tolist()
     stood = standings(line, school.grades, law, since_evidence(school, law, pack))
     kept = Firing.objects.system(WHY).filter(
@@ -111,24 +113,14 @@ def _school(
         student__in=changed, calendar__school_year=school.calendar.school_year_id
     )
     several = set(registers.exclude(calendar=school.calendar).values_list("student_id", flat=True))
-    people = Student.objects.system(WHY).filter(pk__in=changed).prefetch_related("enrolments")
-    flags = flags_of(changed, today)
-    place = {student: k for k, student in enumerate(ids)}
-    looked: dict[int, list[Position]] = {}
-    for student in people:
-        if student.pk in several:  # at two schools this year: their days count together
-            looked[student.pk] = standing_of(student, today, through=day).positions
-            continue
-        k = place[student.pk]
-        person = Person(student.birth_date, school.grades[k], flags.get(student.pk, frozenset()))
-        looked[student.pk] = positions(line.of(k), 0, person, law, evidence_of(done[student.pk], pack))
+    looked: dict[int, list[Position]] = {  # at two schools this year: their days count together
+        student.pk: standing_of(student, today, through=day).positions
+        for student in Student.objects.system(WHY).filter(pk__in=several).prefetch_related("enrolments")
+    }
+    alone = np.isin(school.student_ids, list(changed - several))
+    for k, person in _people(school, alone, today).items():
+        looked[ids[k]] = positions(line.of(k), 0, person, law, evidence_of(done[ids[k]], pack))
     _written(school.calendar.school_id, law, looked, found)
-
-
-def owed_to_everybody(rule: Rule) -> bool:
-    """A notice at the beginning of the year, say: it is nobody's firing."""
-    threshold = rule.threshold
-    return not threshold.by_grade and Fraction(threshold.count or 0) == 0 and Fraction(threshold.share or 0) == 0
 
 
 def _changed(
@@ -143,28 +135,20 @@ def _changed(
         had[0, place[student]] += 1
         had[1, place[student]] += int(np.searchsorted(line.frame.dates, np.datetime64(fired_on)))
     packs = {v.pack.version: v.pack for v in law}
+    told = [standing for standing in stood if not standing.why and not standing.rule.owed_to_everybody]
+    found.not_evaluable |= {standing.rule.id: standing.why for standing in stood if standing.why}
+    people = _people(
+        school, np.logical_or.reduce([np.zeros(n, dtype=np.bool_), *(s.times > 0 for s in told)]), line.as_of
+    )
     now: dict[str, np.ndarray] = {}  # type: ignore[type-arg]
-    for standing in stood:
-        if standing.why:
-            found.not_evaluable[standing.rule.id] = standing.why
-            continue
-        if owed_to_everybody(standing.rule):
-            continue
+    for standing in told:
         reached = standing.times > 0
         if standing.rule.once == "year":
             times, columns = reached.astype(np.int64), np.searchsorted(line.frame.dates, standing.first) * reached
         else:
             times, columns = standing.times.copy(), standing.columns.copy()
-        people = {s.pk: s for s in Student.objects.system(WHY).filter(pk__in=school.student_ids[reached].tolist())}
-        for k in np.flatnonzero(reached):
-            student = people[int(school.student_ids[k])]
-            if applies(
-                standing.rule,
-                packs[standing.version],
-                Person(student.birth_date, school.grades[k]),
-                line.as_of,
-                line.school_year,
-            ):
+        for k in np.flatnonzero(reached).tolist():
+            if applies(standing.rule, packs[standing.version], people[k], line.as_of, line.school_year):
                 times[k] = columns[k] = 0
         so_far = now.setdefault(standing.rule.id, np.zeros((2, n), dtype=np.int64))
         so_far += np.stack([times, columns])
@@ -173,6 +157,17 @@ def _changed(
         nothing = np.zeros((2, n), dtype=np.int64)
         other |= (on_record.get(rule, nothing) != now.get(rule, nothing)).any(axis=0)
     return set(school.student_ids[other].tolist())
+
+
+def _people(school: SchoolGrid, some: np.ndarray, on: date) -> dict[int, Person]:  # type: ignore[type-arg]
+    """Row -> what the law asks about the student there, of the rows that are true in `some`."""
+    ids = school.student_ids[some].tolist()
+    born = dict(Student.objects.system(WHY).filter(pk__in=ids).values_list("pk", "birth_date"))
+    flags = flags_of(ids, on)
+    return {
+        k: Person(born[student], school.grades[k], flags.get(student, frozenset()))
+        for k, student in zip(np.flatnonzero(some).tolist(), ids, strict=True)
+    }
 
 
 def year_before(school: SchoolGrid) -> Stretch | None:

@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 from firstbell import clock
 from firstbell.access import audit, policy
 from firstbell.access.models import Assignment, Role, User
-from firstbell.casework.adopted import law_here
+from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.adopting import LONGEST
 from firstbell.casework.firings import since_evidence, year_before
 from firstbell.casework.models import Protection, ReplayRun
-from firstbell.casework.standing import asks_earlier_years, stretch, terms_of
+from firstbell.casework.standing import asks_earlier_years, came_to, stretch, terms_of
 from firstbell.forecast.known import grade_band
 from firstbell.intake.report import harmless
 from firstbell.jobs.queue import Unrecoverable, enqueue, job_kind
@@ -183,7 +183,7 @@ def replay(tried: Pack, ends_in: int, progress: Progress | None = None) -> dict[
         raise NotReplayed(_("Choose a school year that has begun."))
     through = min(year.ends, today)
     sides = {"tried": _Side(InForce(tried, year.starts, through))}
-    here = law_here(today, today)
+    here = law_of(adopted(today), today, today)
     if here:
         sides["in_force"] = _Side(InForce(here[-1].pack, year.starts, through))
     calendars = list(
@@ -265,7 +265,7 @@ def _stayed(
     mine = _some(school, keep)
     before = year_before(mine) if asks_earlier_years(laws) else None
     stretches = [stretch(mine, terms)] if before is None else [before, stretch(mine, terms)]
-    return _Group(mine, Timeline(stretches, through), _people(mine), before)
+    return _Group(mine, Timeline(stretches, through, came_to(mine)), _people(mine), before)
 
 
 def _movers(
@@ -278,14 +278,8 @@ def _movers(
         parts = [_some(grids[pk], np.searchsorted(grids[pk].student_ids, students)) for pk in way]
         if not all(len(part.grid.dates) for part in parts):
             continue
-        came = dict(
-            Enrolment.objects.system(WHY)
-            .filter(pk__in=parts[-1].enrolment_ids.tolist())
-            .values_list("student_id", "starts")
-        )
-        first = parts[-1].calendar.school_year.starts
-        entered = np.array([max(came[s], first) for s in students.tolist()], dtype="datetime64[D]")
-        yield _Group(parts[-1], Timeline([stretch(p, terms) for p in parts], through, entered), _people(parts[-1]))
+        line = Timeline([stretch(p, terms) for p in parts], through, came_to(parts[-1]))
+        yield _Group(parts[-1], line, _people(parts[-1]))
 
 
 def _reckon(group: _Group, sides: dict[str, _Side], who: dict[int, _Who], *, stayed: bool) -> None:

@@ -7,21 +7,23 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firstbell import clock
-from firstbell.casework.adopted import law_here
-from firstbell.casework.models import Done, Firing, Protection
+from firstbell.casework.adopted import adopted, law_of
+from firstbell.casework.models import Adoption, Done, Firing, Protection
 from firstbell.law.clock import Evidence, Person, Position, Timeline, positions
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
 from firstbell.register import rows
-from firstbell.register.models import Calendar, Student, Term
+from firstbell.register.models import Calendar, Enrolment, Student, Term
 from firstbell.register.rows import Column, SchoolGrid
 from firstbell.watch.registers import whole_days
 
 __all__ = [
     "Standing",
     "asks_earlier_years",
+    "came_to",
     "evidence_of",
     "flags_of",
     "last_whole_day",
@@ -43,6 +45,7 @@ class Standing:
     """
 
     day: date
+    adoption: Adoption | None
     law: list[InForce]
     positions: list[Position]
     stretches: tuple[Stretch, ...] = ()
@@ -84,6 +87,13 @@ def stretch(school: SchoolGrid, terms: Mapping[int, tuple[tuple[date, date], ...
     )  # fmt: skip
 
 
+def came_to(school: SchoolGrid) -> NDArray[np.datetime64]:
+    """(n,) the day each student of a school's register came there, or the year's first."""
+    stays = Enrolment.objects.system(WHY).filter(pk__in=school.enrolment_ids.tolist())
+    began, first = dict(stays.values_list("pk", "starts")), school.calendar.school_year.starts
+    return np.array([max(began[stay], first) for stay in school.enrolment_ids.tolist()], dtype="datetime64[D]")
+
+
 def asks_earlier_years(law: Sequence[InForce]) -> bool:
     return any(rule.window.across_years for version in law for rule in version.pack.rule)
 
@@ -113,18 +123,18 @@ def standing_of(student: Student, today: date, *, as_known: bool = False, throug
 
     Marks count through the last whole day (or `through`); what was done today counts at once.
     """
+    found = adopted(today)
+    done = list(Done.objects.system(WHY).filter(student=student).select_related("recorded_by").order_by("-on", "-pk"))
     calendars = list(
         Calendar.objects.filter(rows__student=student, school_year__starts__lte=today)
         .select_related("school", "school_year")
         .distinct()
         .order_by("-school_year__ends_in", "pk")
     )
-    if not calendars:
-        return Standing(today, law_here(today, today), [])
-    year = calendars[0].school_year
-    law = law_here(year.starts, today)
-    if not law:
-        return Standing(today, [], [])
+    year = calendars[0].school_year if calendars else None
+    law = law_of(found, year.starts if year else today, today)
+    if year is None or not law:
+        return Standing(today, found, law, [], done=done)
     wanted = [c for c in calendars if c.school_year_id == year.pk]
     if asks_earlier_years(law):
         wanted += [c for c in calendars if c.school_year.ends_in == year.ends_in - 1]
@@ -141,17 +151,16 @@ def standing_of(student: Student, today: date, *, as_known: bool = False, throug
     ]  # fmt: skip
     stretches = [stretch(g, terms) for g in grids if len(g.student_ids) and len(g.grid.dates)]
     if not stretches:
-        return Standing(as_of, law, [])
+        return Standing(as_of, found, law, [], done=done)
     here = [stay for stay in stays if stay.starts <= as_of]
     entered = np.array([max(here[-1].starts, year.starts)], dtype="datetime64[D]") if here else None
     person = Person(
         student.birth_date, here[-1].grade if here else student.grade, flags_of([student.pk], today).get(student.pk, frozenset())
     )  # fmt: skip
-    done = list(Done.objects.system(WHY).filter(student=student).select_related("recorded_by").order_by("-on", "-pk"))
     counted = [d for d in done if d.withdrawn_at is None and d.on <= today]
     pack = law[-1].pack.id
     firings = list(Firing.objects.system(WHY).filter(student=student, pack=pack).order_by("fired_on"))
     earlier = {f.rule: f.fired_on for f in firings if year.starts <= f.fired_on <= as_of}
     line = Timeline(stretches, as_of, entered)
-    found = positions(line, 0, person, law, evidence_of(counted, pack), earlier)
-    return Standing(as_of, law, found, line.stretches, person.flags, done, firings)
+    stood = positions(line, 0, person, law, evidence_of(counted, pack), earlier)
+    return Standing(as_of, found, law, stood, line.stretches, person.flags, done, firings)

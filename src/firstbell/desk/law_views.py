@@ -15,7 +15,6 @@ from django.views.decorators.http import require_POST, require_safe
 from firstbell import clock
 from firstbell.access import audit, policy
 from firstbell.access.policy import Deed, allow
-from firstbell.casework.adopted import adopted
 from firstbell.casework.done import NotRecorded, protect, record_done, take_back, unprotect
 from firstbell.casework.letters.facts import TEMPLATE_OF
 from firstbell.casework.models import Done, Letter, Protection
@@ -88,11 +87,6 @@ def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
     )  # fmt: skip
 
 
-def _done(student: Student) -> list[Done]:
-    some = Done.objects.system("of a student the reader was given").filter(student=student)
-    return list(some.select_related("recorded_by").order_by("-on", "-pk"))
-
-
 def _letters(student: Student) -> list[tuple[Letter, Letter | None]]:
     """The latest first, each with the apology for it, where one was drafted."""
     some = list(
@@ -112,7 +106,7 @@ def law_lines(request: HttpRequest, pk: int) -> HttpResponse:
     standing = standing_of(student, today)
     return render(request, "desk/_law_lines.html", {
         "student": student, "lines": lines_of(standing, [], today), "pack": standing.law[-1].pack if standing.law else None,
-        "adoption": adopted(today),
+        "adoption": standing.adoption,
     })  # fmt: skip
 
 
@@ -120,7 +114,7 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
     today = today_of(student)
     as_of = _as_of(request, today)
     standing = standing_of(student, as_of or today, as_known=as_of is not None)
-    done = standing.done or _done(student)
+    done = list(standing.done)
     taken_back = {
         d.pk: clock.now() - d.recorded_at <= timedelta(days=1) and d.recorded_by_id == request.user.pk for d in done
     }
@@ -134,7 +128,7 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
         request, "desk/law.html",
         {
             "student": student, "lines": lines_of(standing, [d for d in done if d.withdrawn_at is None], today),
-            "pack": standing.law[-1].pack if standing.law else None, "adoption": adopted(as_of or today), "done": [(d, taken_back[d.pk]) for d in done],
+            "pack": standing.law[-1].pack if standing.law else None, "adoption": standing.adoption, "done": [(d, taken_back[d.pk]) for d in done],
             "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.law[-1].pack if standing.law else None)], "today": today, "as_of": as_of, "standing_day": standing.day,
             "protections": protections, "flags": Protection.Flag.choices, "superseded": undone[:20],
             "letters": _letters(student), "key": secrets.token_hex(12), "error": error, "form": form or {}, "page": "today",

@@ -269,6 +269,14 @@ class _Asked:
 
 
 @njit(cache=True, nogil=True)
+def _reached(c, p, num, den, share, strict, minimum):  # type: ignore[no-untyped-def]
+    """Whether a count is at the line; of a share, by cross-multiplication."""
+    if not share:
+        return c * den > num if strict else c * den >= num
+    return p >= minimum and p > 0 and (c * den > p * num if strict else c * den >= p * num)
+
+
+@njit(cache=True, nogil=True)
 def _slide(  # type: ignore[no-untyped-def]
     i, counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, since, first, stop, fixed_, runs, fired,
 ):  # fmt: skip
@@ -300,11 +308,7 @@ def _slide(  # type: ignore[no-untyped-def]
                 before = False
         if d < since:
             continue
-        if share:
-            left, right = c * d_, p * n
-            reached = p >= minimum and p > 0 and (left > right if strict else left >= right)
-        else:
-            reached = c * d_ > n if strict else c * d_ >= n
+        reached = _reached(c, p, n, d_, share, strict, minimum)
         if reached and not before:
             carried = d
         if reached and d >= first and (d == first or not before):
@@ -389,7 +393,7 @@ def _few(  # type: ignore[no-untyped-def]
                 while s < k and columns[s] < begin:
                     c -= counted[i, columns[s]]
                     s += 1
-                before = (c * d_ > n if strict else c * d_ >= n) and not (fixed_ and start[d] != start[d - 1])
+                before = _reached(c, 0, n, d_, False, strict, 0) and not (fixed_ and start[d] != start[d - 1])
             if k < end and columns[k] == d:
                 c += counted[i, d]
                 k += 1
@@ -399,7 +403,7 @@ def _few(  # type: ignore[no-untyped-def]
                 s += 1
             if d < since:
                 continue
-            reached = c * d_ > n if strict else c * d_ >= n
+            reached = _reached(c, 0, n, d_, False, strict, 0)
             if reached and not before:
                 carried = d
             if reached and d >= first and (d == first or not before):
@@ -769,13 +773,9 @@ def _of_marks(
     window = _opened(bounds(rule.window, line.frame, line.as_of), line, asked, row)
     if runs:
         window = (marks[0], line.as_of) if marks else (line.as_of, line.as_of)
-    if asked.share:
-        reached = (
-            p >= asked.minimum and p > 0
-            and (c * value.denominator > p * value.numerator if rule.threshold.op == ">" else c * value.denominator >= p * value.numerator)
-        )  # fmt: skip
-    else:
-        reached = c > value if rule.threshold.op == ">" else c >= value
+    reached = bool(
+        _reached(c, p, int(asked.num[row]), int(asked.den[row]), asked.share, rule.threshold.op == ">", asked.minimum)
+    )
     total = None
     if asked.share:
         ahead = 0

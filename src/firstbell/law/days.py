@@ -34,7 +34,6 @@ class Stretch:
     missed   (n, days * sessions) uint16 minutes missed of a square, 0 where not said; or None
     minutes  scheduled minutes of each session; empty where the calendar doesn't say
     terms    (first, last) of each term, in order
-    first, last   the school year's own days, where they are not those of `dates`
     """
 
     school: str

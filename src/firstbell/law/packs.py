@@ -244,6 +244,12 @@ class Rule(_Table, kw_only=True, frozen=True):
     duty: Duty | None = None
     note: str = ""
 
+    @property
+    def owed_to_everybody(self) -> bool:
+        """A notice at the beginning of the year, say: the line is nothing, and nobody reaches it."""
+        t = self.threshold
+        return not t.by_grade and not Fraction(t.count or 0) and not Fraction(t.share or 0)
+
 
 class Prohibition(_Table, kw_only=True, frozen=True):
     """What may never be done for absence alone."""

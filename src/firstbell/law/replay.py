@@ -57,7 +57,7 @@ def replayed(line: Timeline, people: Sequence[Person], law: InForce, after: _Aft
                     rule, why="The rule counts what was done, and under other rules other things would have been done."
                 )
             )
-        elif not rule.threshold.by_grade and rule.threshold.count is not None and Fraction(rule.threshold.count) == 0:
+        elif rule.owed_to_everybody:
             found.append(Replayed(rule, why="The rule is about everybody; nobody reaches it."))
         else:
             found.append(_one(line, people, law, rule, after))
@@ -70,7 +70,7 @@ def reached_by(
     """Rule -> (n,) who had reached it by the timeline's last known day, for many evenings in turn."""
     found = {}
     for standing in standings(line, [p.grade for p in people], [law], after):
-        if standing.why or standing.rule.threshold.count == 0:
+        if standing.why or standing.rule.owed_to_everybody:
             continue
         reached = standing.times > 0
         for k in np.flatnonzero(reached).tolist():

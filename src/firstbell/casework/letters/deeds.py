@@ -64,8 +64,8 @@ def draft(user: User, student: Student, rule: str, today: date) -> Letter:
 
     Raises NotWritten where the line is not reached, its duty is not open, or nobody writes letters about its kind.
     """
-    look_at(student, today)
-    position = next((p for p in standing_of(student, today).positions if p.rule == rule), None)
+    standing = look_at(student, today).standing
+    position = next((p for p in (standing.positions if standing else ()) if p.rule == rule), None)
     if position is None or position.fired_on is None or position.status is not Status.DUTY_OPEN:
         raise NotWritten(_("There is no open step here to write about. The lines below are as they stand now."))
     kind = TEMPLATE_OF.get(position.duty.kind) if position.duty else None
