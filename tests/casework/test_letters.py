@@ -61,6 +61,26 @@ def test_nobody_drafts_about_a_step_that_is_locked_or_not_reached(scene: Scene) 
         scene.draft("no-such-rule")
 
 
+def test_what_is_owed_to_every_family_alike_is_no_letter_about_one_student(monkeypatch: pytest.MonkeyPatch) -> None:
+    everybody = """
+[[rule]]
+id = "each-year"
+title = "The beginning of the school year"
+source = "example"
+count = "unexcused"
+threshold = { count = 0 }
+window = { kind = "school_year" }
+[rule.duty]
+kind = "notify"
+title = "Tell every family"
+"""
+    scene = set_the_scene(monkeypatch, overlay=OVERLAY + everybody)
+    position = next(p for p in standing_of(scene.again(), TODAY).positions if p.rule == "each-year")
+    assert position.status is Status.DUTY_OPEN
+    with pytest.raises(NotWritten, match="every family"):
+        scene.draft("each-year")
+
+
 def test_a_sound_draft_has_nothing_in_the_way(scene: Scene) -> None:
     assert found(scene.draft(), scene) == {}
 

@@ -60,7 +60,15 @@ def lines_of(standing: Standing, done: list[Done], today: date) -> list[Line]:
     """Every rule, what asks for somebody first."""
     packs = {v.pack.version: v.pack for v in standing.law}
     lines = [_line(p, packs[p.version], done, today) for p in standing.positions]
-    return sorted(lines, key=lambda line: (ORDER.index(line.position.status), line.position.due or date.max))
+    # what is owed to every family alike comes after what this student's own days ask for
+    return sorted(
+        lines,
+        key=lambda line: (
+            line.position.threshold == 0,
+            ORDER.index(line.position.status),
+            line.position.due or date.max,
+        ),
+    )
 
 
 def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
@@ -80,7 +88,11 @@ def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
         if kinds:
             by = [d for d in done if d.kind in kinds and d.on >= p.fired_on]
             state = "done" if p.status is Status.DUTY_DONE else "next" if p.status is Status.DUTY_OPEN else "waiting"
-            rungs.append(Rung(duty.title, by, kinds[0], state, state == "next" and duty.kind in TEMPLATE_OF))
+            rungs.append(
+                Rung(
+                    duty.title, by, kinds[0], state, state == "next" and duty.kind in TEMPLATE_OF and bool(p.threshold)
+                )
+            )
     return Line(
         p, position_words(p), str(STATUS[p.status]), rungs, open_ and p.due is not None and p.due < today,
         open_ and duty is not None and duty.may, bool(p.forbidden), "" if p.forbidden else in_language(p.why),

@@ -66,8 +66,12 @@ def draft(user: User, student: Student, rule: str, today: date) -> Letter:
     """
     standing = look_at(student, today).standing
     position = next((p for p in (standing.positions if standing else ()) if p.rule == rule), None)
-    if position is None or position.fired_on is None or position.status is not Status.DUTY_OPEN:
+    if standing is None or position is None or position.fired_on is None or position.status is not Status.DUTY_OPEN:
         raise NotWritten(_("There is no open step here to write about. The lines below are as they stand now."))
+    if not position.threshold:  # a notice at the beginning of the year: it rests on no mark of anybody's
+        raise NotWritten(
+            _("This is owed to every family alike. It is no letter about one student; put on record when it was given.")
+        )
     kind = TEMPLATE_OF.get(position.duty.kind) if position.duty else None
     if kind is None:
         raise NotWritten(_("This step is not one that a letter does."))
@@ -75,7 +79,7 @@ def draft(user: User, student: Student, rule: str, today: date) -> Letter:
         Firing.objects.system(WHY)
         .select_for_update()
         .get(  # two who press at once get one draft
-            student=student, rule=rule, fired_on=position.fired_on, superseded_at=None, version=position.version
+            student=student, rule=rule, fired_on=position.fired_on, superseded_at=None, pack=standing.law[-1].pack.id
         )
     )
     mine = Letter.objects.system(WHY).filter(firing=firing, kind=kind, state=Letter.State.DRAFT).first()
