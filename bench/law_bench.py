@@ -22,9 +22,11 @@ from rich.table import Table
 from bench.memory import peak_bytes
 from bench.signals_bench import DAYS, register, school_days
 from firstbell.law import packs
-from firstbell.law.clock import Evidence, Person, Timeline, positions, standings
+from firstbell.law.clock import Evidence, Person, positions
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
+from firstbell.law.reaching import standings
+from firstbell.law.timeline import Timeline
 
 FULL, QUICK = 1_000_000, 20_000  # students
 BATCH = 20_000

@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstbell.law import packs, scenario
-from firstbell.law.clock import Evidence, Person, Timeline, positions, standings
+from firstbell.law.clock import Evidence, Person, positions
 from firstbell.law.days import Stretch
 from firstbell.law.packs import Count, Rule, Threshold
+from firstbell.law.reaching import standings
+from firstbell.law.timeline import Timeline
 from tests.law import naive
 from tests.law.draw import a_pack, a_rule, in_force
 

@@ -19,6 +19,7 @@ from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.models import Done, Firing
 from firstbell.casework.standing import (
     WHY,
+    Standing,
     asks_earlier_years,
     came_to,
     evidence_of,
@@ -28,10 +29,11 @@ from firstbell.casework.standing import (
     stretch,
     terms_of,
 )
-from firstbell.casework.standing import Standing as StudentStanding
-from firstbell.law.clock import Person, Position, Standing, Timeline, applies, positions, standings
+from firstbell.law.clock import Person, Position, applies, positions
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
+from firstbell.law.reaching import Reached, standings
+from firstbell.law.timeline import Timeline
 from firstbell.register import rows
 from firstbell.register.models import Calendar, RegisterRow, Student
 from firstbell.register.rows import SchoolGrid
@@ -49,7 +51,7 @@ class Looked:
     reached: int = 0
     superseded: int = 0
     not_evaluable: dict[str, str] = field(default_factory=dict)
-    standing: StudentStanding | None = None  # of the one student, where it was one
+    standing: Standing | None = None  # of the one student, where it was one
 
 
 def look_over(calendars: Iterable[Calendar] | None = None, *, on: date | None = None) -> Looked:
@@ -124,7 +126,7 @@ def _school(
 
 
 def _changed(
-    school: SchoolGrid, line: Timeline, stood: Sequence[Standing], kept: Iterable[tuple[int, str, date]],
+    school: SchoolGrid, line: Timeline, stood: Sequence[Reached], kept: Iterable[tuple[int, str, date]],
     law: Sequence[InForce], found: Looked,
 ) -> set[int]:  # fmt: skip
     """The students whose firings are not those on record: how often a line was reached, and on which days, both tell."""

@@ -36,10 +36,11 @@ from firstbell.casework.standing import asks_earlier_years, came_to, stretch, te
 from firstbell.forecast.known import grade_band
 from firstbell.intake.report import harmless
 from firstbell.jobs.queue import Unrecoverable, enqueue, job_kind
-from firstbell.law.clock import Person, Timeline
+from firstbell.law.clock import Person
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce, Pack, PackError, Rule, overlaid, read_overlay, versions
 from firstbell.law.replay import NOT_TOLD, Replayed, reached_by, replayed
+from firstbell.law.timeline import Timeline
 from firstbell.register import rows
 from firstbell.register.fold import blank_minutes
 from firstbell.register.grid import Grid, decode_minutes

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from firstbell import clock
 from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.models import Adoption, Done, Firing, Protection
-from firstbell.law.clock import Evidence, Person, Position, Timeline, positions
+from firstbell.law.clock import Evidence, Person, Position, positions
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
+from firstbell.law.timeline import Timeline
 from firstbell.register import rows
 from firstbell.register.models import Calendar, Enrolment, Student, Term
 from firstbell.register.rows import Column, SchoolGrid

@@ -10,9 +10,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from firstbell.law.clock import Timeline
 from firstbell.law.days import NotEvaluable, unit_of
 from firstbell.law.packs import Metric
+from firstbell.law.timeline import Timeline
 from firstbell.law.windows import periods
 from firstbell.said import said
 

@@ -14,9 +14,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.law.clock import Person, Standing, Timeline, applies, positions, standings
+from firstbell.law.clock import Person, applies, positions
 from firstbell.law.days import unit_of
 from firstbell.law.packs import Applies, ByGrade, InForce, Pack, Rule, Threshold
+from firstbell.law.reaching import Reached, standings
+from firstbell.law.timeline import Timeline
 
 __all__ = ["NOT_TOLD", "Replayed", "reached_by", "replayed"]
 
@@ -113,7 +115,7 @@ def _one(line: Timeline, people: Sequence[Person], law: InForce, rule: Rule, aft
 
 
 def _times(
-    line: Timeline, people: Sequence[Person], asked: InForce, standing: Standing
+    line: Timeline, people: Sequence[Person], asked: InForce, standing: Reached
 ) -> dict[int, list[np.datetime64]]:
     """Row -> the days its line was reached. The kernel tells the first and the last; who reached it more often is asked in full."""
     found: dict[int, list[np.datetime64]] = {}
@@ -132,7 +134,7 @@ _Near = dict[int, list[np.datetime64]]
 
 
 def _near(
-    line: Timeline, people: Sequence[Person], law: InForce, rule: Rule, standing: Standing, times: Mapping[int, object],
+    line: Timeline, people: Sequence[Person], law: InForce, rule: Rule, standing: Reached, times: Mapping[int, object],
     after: _After | None,
 ) -> _Near | None:  # fmt: skip
     """None where nearness isn't replayed: of a share over anything but the school year, whose end nobody could know."""
