@@ -445,7 +445,8 @@ def law_replay(
     import json
 
     from firstbell.access import audit
-    from firstbell.casework.replaying import NotReplayed, as_csv, replay, tried_pack
+    from firstbell.casework.replay_document import as_csv
+    from firstbell.casework.replaying import NotReplayed, replay, tried_pack
 
     _ready_database()
     rule, _equals, number = line.partition("=")

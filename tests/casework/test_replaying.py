@@ -12,7 +12,8 @@ import pytest
 from firstbell import clock
 from firstbell.access.models import Role, User
 from firstbell.casework.models import Adoption, ReplayRun
-from firstbell.casework.replaying import NotReplayed, as_csv, ask_for, replay, replay_job, tried_pack
+from firstbell.casework.replay_document import as_csv
+from firstbell.casework.replaying import NotReplayed, ask_for, replay, replay_job, tried_pack
 from firstbell.jobs.models import Job
 from firstbell.jobs.queue import lease_next, run_leased
 from firstbell.register.models import Calendar, Enrolment, School, Student

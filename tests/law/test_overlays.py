@@ -9,7 +9,8 @@ from fractions import Fraction
 import pytest
 
 from firstbell.law.differences import differences
-from firstbell.law.packs import Pack, PackError, overlaid, read_overlay, read_pack
+from firstbell.law.overlays import overlaid, read_overlay
+from firstbell.law.packs import Pack, PackError, read_pack
 
 PACK = """
 id = "home"

@@ -6,7 +6,8 @@ from datetime import date
 from functools import lru_cache
 
 from firstbell.casework.models import Adoption
-from firstbell.law.packs import InForce, Pack, PackError, in_force, overlaid, read_overlay, versions
+from firstbell.law.overlays import overlaid, read_overlay
+from firstbell.law.packs import InForce, Pack, PackError, in_force, versions
 
 __all__ = ["adopted", "law_of", "with_overlay"]
 

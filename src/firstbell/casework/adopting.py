@@ -13,7 +13,8 @@ from firstbell import clock
 from firstbell.access import audit
 from firstbell.access.models import User
 from firstbell.casework.models import Adoption
-from firstbell.law.packs import InForce, Overlay, Pack, PackError, built_in, in_force, overlaid, read_overlay
+from firstbell.law.overlays import overlaid, read_overlay
+from firstbell.law.packs import InForce, Overlay, Pack, PackError, built_in, in_force
 
 __all__ = ["OWN_RULES", "NotAdopted", "approve", "end", "laid", "propose", "refuse", "withdraw"]
 

@@ -20,7 +20,8 @@ from firstbell.access import audit, policy
 from firstbell.access.policy import Deed, allow, get_owned
 from firstbell.casework.adopted import adopted
 from firstbell.casework.models import ReplayRun
-from firstbell.casework.replaying import NotReplayed, as_csv, ask_for
+from firstbell.casework.replay_document import as_csv
+from firstbell.casework.replaying import NotReplayed, ask_for
 from firstbell.intake.fields import in_words
 from firstbell.law.packs import Threshold, built_in
 from firstbell.law.sentences import threshold_words

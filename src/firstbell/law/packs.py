@@ -23,7 +23,7 @@ from msgspec import Meta, Struct
 
 __all__ = [
     "MARKS", "Count", "Deadline", "Duty", "InForce", "Metric", "Overlay", "Pack", "PackError", "Rule", "Source", "Threshold", "Window",
-    "built_in", "in_force", "metrics", "overlaid", "read_overlay", "read_pack", "schema", "versions",
+    "built_in", "in_force", "metrics", "read_pack", "schema", "versions",
 ]  # fmt: skip
 
 #: What a pack calls the marks it counts -> the letter of the register (`register.marks.LETTERS`).
@@ -411,11 +411,11 @@ def read(kind: type[T], text: str, where: str) -> T:
         ) from error
 
 
-def _refuse(where: str, text: str, path: str, words: str) -> PackError:
+def refuse(where: str, text: str, path: str, words: str) -> PackError:
     return PackError(f"{where}, line {_line_of(text, path)}: {words} Nothing was taken from it.")
 
 
-def _checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = None) -> None:
+def checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = None) -> None:
     """What the types cannot say: every name means something, and every rule can be asked."""
     sources = {s.id for s in pack.source} | ({s.id for s in known.source} if known else set())
     counts = set(pack.counts) | (set(known.counts) if known else set())
@@ -427,40 +427,40 @@ def _checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = N
         taken = set(theirs)
         for i, name in enumerate(mine):
             if name in taken:
-                raise _refuse(
+                raise refuse(
                     where, text, f"$.{table}[{i}]", f"Two {table}s are called {name}; each needs a name of its own."
                 )
             taken.add(name)
     for name in pack.counts if known else ():
         if known is not None and name in known.counts:
-            raise _refuse(
+            raise refuse(
                 where, text, f"$.counts.{name}",
                 f"{known.id} has a count {name} already, and every rule that uses it would count otherwise. Give yours a name of its own.",
             )  # fmt: skip
     for i, source in enumerate(pack.source):
         if bool(source.words) != bool(source.sha256):
-            raise _refuse(where, text, f"$.source[{i}]", "A source gives both its words and their sha256, or neither.")
+            raise refuse(where, text, f"$.source[{i}]", "A source gives both its words and their sha256, or neither.")
         if source.words and hashlib.sha256(source.words.encode()).hexdigest() != source.sha256:
-            raise _refuse(
+            raise refuse(
                 where, text, f"$.source[{i}].sha256",
                 f"The words of {source.id} are not those its sha256 was made of: they were changed after they were checked.",
             )  # fmt: skip
     for name, count in pack.counts.items():
         if "pending" in count.marks and count.pending == "never":
-            raise _refuse(
+            raise refuse(
                 where, text, f"$.counts.{name}.marks",
                 f"{name}: whether an unexplained absence counts is said by `pending` (counts, after_grace or never), and it says never.",
             )  # fmt: skip
     for i, rule in enumerate(pack.rule):
         at = f"$.rule[{i}]"
         if rule.source not in sources:
-            raise _refuse(
+            raise refuse(
                 where, text, f"{at}.source", f"{rule.id} names a source {rule.source!r} that is not in the file."
             )
         if (rule.count is None) == (not rule.evidence):
-            raise _refuse(where, text, at, f"{rule.id} counts either marks (count) or what was done (evidence).")
+            raise refuse(where, text, at, f"{rule.id} counts either marks (count) or what was done (evidence).")
         if rule.count is not None and rule.count not in counts:
-            raise _refuse(
+            raise refuse(
                 where, text, f"{at}.count",
                 f"{rule.id} counts {rule.count!r}; the file defines {', '.join(sorted(counts)) or 'nothing'}.",
             )  # fmt: skip
@@ -471,25 +471,25 @@ def _checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = N
                 if other is not None and (
                     other.duty is None or (other.duty.kind == "classify" and not other.duty.done_by)
                 ):
-                    raise _refuse(
+                    raise refuse(
                         where, text, f"{at}.duty.requires",
                         f"{rule.id} requires {one}, of which nothing is ever put on record; name what must be done.",
                     )  # fmt: skip
         t, w = rule.threshold, rule.window
         if (t.share is not None) == (t.count is not None or bool(t.by_grade)):
-            raise _refuse(where, text, f"{at}.threshold", f"{rule.id} needs either a count or a share, not both.")
+            raise refuse(where, text, f"{at}.threshold", f"{rule.id} needs either a count or a share, not both.")
         if (w.kind.startswith("rolling") or w.kind == "school_month") != (w.length is not None):
-            raise _refuse(
+            raise refuse(
                 where, text, f"{at}.window",
                 f"{rule.id}: a rolling window and a school month have a length, and no other window has.",
             )  # fmt: skip
         if t.of == "window" and w.kind != "rolling_school_days":
-            raise _refuse(
+            raise refuse(
                 where, text, f"{at}.threshold.of", f"{rule.id}: a share of the window needs rolling school days."
             )
 
 
-def _hashed(text: str) -> str:
+def hashed(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -500,169 +500,8 @@ def read_pack(text: str, where: str) -> Pack:
     firstbell.law.packs.PackError: x.toml, line 1: Object missing required field `jurisdiction`. Nothing was taken from it.
     """
     pack = read(Pack, text, where)
-    _checked(pack, text, where)
-    return msgspec.structs.replace(pack, sha256=_hashed(text))
-
-
-#: kinds of duty that are a sanction, or open the way to one, whatever else the pack says of them
-_SANCTIONS = ("report_authority", "consider_sanction", "petition")
-#: help, which may be asked for before more help without anybody waiting for it in vain
-_HELP = frozenset({"contact_attempt", "contact", "support_offered", "referral", "assessment", "plan", "conference"})
-
-
-def _is_sanction(rule: Rule) -> bool:
-    return rule.duty is not None and (rule.duty.severity == "punitive" or rule.duty.kind in _SANCTIONS)
-
-
-def read_overlay(text: str, where: str, on: Pack) -> Overlay:
-    """A district's own rules, if they tighten or add, or say why they don't (`loosens`).
-
-    Tighter is: help sooner and for more children; a sanction later, for fewer, and after more was tried.
-    """
-    overlay = read(Overlay, text, where)
-    if overlay.on != on.id:
-        raise _refuse(where, text, "$.on", f"This overlay is for {overlay.on}, not for {on.id}.")
-    if overlay.effective_to is not None and overlay.effective_to < overlay.effective_from:
-        raise _refuse(where, text, "$.effective_to", "It ends before it begins.")
-    _checked(overlay, text, where, on)
-    for i, own in enumerate(overlay.rule):
-        if _is_sanction(own):
-            raise _refuse(
-                where, text, f"$.rule[{i}].duty",
-                f"{own.id}: a district's own rule may tell and help; a sanction, a report or a petition has to stand in the law's own pack.",
-            )  # fmt: skip
-        if not _number(own.threshold):
-            raise _refuse(
-                where, text, f"$.rule[{i}].threshold", f"{own.id}: the line is at nothing, and nobody would be told."
-            )
-    changed: set[str] = set()
-    for i, change in enumerate(overlay.change):
-        rule, at = on.rule_named(change.id), f"$.change[{i}]"
-        if rule is None:
-            raise _refuse(
-                where, text, at, f"{on.id} has no rule {change.id}. It has: {', '.join(r.id for r in on.rule)}."
-            )
-        if change.id in changed:
-            raise _refuse(where, text, at, f"{change.id} is changed twice; say all of it in one place.")
-        changed.add(change.id)
-        if said := _wrong(rule, change):
-            raise _refuse(where, text, f"{at}.{said[0]}", f"{change.id}: {said[1]}")
-        if not change.loosens.strip() and (said := _loosens(rule, change)):
-            raise _refuse(
-                where, text, f"{at}.{said[0]}", f"{change.id}: {said[1]} If that is meant, say why with `loosens`."
-            )
-    return msgspec.structs.replace(overlay, sha256=_hashed(text))
-
-
-def _number(t: Threshold) -> Fraction:
-    """The least number a threshold has; nothing where it has none."""
-    numbers = [Fraction(n) for n in (t.share, t.count, *(g.count for g in t.by_grade)) if n is not None]
-    return min(numbers, default=Fraction(0))
-
-
-def _wrong(rule: Rule, change: ChangedRule) -> tuple[str, str] | None:
-    """What can't be set in this rule, whoever gives a reason: the field, and why."""
-    t = change.threshold
-    if t is not None:
-        if (t.share is not None) == (t.count is not None or bool(t.by_grade)):
-            return "threshold", "a threshold needs either a count or a share, not both."
-        if not _number(t):
-            return "threshold", "the line would be at nothing, and nobody would be told."
-        if t.of == "window" and rule.window.kind != "rolling_school_days":
-            return "threshold.of", "a share of the window needs rolling school days."
-        if rule.evidence and t.share is not None:
-            return "threshold.share", "the rule counts what was done, and there is no share of that."
-    fields = ("deadline", "requires", "forbidden_if", "contents")
-    if rule.duty is None and (field := next((f for f in fields if getattr(change, f)), "")):
-        return field, "the rule asks for nothing to be done, so there is nothing this could change."
-    if rule.id in change.requires:
-        return "requires", "a step can't wait for itself."
-    d = change.deadline
-    if d is not None and d.not_before > d.value:
-        return "deadline", "it could not be done before it is too late."
-    return None
-
-
-def _loosens(rule: Rule, change: ChangedRule) -> tuple[str, str] | None:
-    """What a change would take away, help or protection: the field, and the sentence."""
-    sanction = _is_sanction(rule)
-    if change.threshold is not None and (words := _threshold_loosens(rule, change.threshold, sanction)):
-        return "threshold", words
-    if change.near is not None and change.near < rule.near:
-        return "near", "somebody would be told later that the line is near."
-    if (
-        rule.duty is not None
-        and change.deadline is not None
-        and (words := _deadline_loosens(rule.duty, change.deadline, sanction))
-    ):
-        return "deadline", words
-    if rule.duty is not None and rule.duty.severity == "supportive" and not sanction:
-        if waits := [
-            name for name in change.requires if name not in rule.duty.requires and not set(name.split("|")) <= _HELP
-        ]:
-            return "requires", f"help would wait for {', '.join(waits)}."
-        if kept := [flag for flag in change.forbidden_if if flag not in rule.duty.forbidden_if]:
-            return "forbidden_if", f"help would be kept from students with: {', '.join(kept)}."
-    return None
-
-
-def _threshold_loosens(rule: Rule, new: Threshold, sanction: bool) -> str:
-    old = rule.threshold
-    if (new.share is None) != (old.share is None) or old.by_grade or new.by_grade or new.of != old.of:
-        return (
-            "" if new == old else "the threshold is of another kind, and nothing says whether it comes sooner or later."
-        )
-    was, is_ = _number(old), _number(new)
-    later = is_ > was or (is_ == was and new.op == ">" and old.op == ">=") or new.minimum > old.minimum
-    sooner = is_ < was or (is_ == was and new.op == ">=" and old.op == ">") or new.minimum < old.minimum
-    if sanction:
-        return "a sanction would come sooner than the pack has it." if sooner else ""
-    return "help would come later than the pack has it." if later else ""
-
-
-def _deadline_loosens(duty: Duty, new: Deadline, sanction: bool) -> str:
-    now = duty.deadline
-    if now is None:
-        if sanction:
-            return "the pack lets a sanction wait, and sets no day for it."
-        return "the pack lets it be done at once." if new.not_before else ""
-    if (new.unit, new.from_) != (now.unit, now.from_):
-        return "the deadline is of another kind, and nothing says whether it comes sooner or later."
-    days = now.unit.replace("_", " ")
-    if new.not_before < now.not_before:
-        return f"the pack gives the family {now.not_before} {days} first."
-    if sanction:
-        return (
-            f"the pack allows {now.value} {days}, and a sanction may not be hurried." if new.value < now.value else ""
-        )
-    if new.not_before > now.not_before:
-        return "the pack lets it be done sooner."
-    return f"the pack allows {now.value} {days}, and a district may only be quicker." if new.value > now.value else ""
-
-
-def overlaid(pack: Pack, overlay: Overlay) -> Pack:
-    """The pack as the district has it."""
-    changes = {c.id: c for c in overlay.change}
-
-    def changed(rule: Rule) -> Rule:
-        c = changes.get(rule.id)
-        if c is None:
-            return rule
-        duty = rule.duty
-        if duty is not None:
-            duty = msgspec.structs.replace(
-                duty, deadline=c.deadline or duty.deadline, requires=tuple(dict.fromkeys((*duty.requires, *c.requires))),
-                forbidden_if=tuple(dict.fromkeys((*duty.forbidden_if, *c.forbidden_if))),
-                contents=tuple(dict.fromkeys((*duty.contents, *c.contents))),
-            )  # fmt: skip
-        return msgspec.structs.replace(
-            rule, threshold=c.threshold or rule.threshold, near=rule.near if c.near is None else c.near, duty=duty
-        )
-
-    return msgspec.structs.replace(
-        pack, source=(*pack.source, *overlay.source), counts={**pack.counts, **overlay.counts},
-        rule=(*map(changed, pack.rule), *overlay.rule), sha256=_hashed(pack.sha256 + overlay.sha256),
-    )  # fmt: skip
+    checked(pack, text, where)
+    return msgspec.structs.replace(pack, sha256=hashed(text))
 
 
 def _folder() -> Path:

@@ -40,7 +40,8 @@ from firstbell.intake.readers.codes import BUILT_IN, load_code_map
 from firstbell.law.clock import Evidence, Person, Position, positions
 from firstbell.law.days import Stretch
 from firstbell.law.metrics import Measured, measure
-from firstbell.law.packs import MARKS, InForce, PackError, in_force, metrics, overlaid, read, read_overlay, versions
+from firstbell.law.overlays import overlaid, read_overlay
+from firstbell.law.packs import MARKS, InForce, PackError, in_force, metrics, read, versions
 from firstbell.law.timeline import Timeline
 
 __all__ = ["Answer", "Scenario", "ask", "read_scenario", "told"]

@@ -1,0 +1,186 @@
+"""A district's own rules laid on a pack: what tightens or adds is taken, what loosens is refused unless it says why.
+
+Help may come sooner and a sanction later; the other way round is loosening.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import msgspec
+
+from firstbell.law.packs import (
+    ChangedRule,
+    Deadline,
+    Duty,
+    Overlay,
+    Pack,
+    Rule,
+    Threshold,
+    checked,
+    hashed,
+    read,
+    refuse,
+)
+
+__all__ = ["overlaid", "read_overlay"]
+
+#: kinds of duty that are a sanction, or open the way to one, whatever else the pack says of them
+_SANCTIONS = ("report_authority", "consider_sanction", "petition")
+#: help, which may be asked for before more help without anybody waiting for it in vain
+_HELP = frozenset({"contact_attempt", "contact", "support_offered", "referral", "assessment", "plan", "conference"})
+
+
+def _is_sanction(rule: Rule) -> bool:
+    return rule.duty is not None and (rule.duty.severity == "punitive" or rule.duty.kind in _SANCTIONS)
+
+
+def read_overlay(text: str, where: str, on: Pack) -> Overlay:
+    """A district's own rules, if they tighten or add, or say why they don't (`loosens`).
+
+    Tighter is: help sooner and for more children; a sanction later, for fewer, and after more was tried.
+    """
+    overlay = read(Overlay, text, where)
+    if overlay.on != on.id:
+        raise refuse(where, text, "$.on", f"This overlay is for {overlay.on}, not for {on.id}.")
+    if overlay.effective_to is not None and overlay.effective_to < overlay.effective_from:
+        raise refuse(where, text, "$.effective_to", "It ends before it begins.")
+    checked(overlay, text, where, on)
+    for i, own in enumerate(overlay.rule):
+        if _is_sanction(own):
+            raise refuse(
+                where, text, f"$.rule[{i}].duty",
+                f"{own.id}: a district's own rule may tell and help; a sanction, a report or a petition has to stand in the law's own pack.",
+            )  # fmt: skip
+        if not _number(own.threshold):
+            raise refuse(
+                where, text, f"$.rule[{i}].threshold", f"{own.id}: the line is at nothing, and nobody would be told."
+            )
+    changed: set[str] = set()
+    for i, change in enumerate(overlay.change):
+        rule, at = on.rule_named(change.id), f"$.change[{i}]"
+        if rule is None:
+            raise refuse(
+                where, text, at, f"{on.id} has no rule {change.id}. It has: {', '.join(r.id for r in on.rule)}."
+            )
+        if change.id in changed:
+            raise refuse(where, text, at, f"{change.id} is changed twice; say all of it in one place.")
+        changed.add(change.id)
+        if said := _wrong(rule, change):
+            raise refuse(where, text, f"{at}.{said[0]}", f"{change.id}: {said[1]}")
+        if not change.loosens.strip() and (said := _loosens(rule, change)):
+            raise refuse(
+                where, text, f"{at}.{said[0]}", f"{change.id}: {said[1]} If that is meant, say why with `loosens`."
+            )
+    return msgspec.structs.replace(overlay, sha256=hashed(text))
+
+
+def _number(t: Threshold) -> Fraction:
+    """The least number a threshold has; nothing where it has none."""
+    numbers = [Fraction(n) for n in (t.share, t.count, *(g.count for g in t.by_grade)) if n is not None]
+    return min(numbers, default=Fraction(0))
+
+
+def _wrong(rule: Rule, change: ChangedRule) -> tuple[str, str] | None:
+    """What can't be set in this rule, whoever gives a reason: the field, and why."""
+    t = change.threshold
+    if t is not None:
+        if (t.share is not None) == (t.count is not None or bool(t.by_grade)):
+            return "threshold", "a threshold needs either a count or a share, not both."
+        if not _number(t):
+            return "threshold", "the line would be at nothing, and nobody would be told."
+        if t.of == "window" and rule.window.kind != "rolling_school_days":
+            return "threshold.of", "a share of the window needs rolling school days."
+        if rule.evidence and t.share is not None:
+            return "threshold.share", "the rule counts what was done, and there is no share of that."
+    fields = ("deadline", "requires", "forbidden_if", "contents")
+    if rule.duty is None and (field := next((f for f in fields if getattr(change, f)), "")):
+        return field, "the rule asks for nothing to be done, so there is nothing this could change."
+    if rule.id in change.requires:
+        return "requires", "a step can't wait for itself."
+    d = change.deadline
+    if d is not None and d.not_before > d.value:
+        return "deadline", "it could not be done before it is too late."
+    return None
+
+
+def _loosens(rule: Rule, change: ChangedRule) -> tuple[str, str] | None:
+    """What a change would take away, help or protection: the field, and the sentence."""
+    sanction = _is_sanction(rule)
+    if change.threshold is not None and (words := _threshold_loosens(rule, change.threshold, sanction)):
+        return "threshold", words
+    if change.near is not None and change.near < rule.near:
+        return "near", "somebody would be told later that the line is near."
+    if (
+        rule.duty is not None
+        and change.deadline is not None
+        and (words := _deadline_loosens(rule.duty, change.deadline, sanction))
+    ):
+        return "deadline", words
+    if rule.duty is not None and rule.duty.severity == "supportive" and not sanction:
+        if waits := [
+            name for name in change.requires if name not in rule.duty.requires and not set(name.split("|")) <= _HELP
+        ]:
+            return "requires", f"help would wait for {', '.join(waits)}."
+        if kept := [flag for flag in change.forbidden_if if flag not in rule.duty.forbidden_if]:
+            return "forbidden_if", f"help would be kept from students with: {', '.join(kept)}."
+    return None
+
+
+def _threshold_loosens(rule: Rule, new: Threshold, sanction: bool) -> str:
+    old = rule.threshold
+    if (new.share is None) != (old.share is None) or old.by_grade or new.by_grade or new.of != old.of:
+        return (
+            "" if new == old else "the threshold is of another kind, and nothing says whether it comes sooner or later."
+        )
+    was, is_ = _number(old), _number(new)
+    later = is_ > was or (is_ == was and new.op == ">" and old.op == ">=") or new.minimum > old.minimum
+    sooner = is_ < was or (is_ == was and new.op == ">=" and old.op == ">") or new.minimum < old.minimum
+    if sanction:
+        return "a sanction would come sooner than the pack has it." if sooner else ""
+    return "help would come later than the pack has it." if later else ""
+
+
+def _deadline_loosens(duty: Duty, new: Deadline, sanction: bool) -> str:
+    now = duty.deadline
+    if now is None:
+        if sanction:
+            return "the pack lets a sanction wait, and sets no day for it."
+        return "the pack lets it be done at once." if new.not_before else ""
+    if (new.unit, new.from_) != (now.unit, now.from_):
+        return "the deadline is of another kind, and nothing says whether it comes sooner or later."
+    days = now.unit.replace("_", " ")
+    if new.not_before < now.not_before:
+        return f"the pack gives the family {now.not_before} {days} first."
+    if sanction:
+        return (
+            f"the pack allows {now.value} {days}, and a sanction may not be hurried." if new.value < now.value else ""
+        )
+    if new.not_before > now.not_before:
+        return "the pack lets it be done sooner."
+    return f"the pack allows {now.value} {days}, and a district may only be quicker." if new.value > now.value else ""
+
+
+def overlaid(pack: Pack, overlay: Overlay) -> Pack:
+    """The pack as the district has it."""
+    changes = {c.id: c for c in overlay.change}
+
+    def changed(rule: Rule) -> Rule:
+        c = changes.get(rule.id)
+        if c is None:
+            return rule
+        duty = rule.duty
+        if duty is not None:
+            duty = msgspec.structs.replace(
+                duty, deadline=c.deadline or duty.deadline, requires=tuple(dict.fromkeys((*duty.requires, *c.requires))),
+                forbidden_if=tuple(dict.fromkeys((*duty.forbidden_if, *c.forbidden_if))),
+                contents=tuple(dict.fromkeys((*duty.contents, *c.contents))),
+            )  # fmt: skip
+        return msgspec.structs.replace(
+            rule, threshold=c.threshold or rule.threshold, near=rule.near if c.near is None else c.near, duty=duty
+        )
+
+    return msgspec.structs.replace(
+        pack, source=(*pack.source, *overlay.source), counts={**pack.counts, **overlay.counts},
+        rule=(*map(changed, pack.rule), *overlay.rule), sha256=hashed(pack.sha256 + overlay.sha256),
+    )  # fmt: skip
