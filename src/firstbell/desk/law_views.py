@@ -71,6 +71,11 @@ def lines_of(standing: Standing, done: list[Done], today: date) -> list[Line]:
     )
 
 
+def _asked(lines: list[Line]) -> bool:
+    """Whether any line is about this student at all: of the right age and grade, with a register to ask."""
+    return any(line.position.status is not Status.NOT_EVALUABLE for line in lines)
+
+
 def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
     rungs: list[Rung] = []
     duty = p.duty
@@ -116,8 +121,9 @@ def law_lines(request: HttpRequest, pk: int) -> HttpResponse:
     student = policy.get_student(request.user, pk)
     today = today_of(student)
     standing = standing_of(student, today)
+    lines = lines_of(standing, [], today)
     return render(request, "desk/_law_lines.html", {
-        "student": student, "lines": lines_of(standing, [], today), "pack": standing.law[-1].pack if standing.law else None,
+        "student": student, "lines": lines, "asked": _asked(lines), "pack": standing.law[-1].pack if standing.law else None,
         "adoption": standing.adoption,
     })  # fmt: skip
 
@@ -134,12 +140,13 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
     if policy.may(request.user, Deed.SEE_PROTECTIONS):
         some = Protection.objects.system("of a student the reader was given").filter(student=student, withdrawn_at=None)
         protections = list(some.select_related("recorded_by").order_by("flag"))
+    lines = lines_of(standing, [d for d in done if d.withdrawn_at is None], today)
     undone = sorted((f for f in standing.firings if f.superseded_at), key=lambda f: f.superseded_at, reverse=True)
     audit.record(request.user, "saw", f"student:{student.pk}", "before the law")
     return render(
         request, "desk/law.html",
         {
-            "student": student, "lines": lines_of(standing, [d for d in done if d.withdrawn_at is None], today),
+            "student": student, "lines": lines, "asked": _asked(lines),
             "pack": standing.law[-1].pack if standing.law else None, "adoption": standing.adoption, "done": [(d, taken_back[d.pk]) for d in done],
             "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.law[-1].pack if standing.law else None)], "today": today, "as_of": as_of, "standing_day": standing.day,
             "protections": protections, "flags": Protection.Flag.choices, "superseded": undone[:20],
