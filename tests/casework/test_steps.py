@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from firstbell import clock
-from firstbell.access.models import Role
+from firstbell.access.models import Assignment, Role
 from firstbell.casework.done import record_done
 from firstbell.casework.firings import look_over
 from firstbell.casework.models import Adoption
@@ -72,3 +72,23 @@ def test_nobody_elses_students_stand_on_it() -> None:
     look_over()
     assert steps_for(a_user(Role.OFFICER, school), TODAY)[1] == 1
     assert steps_for(a_user(Role.OFFICER, other), TODAY) == ([], 0)
+
+
+def test_the_list_is_narrowed_to_a_school_and_to_a_step() -> None:
+    school, other = a_school(), a_school("Birch Primary")
+    officer = a_user(Role.OFFICER, school)
+    Assignment.objects.create(user=officer, role=Role.OFFICER, school=other, starts=date(2020, 1, 1))
+    for place, name in ((school, "Ana"), (other, "Bo")):
+        draw(a_calendar(place, weeks=6, covered=TODAY), a_student(place, name), "UUUUU UUUUU PPPPP PPPPP")
+    look_over()
+
+    def names(**only: object) -> list[str]:
+        asked, total = steps_for(officer, TODAY, **only)  # type: ignore[arg-type]
+        assert total == len(asked)
+        return sorted(a.student.given_name for a in asked)
+
+    assert names() == ["Ana", "Bo"]
+    assert names(school=other.pk) == ["Bo"]
+    assert names(rule="two-days") == ["Ana", "Bo"]
+    assert names(rule="ten-unexcused-days") == []  # locked until help was offered
+    assert names(rule="no-such-rule") == []

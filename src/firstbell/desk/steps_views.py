@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -10,7 +12,7 @@ from django.views.decorators.http import require_safe
 from firstbell.access import policy
 from firstbell.access.policy import Deed, allow
 from firstbell.casework.adopted import adopted, with_overlay
-from firstbell.casework.steps import steps_for
+from firstbell.casework.steps import asking_rules, steps_for
 
 A_PAGE = 25
 
@@ -23,12 +25,21 @@ def steps_page(request: HttpRequest) -> HttpResponse:
         raise BadRequest
     number, today = int(at), policy.today(request.user)
     everything, adoption = "all" in request.GET, adopted(today)
-    language = with_overlay(adoption.pack, adoption.overlay)[-1].language if adoption else "en"
-    asked, total = steps_for(request.user, today, allowed=everything, first=(number - 1) * A_PAGE, most=A_PAGE)
+    packs = with_overlay(adoption.pack, adoption.overlay) if adoption else []
+    rules = asking_rules(packs, allowed=everything)
+    schools = list(policy.schools_for(request.user, Deed.SEE_LAW).order_by("name"))
+    school = next((s for s in schools if str(s.pk) == request.GET.get("school")), None)
+    rule = request.GET.get("rule", "") if request.GET.get("rule") in rules else ""
+    asked, total = steps_for(
+        request.user, today, allowed=everything, school=school and school.pk, rule=rule, first=(number - 1) * A_PAGE, most=A_PAGE
+    )  # fmt: skip
+    chosen = {"all": "1" if everything else "", "school": str(school.pk) if school else "", "rule": rule}
     return render(
         request, "desk/steps.html",
         {
             "asked": asked, "total": total, "number": number, "last": max(1, -(-total // A_PAGE)), "everything": everything,
-            "adoption": adoption, "language": language, "page": "steps",
+            "adoption": adoption, "language": packs[-1].language if packs else "en", "page": "steps",
+            "schools": schools, "school": school, "rules": rules.values(), "rule": rule,
+            "chosen": urlencode({name: value for name, value in chosen.items() if value}),
         },
     )  # fmt: skip
