@@ -8,10 +8,12 @@ import pytest
 
 from firstbell import clock
 from firstbell.access.models import Assignment, Role
-from firstbell.casework.done import record_done
+from firstbell.casework.done import record_done, take_back
 from firstbell.casework.firings import look_over
 from firstbell.casework.models import Adoption
 from firstbell.casework.steps import steps_for
+from firstbell.law.clock import NOT_ESCALATED
+from firstbell.watch.treated import days_acted
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, a_user, draw
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -92,3 +94,14 @@ def test_the_list_is_narrowed_to_a_school_and_to_a_step() -> None:
     assert names(rule="two-days") == ["Ana", "Bo"]
     assert names(rule="ten-unexcused-days") == []  # locked until help was offered
     assert names(rule="no-such-rule") == []
+
+
+def test_the_forecast_does_not_learn_from_the_days_after_something_was_done() -> None:
+    school = a_school()
+    officer, ana, bo = a_user(Role.OFFICER, school), a_student(school, "Ana"), a_student(school, "Bo")
+    meeting = record_done(officer, ana, "conference", FIRST_MONDAY, TODAY, key="1")
+    record_done(officer, bo, NOT_ESCALATED, FIRST_MONDAY, TODAY, note="her grandmother died", key="2")
+    assert days_acted(FIRST_MONDAY, TODAY) == {ana.pk: [FIRST_MONDAY]}
+    assert days_acted(FIRST_MONDAY + timedelta(days=1), TODAY) == {}
+    take_back(officer, meeting)
+    assert days_acted(FIRST_MONDAY, TODAY) == {}

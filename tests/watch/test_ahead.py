@@ -25,6 +25,7 @@ from firstbell.watch.learning import stale, tonight
 from firstbell.watch.models import Alert, CalendarSummary, Verdict
 from firstbell.watch.passes import Around, evaluate, run_pass
 from firstbell.watch.registers import known_now
+from firstbell.watch.treated import TREATED_DAYS
 from firstbell.watch.words import sentence
 from tests.build import FIRST_MONDAY, a_calendar, a_district, a_school, a_student, a_user, draw, mark
 from tests.forecast.district import closed_years
@@ -342,7 +343,7 @@ def test_twenty_days_after_somebody_acted_are_left_out_of_learning_and_judging(
     schools = asof.schools_of(calendar.school_year)
     (year,) = asof.closed_year(calendar.school_year, schools, LastYear.nothing(), FRIDAY + timedelta(days=200))
     out = {int(s): np.flatnonzero(year.left_out[i]).tolist() for i, s in enumerate(year.student)}
-    assert len(out[ana.pk]) == asof.TREATED_DAYS
+    assert len(out[ana.pk]) == TREATED_DAYS
     assert out[ana.pk][0] in (8, 9)
     assert out[ben.pk] == []
 

@@ -28,6 +28,7 @@ from firstbell.watch.history import LastYear
 from firstbell.watch.looks import what_looks_say
 from firstbell.watch.models import Alert, Draw, DrawStratum, LookOver, Pass, Verdict
 from firstbell.watch.passes import evaluate, run_pass
+from firstbell.watch.treated import TREATED_DAYS
 from firstbell.watch.words import sentence
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_section, a_student, a_teacher, a_user, draw, mark
 from tests.forecast.district import closed_years
@@ -437,7 +438,7 @@ class TestAnswer:
         schools = asof.schools_of(calendar.school_year)
         (year,) = asof.closed_year(calendar.school_year, schools, LastYear.nothing(), FRIDAY + timedelta(days=200))
         row = year.student.tolist().index(look.student_id)
-        assert np.flatnonzero(year.left_out[row]).size == asof.TREATED_DAYS
+        assert np.flatnonzero(year.left_out[row]).size == TREATED_DAYS
 
     def test_not_a_concern_silences_nothing_else(self, look: LookOver, calendar: Calendar, officer: User) -> None:
         answer(officer, look.alert, "no_concern")

@@ -6,4 +6,4 @@ class CaseworkConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from firstbell.casework import nightly, replaying  # noqa: F401  # register their kinds of job
+        from firstbell.casework import done, nightly, replaying  # noqa: F401  # say what was done, and register kinds of job

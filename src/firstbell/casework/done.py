@@ -5,6 +5,7 @@ Whatever is recorded here may open or close a step, so that the student's firing
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 from django.db import transaction
@@ -18,6 +19,7 @@ from firstbell.casework.models import Done, Protection
 from firstbell.casework.standing import today_of
 from firstbell.law.clock import NOT_ESCALATED
 from firstbell.register.models import Student
+from firstbell.watch.treated import source
 
 __all__ = ["NotRecorded", "protect", "record_done", "take_back", "unprotect"]
 
@@ -52,6 +54,13 @@ def record_done(
         audit.record(user, "did", f"student:{student.pk}", f"done:{done.pk} {kind} {rule}".strip())
         look_at(student, today)
     return done  # type: ignore[no-any-return]
+
+
+@source
+def _deeds(first: date, last: date) -> Iterable[tuple[int, date]]:
+    """To go no further is no help; everything else on record is."""
+    some = Done.objects.system(WHY).filter(withdrawn_at=None, on__gte=first, on__lte=last).exclude(kind=NOT_ESCALATED)
+    return some.values_list("student_id", "on")  # type: ignore[no-any-return]
 
 
 @transaction.atomic

@@ -21,13 +21,11 @@ from firstbell.register.models import Calendar, Enrolment, SchoolYear
 from firstbell.register.rows import Column, Past, RowSpan, columns_of, row_spans
 from firstbell.signals.kernel import day_matrix
 from firstbell.watch.history import LastYear, summed
-from firstbell.watch.models import Verdict
+from firstbell.watch.treated import TREATED_DAYS, days_acted
 
 __all__ = ["School", "closed_year", "schools_of", "watched_year"]
 
 WHY = "forecasts are made and judged"
-#: school days after somebody acted on a student that are neither learned from nor judged
-TREATED_DAYS = 20
 #: a training or backtest day every so many school days: a week
 EVERY = 5
 
@@ -158,18 +156,9 @@ def year_summary(schools: Sequence[School], known: date | None) -> LastYear:
 
 
 def _acted_on(schools: Sequence[School]) -> dict[int, list[date]]:
-    """The days somebody acted for a student: what came after was not left to itself, and teaches nothing of what would have been."""
-    found: dict[int, list[date]] = defaultdict(list)
     if not schools:
-        return found
-    first, last = (min(s.column.dates[0] for s in schools), max(s.column.dates[-1] for s in schools))
-    given = Verdict.objects.system(WHY).filter(
-        decision=Verdict.Decision.ACT, undone_at=None, student__isnull=False, given_at__date__gte=first,
-        given_at__date__lte=last,
-    )  # fmt: skip
-    for student, at in given.values_list("student_id", "given_at"):
-        found[student].append(at.date())
-    return found
+        return {}
+    return days_acted(min(s.column.dates[0] for s in schools), max(s.column.dates[-1] for s in schools))
 
 
 def _left_out(school: School, acted: dict[int, list[date]]) -> NDArray[np.bool_]:
