@@ -20,34 +20,45 @@
     kind = "conference"
     date = 2026-09-30
 
-A school day without a mark is a day present. A day after `as_of` has not come.
+A school day without a mark is a day present. A day after `as_of` has not come. What a file says in vain (a mark on a day without school, a flag no
+rule asks about) is told among the answer's `warnings`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from firstbell.intake.readers.codes import BUILT_IN, load_code_map
-from firstbell.law.clock import Evidence, Person, Position, positions
+from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Evidence, Person, Position, Status, positions
 from firstbell.law.days import Stretch
 from firstbell.law.metrics import Measured, measure
 from firstbell.law.overlays import overlaid, read_overlay
-from firstbell.law.packs import MARKS, InForce, PackError, in_force, metrics, read, versions
+from firstbell.law.packs import MARKS, InForce, Pack, PackError, in_force, metrics, read, refuse, versions
+from firstbell.law.sentences import NAMES
 from firstbell.law.timeline import Timeline
+from firstbell.said import said
 
 __all__ = ["Answer", "Scenario", "ask", "read_scenario", "told"]
 
 
 Day = date  # for tables that have a key of that name
+Minutes = Annotated[int, Meta(ge=0, le=24 * 60)]
+#: a calendar is one school year; a longer one is a slip of the pen
+LONGEST = timedelta(days=500)
+#: other words for a flag
+FLAGS = {
+    "pregnancy": "pregnant", "parenting": "pregnant", "homelessness": "homeless", "foster_care": "foster", "illness": "severe_illness",
+    "principal_income_earner": "principal_earner", "504": "section_504",
+}  # fmt: skip
 
 
 class _Table(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,8 +76,8 @@ class CalendarTable(_Table, kw_only=True, frozen=True):
     last: date
     closed: tuple[date, ...] = ()
     make_up: tuple[date, ...] = ()
-    sessions: int = 1
-    minutes: int | tuple[int, ...] | None = None
+    sessions: Annotated[int, Meta(ge=1, le=24)] = 1
+    minutes: Minutes | tuple[Minutes, ...] | None = None
     terms: tuple[tuple[date, date], ...] = ()
     earlier: tuple[CalendarTable, ...] = ()
 
@@ -82,8 +93,8 @@ class MarkTable(_Table, kw_only=True, frozen=True):
     date: Day | None = None
     from_: Day | None = msgspec.field(name="from", default=None)
     to: Day | None = None
-    session: int | None = None
-    minutes_missed: int | None = None
+    session: Annotated[int, Meta(ge=1)] | None = None
+    minutes_missed: Minutes | None = None
     recorded_at: Any = None  # a date and time, or a date: the end of that day
 
 
@@ -108,13 +119,79 @@ class Scenario(_Table, kw_only=True, frozen=True):
 
 def read_scenario(text: str, where: str) -> Scenario:
     """Raises PackError, which names the line."""
-    return read(Scenario, text, where)
+    found = read(Scenario, text, where)
+    for path, words in _wrong(found):
+        raise refuse(where, text, path, words)
+    return found
+
+
+def _wrong(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """What the types cannot say: where in the file, and in words."""
+    try:
+        versions(scenario.pack)
+    except PackError as error:
+        yield "$.pack", str(error)
+    born = scenario.student.birth_date
+    if born is not None and born > scenario.as_of:
+        yield "$.student.birth_date", f"The student is born on {born}, after the day asked about ({scenario.as_of})."
+    years = [("$.calendar", scenario.calendar)]
+    years += [(f"$.calendar.earlier[{k}]", year) for k, year in enumerate(scenario.calendar.earlier)]
+    for path, year in years:
+        yield from _wrong_calendar(path, year)
+    ordered = sorted(years, key=lambda y: y[1].first)
+    for (_, one), (path, other) in zip(ordered, ordered[1:], strict=False):
+        if other.first <= one.last:
+            yield path, f"Two school years run at once: one through {one.last}, the next from {other.first}."
+    if ordered[-1][1] is not scenario.calendar:
+        yield "$.calendar.earlier", "An earlier school year begins after this one."
+    for k, stay in enumerate(scenario.enrolment):
+        if stay.to is not None and stay.to < stay.from_:
+            yield f"$.enrolment[{k}]", f"An enrolment ends ({stay.to}) before it begins ({stay.from_})."
+    most = max(year.sessions for _, year in years)
+    for k, mark in enumerate(scenario.mark):
+        first, last = mark.date or mark.from_, mark.date or mark.to
+        if first is None or last is None or (mark.date is not None) == (mark.from_ is not None):
+            yield f"$.mark[{k}]", f"A mark ({mark.kind}) needs either a date, or from and to."
+        elif last < first:
+            yield f"$.mark[{k}].from", f"A mark ({mark.kind}) is from {first} to {last}, which is earlier."
+        if mark.session is not None and mark.session > most:
+            yield f"$.mark[{k}].session", f"A mark is of session {mark.session}; the calendar has {most} a day."
+        if mark.recorded_at is not None and not isinstance(mark.recorded_at, date):
+            yield (
+                f"$.mark[{k}].recorded_at",
+                f"A mark was recorded at {mark.recorded_at!r}; that is a date, or a date and a time.",
+            )
+        try:
+            _letter(mark.kind)
+        except PackError as error:
+            yield f"$.mark[{k}].kind", str(error)
+
+
+def _wrong_calendar(path: str, year: CalendarTable) -> Iterator[tuple[str, str]]:
+    if year.last < year.first:
+        yield f"{path}.last", f"The calendar ends ({year.last}) before it begins ({year.first})."
+    elif year.last - year.first > LONGEST:
+        yield (
+            f"{path}.last",
+            f"The calendar runs from {year.first} to {year.last}; it is of one school year, and others stand in `earlier`.",
+        )
+    if isinstance(year.minutes, tuple) and len(year.minutes) != year.sessions:
+        yield (
+            f"{path}.minutes",
+            f"The calendar has {year.sessions} sessions a day, and minutes for {len(year.minutes)}.",
+        )
+    for k, (first, last) in enumerate(year.terms):
+        if last < first:
+            yield f"{path}.terms", f"A term ends ({last}) before it begins ({first})."
+        elif k and first <= year.terms[k - 1][1]:
+            yield f"{path}.terms", f"A term begins on {first}, before the one before it has ended."
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     positions: list[Position]
     metrics: list[Measured]
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +206,6 @@ class _Said:
 
 
 def _school_days(calendar: CalendarTable) -> list[date]:
-    if calendar.last < calendar.first:
-        raise PackError(f"The calendar ends ({calendar.last}) before it begins ({calendar.first}).")
     days = {calendar.first + timedelta(days=k) for k in range((calendar.last - calendar.first).days + 1)}
     weekdays = {d for d in days if d.weekday() < 5} - set(calendar.closed)
     return sorted(weekdays | set(calendar.make_up))
@@ -142,8 +217,6 @@ def _minutes(calendar: CalendarTable) -> tuple[int, ...]:
     if given is None:
         return ()
     if isinstance(given, tuple):
-        if len(given) != n:
-            raise PackError(f"The calendar has {n} sessions a day, and minutes for {len(given)}.")
         return given
     return tuple(given // n + (k < given % n) for k in range(n))
 
@@ -171,25 +244,18 @@ def _said(scenario: Scenario, minutes: tuple[int, ...]) -> list[_Said]:
     """Every mark, a day at a time, in the order they were said."""
     found = []
     for mark in scenario.mark:
-        first, last = mark.date or mark.from_, mark.date or mark.to
-        if first is None or last is None or (mark.date is not None) == (mark.from_ is not None):
-            raise PackError(f"A mark ({mark.kind}) needs either a date, or from and to.")
-        if mark.session is not None and not 1 <= mark.session <= scenario.calendar.sessions:
-            raise PackError(
-                f"A mark of {first} is of session {mark.session}; the calendar has {scenario.calendar.sessions} a day."
-            )
+        day, last = mark.date or mark.from_, mark.date or mark.to
+        assert day is not None
+        assert last is not None  # or the file would have been refused
         letter = _letter(mark.kind)
         whole = sum(minutes) if mark.session is None else minutes[mark.session - 1] if minutes else 0
         if mark.minutes_missed is not None and letter in "UNEXS" and (not whole or mark.minutes_missed < whole):
             letter = "H" if letter == "U" else "h"  # away for part of it
-        day = first
         while day <= last:
             at = mark.recorded_at
             if at is None:
                 at = datetime.combine(day, time.max)
             elif not isinstance(at, datetime):
-                if not isinstance(at, date):
-                    raise PackError(f"A mark of {day} has recorded_at = {at!r}; it is a date, or a date and a time.")
                 at = datetime.combine(at, time.max)
             found.append(_Said(day, mark.session, letter, mark.minutes_missed or 0, at.replace(tzinfo=None)))
             day += timedelta(days=1)
@@ -200,14 +266,37 @@ def _calendars(calendar: CalendarTable) -> list[CalendarTable]:
     return [*sorted(calendar.earlier, key=lambda c: c.first), calendar]
 
 
+_PARTS = np.frombuffer(b"TtLl", dtype=np.uint8)
+
+
+def _spread(s: _Said, minutes: tuple[int, ...], n: int) -> dict[int, tuple[str, int]]:
+    """What a mark of a whole day makes of its sessions: letter and minutes missed, of those it touches.
+
+    Who comes late misses of the day's beginning, who leaves early of its end: sessions one after another, as far as the minutes go, and a
+    session missed from end to end was missed. Of what is only known to be a part of the day, each session has its share.
+    """
+    order, left = range(n)[::-1] if s.letter in "Ll" else range(n), s.minutes
+    found: dict[int, tuple[str, int]] = {}
+    for at, k in enumerate(order):
+        part = -(-left // (n - at))
+        letter = s.letter
+        if s.letter in "TtLl":
+            if found and not left:
+                break
+            part = min(left, minutes[k]) if minutes else left
+            if n > 1 and minutes and part == minutes[k]:
+                letter = "U" if s.letter in "TL" else "E"
+        found[k] = (letter, part)
+        left -= part
+    return found
+
+
 def _line(scenario: Scenario, said: Sequence[_Said], as_of: date, known_at: datetime) -> Timeline:
     """The student's register as known at a moment."""
     stretches = []
     calendars = _calendars(scenario.calendar)
     for number, calendar in enumerate(calendars):
         days = _school_days(calendar)
-        if not days:
-            raise PackError(f"The calendar from {calendar.first} has no school day.")
         n, place = calendar.sessions, {d: k for k, d in enumerate(days)}
         codes = np.full((len(days), n), ord("P"), dtype=np.uint8)
         missed = np.zeros((len(days), n), dtype=np.uint16)
@@ -217,13 +306,13 @@ def _line(scenario: Scenario, said: Sequence[_Said], as_of: date, known_at: date
             k = place[s.day]
             if s.session is not None and s.session > n:
                 continue
-            some = slice(None) if s.session is None else slice(s.session - 1, s.session)
-            if (
-                s.session is None and s.letter in "TtLl"
-            ):  # who comes late misses of the day's beginning, who leaves early of its end
-                some = slice(0, 1) if s.letter in "Tt" else slice(n - 1, n)
-            codes[k, some] = ord(s.letter)
-            missed[k, some] = -(-s.minutes // n) if some == slice(None) else s.minutes
+            if s.session is not None:
+                codes[k, s.session - 1], missed[k, s.session - 1] = ord(s.letter), s.minutes
+                continue
+            if s.letter in "TtLl":  # there for the rest of the day
+                codes[k, ~np.isin(codes[k], _PARTS)] = ord("P")
+            for session, (letter, minutes) in _spread(s, _minutes(calendar), n).items():
+                codes[k, session], missed[k, session] = ord(letter), minutes
         for k, day in enumerate(days):
             on_roll = not scenario.enrolment or any(
                 e.from_ <= day and (e.to is None or day <= e.to) for e in scenario.enrolment
@@ -262,30 +351,79 @@ def ask(scenario: Scenario) -> Answer:
 
     A line that had been reached by what was known earlier, before a mark was corrected, and no longer is, is superseded.
     """
-    if not _calendars(scenario.calendar)[0].first <= scenario.as_of:
-        raise PackError(f"The day asked about, {scenario.as_of}, is before the calendar begins.")
-    said = _said(scenario, _minutes(scenario.calendar))
-    person = Person(scenario.student.birth_date, scenario.student.grade, frozenset(scenario.student.flags))
-    law = _law(scenario, _calendars(scenario.calendar)[0].first)
+    calendars = _calendars(scenario.calendar)
+    if scenario.as_of < calendars[0].first or not all(_school_days(c) for c in calendars):
+        return _without_a_calendar(scenario)
+    marks = _said(scenario, _minutes(scenario.calendar))
+    person = Person(
+        scenario.student.birth_date,
+        scenario.student.grade,
+        frozenset(FLAGS.get(flag, flag) for flag in scenario.student.flags),
+    )
+    law = _law(scenario, calendars[0].first)
     evidence = [Evidence(e.kind, e.date, e.rule) for e in scenario.evidence if e.date <= scenario.as_of]
     now = datetime.combine(scenario.as_of, time.max)
 
     earlier: dict[str, date] = {}
     seen: set[tuple[date, int | None]] = set()
-    for s in said:  # before each correction, what had been reached by what was known then
+    for s in marks:  # before each correction, what had been reached by what was known then
         if s.at <= now and (s.day, s.session) in seen and s.at.date() >= scenario.calendar.first:
             before = s.at - timedelta(microseconds=1)
-            then = _line(scenario, said, min(s.at.date(), scenario.as_of), before)
+            then = _line(scenario, marks, min(s.at.date(), scenario.as_of), before)
             for p in positions(then, 0, person, law, [e for e in evidence if e.date <= then.as_of]):
                 if p.fired_on is not None:
                     earlier.setdefault(p.rule, p.fired_on)
         seen.add((s.day, s.session))
-    line = _line(scenario, said, scenario.as_of, now)
+    line = _line(scenario, marks, scenario.as_of, now)
     known = metrics()
     return Answer(
         positions(line, 0, person, law, evidence, earlier),
         [measure(known[m], line, 0, person.grade) for m in law[-1].pack.metrics],
+        list(_in_vain(scenario, [v.pack for v in law])),
     )
+
+
+def _without_a_calendar(scenario: Scenario) -> Answer:
+    """Nothing can be asked without a school day; each rule says so."""
+    why = said("There is no school day to ask about: the calendar has none, or begins later.")
+    found = [
+        Position(
+            rule.id, rule.title, pack.counts[rule.count].unit if rule.count else "times", pack.cited(rule).citation, pack.version,
+            Status.NOT_EVALUABLE, duty=rule.duty, op=rule.threshold.op, why=why,
+        )
+        for pack in (v.pack for v in _law(scenario, scenario.as_of)) for rule in pack.rule
+    ]  # fmt: skip
+    return Answer(found, [])
+
+
+def _in_vain(scenario: Scenario, packs: Sequence[Pack]) -> Iterator[str]:
+    """What the file says and no rule hears."""
+    rules = [rule for pack in packs for rule in pack.rule]
+    duties = [rule.duty for rule in rules if rule.duty is not None]
+    flags = {f for r in rules for f in (*r.applies.flags, *r.applies.not_flags)} | {
+        f for d in duties for f in d.forbidden_if
+    }
+    for flag in scenario.student.flags:
+        if FLAGS.get(flag, flag) not in flags | set(NAMES):
+            yield f"No rule of {scenario.pack} asks about a student with the flag {flag!r}; it asks about: {', '.join(sorted(flags)) or 'none'}."
+    names = [name for d in duties for name in (*d.done_by, *d.requires, d.deadline.from_ if d.deadline else "")]
+    names += [name for r in rules for name in (r.evidence, r.window.after_evidence)]
+    names += [d.not_after.evidence for d in duties if d.not_after]
+    kinds = (
+        {kind for name in names for kind in name.split("|")}
+        | {k for some in DONE_BY.values() for k in some}
+        | {NOT_ESCALATED}
+    )
+    for kind in sorted({e.kind for e in scenario.evidence} - kinds - set(NAMES)):
+        yield f"No rule of {scenario.pack} asks for evidence of the kind {kind!r}."
+    school = {day for calendar in _calendars(scenario.calendar) for day in _school_days(calendar)}
+    for day in sorted({mark.date for mark in scenario.mark if mark.date}):
+        if day not in school:
+            yield f"The mark of {day} is on a day without school, and does not count."
+        elif scenario.enrolment and not any(
+            e.from_ <= day and (e.to is None or day <= e.to) for e in scenario.enrolment
+        ):
+            yield f"The mark of {day} is on a day the student was not enrolled, and does not count."
 
 
 def _number(value: Fraction | None) -> int | str | None:
@@ -328,6 +466,7 @@ def told(answer: Answer) -> dict[str, Any]:
             }
             for p in answer.positions
         ],
+        "warnings": answer.warnings,
         "metrics": {
             m.metric.id: {
                 "title": m.metric.title,

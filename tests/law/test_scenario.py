@@ -1,0 +1,131 @@
+"""A scenario file: what is refused with its line, what is told to have been said in vain, and minutes that run over sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from firstbell.law.packs import PackError
+from firstbell.law.scenario import ask, read_scenario, told
+
+HEAD = """pack = "us-oh"
+as_of = 2026-10-09
+[student]
+birth_date = 2012-03-01
+grade = "08"
+flags = []
+[calendar]
+first = 2026-08-24
+last = 2027-05-28
+minutes = 390
+sessions = 2
+"""
+
+
+def answer(text: str) -> dict[str, Any]:
+    return told(ask(read_scenario(text, "story.toml")))
+
+
+def position(found: dict[str, Any], rule: str) -> dict[str, Any]:
+    return next(p for p in found["positions"] if p["rule"] == rule)
+
+
+@pytest.mark.parametrize("kind", ["tardy", "early"])
+def test_minutes_of_a_day_run_on_into_the_next_session(kind: str) -> None:
+    """Four whole days of 390 minutes, and 240 of the fifth: 30 hours, which two sessions of 195 must not hide."""
+    found = answer(
+        f'{HEAD}[[mark]]\nfrom = 2026-10-05\nto = 2026-10-08\nkind = "unexcused"\n'
+        f'[[mark]]\ndate = 2026-10-09\nkind = "{kind}"\nminutes_missed = 240\n'
+    )
+    hours = position(found, "OH-3-month")
+    assert (hours["count"], hours["unit"]) == (30, "hours")
+
+
+def test_who_comes_late_after_four_days_away_was_away_until_then() -> None:
+    found = answer(
+        f'{HEAD}[[mark]]\nfrom = 2026-10-05\nto = 2026-10-08\nkind = "unexcused"\n'
+        '[[mark]]\ndate = 2026-10-09\nkind = "tardy"\nminutes_missed = 240\n'
+    )
+    run = position(found, "OH-3-consecutive")
+    assert (run["count"], run["fired_on"]) == (30, "2026-10-09")
+    short = answer(
+        f'{HEAD}[[mark]]\nfrom = 2026-10-05\nto = 2026-10-08\nkind = "unexcused"\n'
+        '[[mark]]\ndate = 2026-10-09\nkind = "tardy"\nminutes_missed = 239\n'
+    )
+    assert position(short, "OH-3-consecutive")["fired_on"] is None
+
+
+def test_a_day_corrected_from_absent_to_late_keeps_nothing_of_the_absence() -> None:
+    found = answer(
+        f'{HEAD}[[mark]]\ndate = 2026-10-05\nkind = "unexcused"\n[[mark]]\ndate = 2026-10-05\nkind = "tardy"\nminutes_missed = 15\n'
+        "recorded_at = 2026-10-06\n"
+    )
+    assert position(found, "OH-3-month")["count"] == "1/4"
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "words"),
+    [
+        ('[[mark]]\ndate = 2026-10-05\nkind = "sleepy"\n', 14, "'sleepy'"),
+        ('[[mark]]\ndate = 2026-10-05\nkind = "dfe:H"\n', 14, "'H'"),
+        ('[[mark]]\nfrom = 2026-10-05\nto = 2026-10-01\nkind = "excused"\n', 13, "which is earlier"),
+        ('[[mark]]\ndate = 2026-10-05\nkind = "excused"\nsession = 3\n', 15, "2 a day"),
+        ('[[mark]]\ndate = 2026-10-05\nkind = "excused"\nminutes_missed = -5\n', 15, ">= 0"),
+        ('[[mark]]\ndate = 2026-10-05\nkind = "excused"\nrecorded_at = "noon"\n', 15, "'noon'"),
+        ("[[enrolment]]\nfrom = 2026-10-05\nto = 2026-10-01\n", 12, "before it begins"),
+        ("terms = [[2026-12-18, 2026-08-24]]\n", 12, "before it begins"),
+        ("terms = [[2026-08-24, 2026-12-18], [2026-12-01, 2027-05-28]]\n", 12, "has ended"),
+        ("[[calendar.earlier]]\nfirst = 2026-01-01\nlast = 2026-09-30\n", 7, "at once"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_with_its_line(more: str, line: int, words: str) -> None:
+    with pytest.raises(PackError, match=rf"story\.toml, line {line}: .*{words}"):
+        read_scenario(HEAD + more, "story.toml")
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "line"),
+    [
+        ("sessions = 2", "sessions = 0", 11),
+        ("2012-03-01", "2031-03-01", 4),
+        ("2027-05-28", "9999-12-31", 9),
+        ("2027-05-28", "2026-05-28", 9),
+        ('"us-oh"', '"us-zz"', 1),
+    ],
+)
+def test_a_calendar_and_a_student_that_cannot_be(was: str, now: str, line: int) -> None:
+    with pytest.raises(PackError, match=rf"story\.toml, line {line}: "):
+        read_scenario(HEAD.replace(was, now), "story.toml")
+
+
+def test_what_is_said_in_vain_is_told() -> None:
+    found = answer(
+        HEAD.replace("flags = []", 'flags = ["homless"]')
+        + '[[enrolment]]\nfrom = 2026-09-01\n[[mark]]\ndate = 2026-10-04\nkind = "unexcused"\n'
+        '[[mark]]\ndate = 2026-08-25\nkind = "unexcused"\n[[evidence]]\nkind = "plann"\ndate = 2026-10-01\n'
+    )
+    flag, kind, early, sunday = found["warnings"]
+    assert "'homless'" in flag
+    assert "'plann'" in kind
+    assert early.startswith("The mark of 2026-08-25 is on a day the student was not enrolled")
+    assert sunday.startswith("The mark of 2026-10-04 is on a day without school")
+    assert answer(HEAD)["warnings"] == []
+
+
+def test_a_flag_may_be_called_by_the_statutes_word() -> None:
+    text = HEAD.replace("us-oh", "us-tx").replace("as_of = 2026-10-09", "as_of = 2026-11-20") + (
+        '[[mark]]\nfrom = 2026-10-05\nto = 2026-10-16\nkind = "unexcused"\n[[evidence]]\nkind = "plan"\ndate = 2026-10-12\n'
+    )
+    found = answer(text.replace("flags = []", 'flags = ["pregnancy"]'))
+    assert position(found, "TX-C1")["status"] == "forbidden"
+    assert found["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    "text", [HEAD.replace("2026-10-09", "2026-08-01"), HEAD.replace("2027-05-28", "2026-08-24\nclosed = [2026-08-24]")]
+)
+def test_without_a_school_day_every_rule_says_that_it_cannot_be_asked(text: str) -> None:
+    found = answer(text)
+    assert {p["status"] for p in found["positions"]} == {"not_evaluable"}
+    assert all("no school day" in p["why"] for p in found["positions"])
