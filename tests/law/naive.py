@@ -288,6 +288,22 @@ def ask(
     return Answer(*upto(as_of), fired)
 
 
+def due_by_count(
+    count: Count, rule: Rule, rolls: list[Roll], as_of: date, firing: date, n: Fraction, *, entered: date | None = None
+) -> tuple[date | None, Fraction | None]:
+    """The day the count came to n in the window the line was reached in, or how many more it takes; neither once that has passed."""
+    calendar = Calendar(rolls)
+    come = [d for d in calendar.days if firing <= d <= as_of]
+    for d in come:
+        if _fresh(rule.window, calendar, firing, d):
+            return None, None
+        if ask(count, rule, rolls, d, entered=entered).count >= n:
+            return d, None
+    if _fresh(rule.window, calendar, firing, as_of):
+        return None, None
+    return None, n - ask(count, rule, rolls, come[-1], entered=entered).count
+
+
 def _runs(rule, calendar, come, made, own, allowed, reached, count) -> Answer:  # type: ignore[no-untyped-def]
     """Consecutive: absence uninterrupted by attendance (or by any day that does not count)."""
     by_square = count.strategy in ("sessions", "accumulate_minutes")

@@ -96,7 +96,7 @@ def test_every_field_of_a_rule_and_its_duty_has_a_sentence() -> None:
     [
         ("kind", "plan"), ("title", "x"), ("done_by", ("plan",)), ("severity", "punitive"), ("may", True), ("deadline", None), ("requires", ("plan",)),
         ("forbidden_if", ("foster",)), ("not_after", packs.NotAfter(evidence="notice", times=2, years=3)), ("contents", ()), ("recipients", ()),
-        ("language", "en"), ("sign_off", packs.SignOff(role="head")), ("blocks", ("fine",)),
+        ("language", "en"), ("sign_off", packs.SignOff(role="head")), ("blocks", ("fine",)), ("done_from", "window"),
     ],
 )  # fmt: skip
 def test_no_change_of_a_duty_goes_unsaid(field: str, value: Any) -> None:

@@ -52,7 +52,9 @@ def test_a_worked_example(pack: str, example: dict[str, Any]) -> None:
             p for p in answer["positions"]
             if p["rule"] == example["rule"] and p["version"] == example["expect"].get("version", p["version"])
         ]  # fmt: skip
-    days = {k: found[k] or "" for k in ("fired_on", "due", "not_before", "leaves") if k in found}  # "": no such day
+    days = {
+        k: found[k] or "" for k in ("fired_on", "due", "due_in", "not_before", "leaves") if k in found
+    }  # "": no such day
     assert {k: days.get(k, found[k]) for k in example["expect"]} == {k: plain(v) for k, v in example["expect"].items()}
 
 

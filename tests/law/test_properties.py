@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Any, get_args
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from firstbell.law import packs, scenario
 from firstbell.law.clock import Evidence, Person, positions
 from firstbell.law.days import Stretch
-from firstbell.law.packs import Count, Rule, Threshold
+from firstbell.law.packs import Applies, Count, Deadline, Duty, Rule, Threshold
 from firstbell.law.reaching import standings
 from firstbell.law.timeline import Timeline
 from tests.law import naive
@@ -158,7 +159,7 @@ def test_the_kernel_counts_as_a_slow_reader_of_the_statute_does(strategy: str, k
         law = [in_force(a_pack(story.rule, count=story.count), line)]
         after = {}
         if story.notice is not None and story.notice <= story.as_of and story.notice >= line.frame.day(line.first):
-            after = {"rule": np.full(line.n, story.notice, dtype="datetime64[D]")}
+            after = {"rule": [(row, story.notice, "") for row in range(line.n)]}
         (many,) = standings(line, [""] * line.n, law, after)
         for row, (count, possible, fired) in enumerate(single):
             slow = _naive(story, row)
@@ -170,6 +171,28 @@ def test_the_kernel_counts_as_a_slow_reader_of_the_statute_does(strategy: str, k
             )
             assert many.first[row].astype(object) == (slow.reached[0] if slow.reached else None)
             assert many.last[row].astype(object) == (slow.reached[-1] if slow.reached else None)
+
+    every()
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "consecutive"])
+def test_a_deadline_by_a_count_falls_where_a_slow_reader_finds_it(kind: str) -> None:
+    @settings(max_examples=8)
+    @given(stories("full_day_only", kind), st.integers(2, 5))
+    def every(story: Story, n: int) -> None:
+        if story.rule.window.after_evidence or story.count.pending == "after_grace":
+            return
+        line = story.line
+        duty = Duty(kind="plan", title="a plan", deadline=Deadline(value=n, unit="counted"))
+        rule = msgspec.structs.replace(story.rule, duty=duty, applies=Applies())
+        law = [in_force(a_pack(rule, count=story.count), line)]
+        for row in range(line.n):
+            (p,) = positions(line, row, Person(), law)
+            if p.fired_on is not None:
+                entered = None if story.entered is None else story.entered[row]
+                assert (p.due, p.due_in) == naive.due_by_count(
+                    story.count, rule, story.rolls[row], story.as_of, p.fired_on, Fraction(n), entered=entered
+                )
 
     every()
 
@@ -267,7 +290,7 @@ def test_a_new_version_that_says_the_same_changes_no_count(story: Story, days: i
     ]
     after = {}
     if story.notice is not None:
-        after = {"rule": np.full(line.n, story.notice, dtype="datetime64[D]")}
+        after = {"rule": [(row, story.notice, "") for row in range(line.n)]}
     (one,) = standings(line, [""] * line.n, [whole], after)
     *_, two = standings(line, [""] * line.n, halves, after)
     assert (one.count.tolist(), one.possible.tolist()) == (two.count.tolist(), two.possible.tolist())

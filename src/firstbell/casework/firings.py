@@ -29,7 +29,7 @@ from firstbell.casework.standing import (
     stretch,
     terms_of,
 )
-from firstbell.law.clock import Person, Position, applies, positions
+from firstbell.law.clock import Person, Position, applies, positions, shows
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
 from firstbell.law.reaching import Reached, standings
@@ -109,7 +109,7 @@ def _school(
     done: dict[int, list[Done]] = defaultdict(list)
     for deed in Done.objects.system(WHY).filter(student__in=ids, withdrawn_at=None, on__lte=today):
         done[deed.student_id].append(deed)
-    counted_deeds = {kind for v in law for r in v.pack.rule if r.evidence for kind in r.evidence.split("|")}
+    counted_deeds = {kind for v in law for r in v.pack.rule if r.evidence for kind, _of in shows(r.evidence, v.pack)}
     changed |= {student for student, deeds in done.items() if any(d.kind in counted_deeds for d in deeds)}
     registers = RegisterRow.objects.system(WHY).filter(
         student__in=changed, calendar__school_year=school.calendar.school_year_id
@@ -198,22 +198,25 @@ def year_before(school: SchoolGrid) -> Stretch | None:
     return Stretch(made.school, made.year, made.dates, made.sessions, codes, missed, made.minutes, made.terms)
 
 
-def since_evidence(school: SchoolGrid, law: Sequence[InForce], pack: str) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
-    """Of rules that begin with something done: since when, for each student."""
-    rules = {r.id: r.window.after_evidence.split("|") for v in law for r in v.pack.rule if r.window.after_evidence}
+def since_evidence(school: SchoolGrid, law: Sequence[InForce], pack: str) -> dict[str, list[tuple[int, date, str]]]:
+    """Of rules that begin with something done: what was done this year, as `reaching.standings` takes it."""
+    rules = {r.id: shows(r.window.after_evidence, v.pack) for v in law for r in v.pack.rule if r.window.after_evidence}
     if not rules:
         return {}
     place = {int(s): k for k, s in enumerate(school.student_ids)}
-    found = {rule: np.full(len(place), "NaT", dtype="datetime64[D]") for rule in rules}
+    found: dict[str, list[tuple[int, date, str]]] = {rule: [] for rule in rules}
     done = Done.objects.system(WHY).filter(
-        withdrawn_at=None, kind__in={kind for kinds in rules.values() for kind in kinds}, on__gte=school.calendar.school_year.starts,
+        withdrawn_at=None, kind__in={kind for ways in rules.values() for kind, _of in ways}, on__gte=school.calendar.school_year.starts,
         student__in=list(place),
     )  # fmt: skip
-    for deed in done.order_by("-on"):
+    for deed in done:
         (said,) = evidence_of([deed], pack) or [None]
-        for rule, kinds in rules.items():
-            if said is not None and said.kind in kinds:
-                found[rule][place[deed.student_id]] = np.datetime64(deed.on)
+        for rule, ways in rules.items():
+            found[rule] += [
+                (place[deed.student_id], deed.on, of)
+                for kind, of in ways
+                if said is not None and said.kind == kind and (not of or said.rule in ("", of))
+            ]
     return found
 
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from firstbell.law.clock import NOT_ESCALATED, Position, Status
-from firstbell.law.packs import Pack
+from firstbell.law.packs import ENDS, Pack
 from firstbell.law.sentences import amount, named, number
 from firstbell.said import Said
 
@@ -60,6 +60,8 @@ def position_words(p: Position) -> str:
         line = _("%(counted)s counted; the line is %(line)s.") % {"counted": counted, "line": number(p.threshold)}
     if p.remaining and p.status in (Status.CLEAR, Status.NEAR):
         line += " " + _("Room: %(room)s.") % {"room": _amount(p.remaining, p.unit)}
+    if p.due_in and p.status in (Status.DUTY_OPEN, Status.LOCKED):
+        line += " " + _("Due at %(more)s more.") % {"more": _amount(p.due_in, p.unit)}
     return line
 
 
@@ -68,6 +70,12 @@ def asked_kinds(pack: Pack | None) -> list[str]:
     kinds: dict[str, None] = {}
     for rule in pack.rule if pack else ():
         said = [*rule.evidence.split("|"), *rule.window.after_evidence.split("|")]
+        if (
+            rule.duty is not None
+            and rule.duty.deadline is not None
+            and rule.duty.deadline.from_ not in ("trigger", *ENDS)
+        ):
+            said += rule.duty.deadline.from_.split("|")
         if rule.duty is not None:
             said += [one for name in rule.duty.requires for one in name.split("|")] + list(rule.duty.done_by)
         kinds |= {kind: None for kind in said if kind and pack is not None and pack.rule_named(kind) is None}

@@ -38,6 +38,7 @@ class Rung:
     words: str
     done: list[Done]
     kind: str
+    rule: str  # what it is put on record about
     state: str  # done, next, waiting
     letter: bool = False
 
@@ -83,19 +84,25 @@ def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
     if duty is not None and p.fired_on is not None:
         for name in duty.requires:
             ways = shows(name, pack)
+            kinds = [kind for kind, _of in ways]
             named = [pack.rule_named(one) for one in name.split("|")]
             words = _(" or ").join(
                 r.title if r else evidence_word(one) for r, one in zip(named, name.split("|"), strict=True)
             )
             state = "next" if " or ".join(name.split("|")) in p.missing else "done"
-            rungs.append(Rung(words, [d for d in done if d.kind in ways], next(iter(ways), ""), state))
-        kinds = duty.done_by or DONE_BY[duty.kind]
+            rungs.append(Rung(words, [d for d in done if d.kind in kinds], kinds[0], ways[0][1] or p.rule, state))
+        kinds = list(duty.done_by or DONE_BY[duty.kind])
         if kinds:
-            by = [d for d in done if d.kind in kinds and d.on >= p.fired_on]
+            by = [d for d in done if d.kind in kinds and d.on >= (p.since or p.fired_on)]
             state = "done" if p.status is Status.DUTY_DONE else "next" if p.status is Status.DUTY_OPEN else "waiting"
             rungs.append(
                 Rung(
-                    duty.title, by, kinds[0], state, state == "next" and duty.kind in TEMPLATE_OF and bool(p.threshold)
+                    duty.title,
+                    by,
+                    kinds[0],
+                    p.rule,
+                    state,
+                    state == "next" and duty.kind in TEMPLATE_OF and bool(p.threshold),
                 )
             )
     return Line(

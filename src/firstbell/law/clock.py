@@ -10,7 +10,7 @@ is judged under the version in force on it; a punitive step stays locked until w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -21,11 +21,11 @@ import msgspec
 import numpy as np
 
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE, NotEvaluable
-from firstbell.law.packs import Ages, Duty, InForce, Pack, Rule, Window
+from firstbell.law.packs import ENDS, Ages, Duty, InForce, Pack, Rule, Window
 from firstbell.law.reaching import Asked, asked_of, at_line, firings_of
 from firstbell.law.sentences import named
 from firstbell.law.timeline import Timeline
-from firstbell.law.windows import bounds, months_before, starts
+from firstbell.law.windows import bounds, fixed, months_before, starts
 from firstbell.said import said
 
 __all__ = [
@@ -104,7 +104,8 @@ class Position:
     window     the days that count together: of the firing, where one is open, else now
     remaining  days of room: how many more until the line is reached (of a share: by the window's end)
     leaves     when the oldest counted day leaves a sliding window
-    fired_on   the day the line was reached; `due` by when the duty is to be done
+    fired_on   the day the line was reached; `due` by when the duty is to be done; `due_in`: at so many more, where it is due by a count
+    since      from when on what was done shows the duty done
     firings    every time it was reached this year, by what is known now
     missing    what must be on record before the step; forbidden: why it may not be taken at all
     marks      the very days counted; `unknown` days in the window nobody knows about
@@ -125,7 +126,9 @@ class Position:
     leaves: date | None = None
     fired_on: date | None = None
     firings: tuple[Fired, ...] = ()
+    since: date | None = None
     due: date | None = None
+    due_in: Fraction | None = None
     not_before: date | None = None
     missing: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
@@ -157,11 +160,15 @@ def positions(
     A version that has ended is answered for only where its line was reached while it was in force.
     """
     found = []
-    asked = {
-        (version.pack.version, rule.id): _position(line, row, person, version, law, rule, evidence)
-        for version in law if version.last >= line.frame.day(line.first) for rule in version.pack.rule
-    }  # fmt: skip
-    reached = {rule: c.firings[0] for (_version, rule), (_base, c) in asked.items() if c is not None and c.firings}
+    asked: dict[tuple[str, str], tuple[Position, _Counted | None]] = {}
+    begun: dict[str, date] = {}  # rule -> since when what is done shows its duty done
+    for version in law:
+        for rule in version.pack.rule if version.last >= line.frame.day(line.first) else ():
+            _base, c = asked[version.pack.version, rule.id] = _position(
+                line, row, person, version, law, rule, evidence, begun
+            )
+            if c is not None and (since := _since(rule, c, c.firings[0] if c.firings else None, begun)) is not None:
+                begun.setdefault(rule.id, since)
     for version in law:
         if version.last < line.frame.day(line.first):
             continue
@@ -169,7 +176,7 @@ def positions(
         for rule in version.pack.rule:
             position, counted = asked[version.pack.version, rule.id]
             if counted is not None:
-                position = _judged(line, person, rule, version.pack, evidence, position, counted, reached)
+                position = _judged(line, person, rule, version.pack, evidence, position, counted, begun)
             gone = (earlier or {}).get(rule.id)
             if (
                 gone is not None
@@ -218,7 +225,8 @@ def applies(rule: Rule, pack: Pack, person: Person, at: date, year: tuple[date, 
 
 
 def _position(
-    line: Timeline, row: int, person: Person, version: InForce, law: Sequence[InForce], rule: Rule, deeds: Sequence[Evidence]
+    line: Timeline, row: int, person: Person, version: InForce, law: Sequence[InForce], rule: Rule, deeds: Sequence[Evidence],
+    begun: Mapping[str, date],
 ) -> tuple[Position, _Counted | None]:  # fmt: skip
     """What is the same of every answer about a rule, and what it counts; None where it is not asked."""
     pack = version.pack
@@ -230,9 +238,9 @@ def _position(
         return replace(base, why=why), None
     try:
         if rule.count is None:
-            counted = _of_evidence(line, rule, version, deeds)
+            counted = _of_evidence(line, rule, version, deeds, begun)
         else:
-            counted = _of_marks(line, row, person, version, law, rule, deeds)
+            counted = _of_marks(line, row, person, version, law, rule, deeds, begun)
     except NotEvaluable as error:
         return replace(base, why=str(error)), None
     return base, counted
@@ -254,14 +262,18 @@ class _Counted:
     unknown: int = 0
     unit: Fraction = Fraction(1)  # the least there can be more of it
     known_on: Any = None  # firing -> the day its last mark had waited out its grace, where that was later
+    #: firing, n -> in the window it was in, the day the count came to n, or how many more it takes; neither once the window has passed
+    nth: Callable[[date, Fraction], tuple[date | None, Fraction | None]] = lambda _day, _n: (None, None)
 
 
-def _of_evidence(line: Timeline, rule: Rule, version: InForce, deeds: Sequence[Evidence]) -> _Counted:
+def _of_evidence(
+    line: Timeline, rule: Rule, version: InForce, deeds: Sequence[Evidence], begun: Mapping[str, date]
+) -> _Counted:
     value = rule.threshold.count_for("")
     if value is None:
         raise NotEvaluable(said("The rule names no number of times."))
     need = int(value) + (rule.threshold.op == ">")
-    done = sorted(e.date for e in deeds if e.kind in rule.evidence.split("|"))
+    done = sorted(e.date for e in _showing(rule.evidence, version.pack, deeds, begun))
 
     def within(at: date) -> tuple[date, date]:
         w = rule.window
@@ -286,12 +298,13 @@ def _of_evidence(line: Timeline, rule: Rule, version: InForce, deeds: Sequence[E
 
 
 def _of_marks(
-    line: Timeline, row: int, person: Person, version: InForce, law: Sequence[InForce], rule: Rule, deeds: Sequence[Evidence]
+    line: Timeline, row: int, person: Person, version: InForce, law: Sequence[InForce], rule: Rule, deeds: Sequence[Evidence],
+    begun: Mapping[str, date],
 ) -> _Counted:  # fmt: skip
     after = None
-    if kind := rule.window.after_evidence:
+    if name := rule.window.after_evidence:
         first = line.frame.day(line.first)
-        since = min((e.date for e in deeds if e.kind in kind.split("|") and e.date >= first), default=None)
+        since = min((e.date for e in _showing(name, version.pack, deeds, begun) if e.date >= first), default=None)
         column = len(line.frame.dates)
         if since is not None:
             column = int(np.searchsorted(line.frame.dates, np.datetime64(since), side="right"))
@@ -342,6 +355,19 @@ def _of_marks(
             return day
         return max(day, line.frame.day(min(int(waited[-1]) // width + count.grace, len(dates) - 1)))
 
+    def nth(day: date, n: Fraction) -> tuple[date | None, Fraction | None]:
+        at, need = first_at[day], math.ceil(n / asked.unit)
+        held = 0
+        for k in range(at, stop):
+            if (fixed(rule.window) and asked.start[k] != asked.start[at]) or (runs and begins(k) > at):
+                return None, None
+            held = int(asked.counted[row, begins(k) : k + 1].sum())
+            if held >= need:
+                return line.frame.day(k // width), None
+        if fixed(rule.window) and asked.start_now != asked.start[at]:
+            return None, None
+        return None, asked.unit * (need - held)
+
     if runs:
         b = 0 if not stop else stop if asked.stops[row, stop - 1] & ENDS_AFTER else begins(stop - 1)
     else:
@@ -367,7 +393,7 @@ def _of_marks(
         asked.unit * c, asked.unit * p if share is not None else None,
         value if asked.share else value * asked.unit, total, marks, window,
         [line.frame.day(f // width) for f in fired], reached, at_firing, int(asked.unknown[row, b:stop].sum()),
-        asked.unit, known_on,
+        asked.unit, known_on, nth,
     )  # fmt: skip
 
 
@@ -390,20 +416,22 @@ def _room(rule: Rule, c: _Counted) -> Fraction:
 
 def _judged(
     line: Timeline, person: Person, rule: Rule, pack: Pack, deeds: Sequence[Evidence], base: Position, c: _Counted,
-    reached: Mapping[str, date],
+    begun: Mapping[str, date],
 ) -> Position:  # fmt: skip
     duty, year_first = rule.duty, line.frame.day(line.first)
     firings = c.firings[:1] if rule.once == "year" else c.firings
     done_by = () if duty is None else duty.done_by or DONE_BY[duty.kind]
+    about = ("", rule.id) if duty is None else ("", rule.id, duty.done_from)
 
     def done(day: date) -> bool:
+        since = _since(rule, c, day, begun) or day
         return any(
-            e.date >= day and (e.rule in ("", rule.id)) and (e.kind in done_by or (e.kind == NOT_ESCALATED and duty is not None and duty.may))
+            e.date >= since and e.rule in about and (e.kind in done_by or (e.kind == NOT_ESCALATED and duty is not None and duty.may))
             for e in deeds
         )  # fmt: skip
 
     open_ = [d for d in firings if duty is not None and duty.kind != "classify" and not done(d)]
-    missing = () if duty is None else tuple(_missing(duty, pack, deeds, min(year_first, c.window[0]), reached))
+    missing = () if duty is None else tuple(_missing(duty, pack, deeds, min(year_first, c.window[0]), begun))
     forbidden = () if duty is None else tuple(_forbidden(duty, person, deeds, line.as_of))
     count, possible, marks, window = c.count, c.possible, c.marks, c.window
     fired_on, why = None, ""
@@ -425,9 +453,17 @@ def _judged(
         why = said("Before this step there must be on record: %(missing)s.", missing=[named(m) for m in missing])
     elif status is Status.FORBIDDEN:
         why = said("The law does not allow this step: %(why)s.", why=[named(f) for f in forbidden])
-    due = not_before = None
-    if fired_on is not None and duty is not None and duty.deadline is not None:
-        due, not_before = _deadline(duty, c.known_on(fired_on) if c.known_on else fired_on, deeds, line)
+    since = due = due_in = not_before = None
+    if fired_on is not None and duty is not None:
+        since = _since(rule, c, fired_on, begun)
+        if duty.deadline is not None and duty.deadline.unit == "counted":
+            due, due_in = c.nth(fired_on, Fraction(duty.deadline.value))
+            if due is not None and duty.deadline.before:
+                due = line.frame.day(max(int(np.searchsorted(line.frame.dates, np.datetime64(due))) - 1, 0))
+        elif duty.deadline is not None:
+            due, not_before = _deadline(
+                duty, pack, c.known_on(fired_on) if c.known_on else fired_on, deeds, line, begun
+            )
     then = [(d, c.at_firing(d, False)) for d in firings]
     fired = tuple(Fired(d, at[0], tuple(at[2])) for d, at in then)
     leaves = None
@@ -435,34 +471,54 @@ def _judged(
         leaves = _leaves(rule.window, marks[0], line)
     return replace(
         base, status=status, count=count, possible=possible, threshold=c.threshold, window=window,
-        remaining=Fraction(0) if fired_on is not None else _room(rule, c), leaves=leaves, fired_on=fired_on, firings=fired, due=due,
-        not_before=not_before, missing=missing, forbidden=forbidden, marks=tuple(marks), unknown=c.unknown, why=why,
+        remaining=Fraction(0) if fired_on is not None else _room(rule, c), leaves=leaves, fired_on=fired_on, firings=fired, since=since, due=due,
+        due_in=due_in, not_before=not_before, missing=missing, forbidden=forbidden, marks=tuple(marks), unknown=c.unknown, why=why,
     )  # fmt: skip
 
 
-def shows(name: str, pack: Pack) -> dict[str, str]:
-    """What shows a precondition met: kind of evidence -> the rule it must be about ("" for any). "a|b" is met by either."""
-    found: dict[str, str] = {}
+def _since(rule: Rule, c: _Counted, firing: date | None, begun: Mapping[str, date]) -> date | None:
+    """From when on what was done shows the duty of a firing done."""
+    since = "trigger" if rule.duty is None else rule.duty.done_from
+    if since == "window" and firing is not None:
+        opens: date = c.at_firing(firing)[3][0]
+        return min(opens, firing)
+    if since not in ("trigger", "window") and since in begun:
+        return begun[since] if firing is None else min(begun[since], firing)
+    return firing
+
+
+def shows(name: str, pack: Pack) -> list[tuple[str, str]]:
+    """What shows something named in a rule done: kinds of evidence, each with the rule it must be about ("" for any). "a|b" is either."""
+    found: list[tuple[str, str]] = []
     for one in name.split("|"):
         other = pack.rule_named(one)
         if other is None or other.duty is None:
-            found[one] = ""
+            found.append((one, ""))
         else:
-            found |= dict.fromkeys(other.duty.done_by or DONE_BY[other.duty.kind], one)
+            about = [one, *([other.duty.done_from] if pack.rule_named(other.duty.done_from) else ())]
+            found += [(kind, rule) for rule in about for kind in other.duty.done_by or DONE_BY[other.duty.kind]]
     return found
 
 
+def _showing(name: str, pack: Pack, deeds: Sequence[Evidence], begun: Mapping[str, date]) -> list[Evidence]:
+    """What was done that shows it; of a rule's duty, only since its line was reached, and nothing where it was not."""
+    ways = shows(name, pack)
+    return [
+        e for e in deeds
+        if any(
+            e.kind == kind and (not rule or (e.rule in ("", rule) and rule in begun and e.date >= begun[rule]))
+            for kind, rule in ways
+        )
+    ]  # fmt: skip
+
+
 def _missing(
-    duty: Duty, pack: Pack, deeds: Sequence[Evidence], since: date, reached: Mapping[str, date]
+    duty: Duty, pack: Pack, deeds: Sequence[Evidence], since: date, begun: Mapping[str, date]
 ) -> Iterable[str]:
     """What must be on record and is not: this year, or since the window began; of another rule's duty, since its line was reached."""
+    at_least = {**{rule.id: since for rule in pack.rule}, **begun}
     for name in duty.requires:
-        kinds = shows(name, pack)
-        if not any(
-            e.kind in kinds and e.date >= max(since, reached.get(kinds[e.kind], since))
-            and (not kinds[e.kind] or e.rule in ("", kinds[e.kind]))
-            for e in deeds
-        ):  # fmt: skip
+        if not any(e.date >= since for e in _showing(name, pack, deeds, at_least)):
             yield " or ".join(name.split("|"))
 
 
@@ -474,14 +530,19 @@ def _forbidden(duty: Duty, person: Person, deeds: Sequence[Evidence], at: date) 
             yield f"{limit.evidence} {limit.times} times in {limit.years} years"
 
 
-def _deadline(duty: Duty, fired_on: date, deeds: Sequence[Evidence], line: Timeline) -> tuple[date | None, date | None]:
+def _deadline(
+    duty: Duty, pack: Pack, fired_on: date, deeds: Sequence[Evidence], line: Timeline, begun: Mapping[str, date]
+) -> tuple[date | None, date | None]:
     limit = duty.deadline
     assert limit is not None
     since: date | None = fired_on
-    if limit.from_ == "year_end":
-        since = line.school_year[1]
+    if limit.from_ in ENDS:
+        try:
+            since = bounds(Window(kind=ENDS[limit.from_]), line.frame, fired_on)[1]
+        except NotEvaluable:
+            since = None
     elif limit.from_ != "trigger":
-        since = min((e.date for e in deeds if e.kind in limit.from_.split("|") and e.date >= fired_on), default=None)
+        since = min((e.date for e in _showing(limit.from_, pack, deeds, begun) if e.date >= fired_on), default=None)
     if since is None:
         return None, None
     return _after(since, limit.value, limit.unit, line), (

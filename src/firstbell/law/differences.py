@@ -166,8 +166,8 @@ def _counted(was: Rule, is_: Rule, before: Pack, after: Pack) -> Iterator[Said]:
     new = after.counts[is_.count] if is_.count is not None else None
     if (old, was.evidence) == (new, is_.evidence):
         return
-    a = words_of.count_words(old) if old is not None else named(was.evidence)
-    b = words_of.count_words(new) if new is not None else named(is_.evidence)
+    a = words_of.count_words(old) if old is not None else named(was.evidence, before)
+    b = words_of.count_words(new) if new is not None else named(is_.evidence, after)
     if a == b:
         yield said("How it counts was changed in its unit or its note: %(words)s", words=b)
     else:
@@ -180,12 +180,12 @@ def _threshold(was: Rule, is_: Rule, before: Pack, after: Pack) -> Iterator[Said
         yield said("The line was %(old)s, and is %(new)s.", old=a, new=b)
 
 
-def _window(was: Rule, is_: Rule, _before: Pack, _after: Pack) -> Iterator[Said]:
+def _window(was: Rule, is_: Rule, before: Pack, after: Pack) -> Iterator[Said]:
     if was.window != is_.window:
         yield said(
             "What counts together was: %(old)s; is: %(new)s.",
-            old=words_of.window_words(was.window),
-            new=words_of.window_words(is_.window),
+            old=words_of.window_words(was.window, before),
+            new=words_of.window_words(is_.window, after),
         )
 
 
@@ -247,7 +247,9 @@ _DUTY: dict[str, Callable[[Any, Any, Pack], Iterator[Said]]] = {
     "title": lambda a, b, _: iter([said("The step was called “%(old)s”, and is called “%(new)s”.", old=a, new=b)]),
     "severity": _named_change(lambda a, b: said("It was %(old)s, and is %(new)s.", old=a, new=b), words_of.SEVERITIES),
     "may": lambda _a, b, _: iter([said("The law asked for it; now it allows it.") if b else said("The law allowed it; now it asks for it.")]),
-    "deadline": lambda a, b, _: iter([said("The deadline was %(old)s, and is %(new)s.", old=words_of.deadline_words(a), new=words_of.deadline_words(b))]),
+    "deadline": lambda a, b, pack: iter([
+        said("The deadline was %(old)s, and is %(new)s.", old=words_of.deadline_words(a, pack), new=words_of.deadline_words(b, pack))
+    ]),
     "requires": lambda a, b, pack: _sets(
         a, b, lambda n: said("Before it, there must now also be on record: %(what)s.", what=listed(n, pack)),
         lambda n: said("Before it, there need no longer be on record: %(what)s.", what=listed(n)),
@@ -264,6 +266,7 @@ _DUTY: dict[str, Callable[[Any, Any, Pack], Iterator[Said]]] = {
         a, b, lambda n: said("It now also goes to: %(who)s.", who=listed(n)), lambda n: said("It no longer goes to: %(who)s.", who=listed(n))
     ),
     "done_by": lambda a, b, _: iter([said("It was shown done by: %(old)s; now by: %(new)s.", old=_none(listed(a)), new=_none(listed(b)))]),
+    "done_from": lambda a, b, _: iter([said("What was done showed it done %(old)s; now %(new)s.", old=words_of.since_words(a), new=words_of.since_words(b))]),
     "not_after": lambda a, b, _: iter([said("How often it may be taken was: %(old)s; is: %(new)s.", old=words_of.not_after_words(a), new=words_of.not_after_words(b))]),
     "language": lambda a, b, _: iter([said("Its language was %(old)s, and is %(new)s.", old=named(a), new=named(b))]),
     "sign_off": lambda a, b, _: iter([said("Signed by was: %(old)s; is: %(new)s.", old=_signers(a), new=_signers(b))]),

@@ -147,7 +147,7 @@ def _deadline_loosens(duty: Duty, new: Deadline, sanction: bool) -> str:
         if sanction:
             return "the pack lets a sanction wait, and sets no day for it."
         return "the pack lets it be done at once." if new.not_before else ""
-    if (new.unit, new.from_) != (now.unit, now.from_):
+    if (new.unit, new.from_, new.before) != (now.unit, now.from_, now.before):
         return "the deadline is of another kind, and nothing says whether it comes sooner or later."
     days = now.unit.replace("_", " ")
     if new.not_before < now.not_before:

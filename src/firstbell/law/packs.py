@@ -153,7 +153,7 @@ class Window(_Table, kw_only=True, frozen=True):
 
     length          of a rolling window, in its own unit; of a school month, in school weeks
     across_years    reaches back into earlier school years
-    after_evidence  counts only days after this was done (a notice, say)
+    after_evidence  counts only days after this was done (a notice, say; or what shows an earlier rule's duty done)
     broken_by       consecutive: what ends a run
     """
 
@@ -164,12 +164,24 @@ class Window(_Table, kw_only=True, frozen=True):
     broken_by: Literal["attendance", "any_other_day"] = "attendance"
 
 
+#: ends a deadline may run from -> the period, in which the line was reached
+ENDS: dict[str, WindowKind] = {
+    "year_end": "school_year", "semester_end": "semester", "quarter_end": "quarter", "term_end": "term", "month_end": "calendar_month",
+}  # fmt: skip
+
+
 class Deadline(_Table, kw_only=True, frozen=True):
-    """So many days after the trigger (or after a kind of evidence, or after the school year's last day, `year_end`); for 0 that day itself."""
+    """So many days after the trigger; for 0 that day itself.
+
+    from     after this instead: a kind of evidence, what shows a rule's duty done, or an end (`ENDS`)
+    unit     counted: when the rule's own count comes to `value` in the same window ("by the seventh absence in the month")
+    before   counted: the school day before that ("before the seventh")
+    """
 
     value: Annotated[int, Meta(ge=0)]
-    unit: Literal["school_days", "calendar_days", "working_days", "minutes"] = "school_days"
+    unit: Literal["school_days", "calendar_days", "working_days", "minutes", "counted"] = "school_days"
     from_: str = msgspec.field(name="from", default="trigger")
+    before: bool = False
     not_before: Annotated[int, Meta(ge=0)] = 0
     words: str = ""
 
@@ -191,6 +203,7 @@ class Duty(_Table, kw_only=True, frozen=True):
     """What must, or may, be done once the line is reached.
 
     done_by      kinds of evidence that show it done
+    done_from    since when: the trigger, the beginning of the window, or the day another rule's line was reached
     requires     what must be on record first: kinds of evidence, or rules whose duty must be done; "a|b": either
     forbidden_if flags of a student under which it may not be done
     contents     what a letter must say
@@ -200,6 +213,7 @@ class Duty(_Table, kw_only=True, frozen=True):
     kind: DutyKind
     title: Text
     done_by: tuple[str, ...] = ()
+    done_from: str = "trigger"
     severity: Severity = "supportive"
     may: bool = False
     deadline: Deadline | None = None
@@ -223,7 +237,9 @@ class Applies(_Table, kw_only=True, frozen=True):
 
 
 class Rule(_Table, kw_only=True, frozen=True):
-    """One line: what is counted, when it is reached, what then. Where a kind of evidence is named, "a|b" means either.
+    """One line: what is counted, when it is reached, what then.
+
+    Where a kind of evidence is named, "a|b" means either, and a rule's name stands for what shows that rule's duty done.
 
     count     a count the pack defines; or
     evidence  a kind of evidence that is itself counted
@@ -451,6 +467,8 @@ def checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = No
                 where, text, f"$.counts.{name}.marks",
                 f"{name}: whether an unexplained absence counts is said by `pending` (counts, after_grace or never), and it says never.",
             )  # fmt: skip
+    known_rules = {r.id: r for r in (*(known.rule if known else ()), *pack.rule)}
+    ids = list(known_rules)
     for i, rule in enumerate(pack.rule):
         at = f"$.rule[{i}]"
         if rule.source not in sources:
@@ -464,17 +482,33 @@ def checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = No
                 where, text, f"{at}.count",
                 f"{rule.id} counts {rule.count!r}; the file defines {', '.join(sorted(counts)) or 'nothing'}.",
             )  # fmt: skip
-        known_rules = {r.id: r for r in (*(known.rule if known else ()), *pack.rule)}
-        for name in rule.duty.requires if rule.duty else ():
-            for one in name.split("|"):
-                other = known_rules.get(one)
-                if other is not None and (
-                    other.duty is None or (other.duty.kind == "classify" and not other.duty.done_by)
-                ):
-                    raise refuse(
-                        where, text, f"{at}.duty.requires",
-                        f"{rule.id} requires {one}, of which nothing is ever put on record; name what must be done.",
-                    )  # fmt: skip
+        for place, one in _said_of(rule):
+            other = known_rules.get(one)
+            if other is not None and (other.duty is None or (other.duty.kind == "classify" and not other.duty.done_by)):
+                raise refuse(
+                    where, text, f"{at}.{place}",
+                    f"{rule.id} names {one}, of which nothing is ever put on record; name what must be done.",
+                )  # fmt: skip
+            if place in ("evidence", "window.after_evidence") and one in ids[ids.index(rule.id) :]:
+                raise refuse(
+                    where, text, f"{at}.{place}", f"{rule.id} begins with {one}, which has to stand before it."
+                )
+        d = rule.duty.deadline if rule.duty else None
+        if d is not None and d.before and d.unit != "counted":
+            raise refuse(
+                where, text, f"{at}.duty.deadline.before", f"{rule.id}: only a deadline by a count has a day before it."
+            )
+        if d is not None and d.unit == "counted" and (d.from_ != "trigger" or not d.value):
+            raise refuse(
+                where, text, f"{at}.duty.deadline",
+                f"{rule.id}: a deadline by a count names the count, and runs from nothing else.",
+            )  # fmt: skip
+        since = rule.duty.done_from if rule.duty else "trigger"
+        if since not in ("trigger", "window", *ids[: ids.index(rule.id)]):
+            raise refuse(
+                where, text, f"{at}.duty.done_from",
+                f"{rule.id}: done_from is trigger, window, or a rule that stands before it; {since!r} is none.",
+            )  # fmt: skip
         t, w = rule.threshold, rule.window
         if (t.share is not None) == (t.count is not None or bool(t.by_grade)):
             raise refuse(where, text, f"{at}.threshold", f"{rule.id} needs either a count or a share, not both.")
@@ -487,6 +521,18 @@ def checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = No
             raise refuse(
                 where, text, f"{at}.threshold.of", f"{rule.id}: a share of the window needs rolling school days."
             )
+
+
+def _said_of(rule: Rule) -> Iterator[tuple[str, str]]:
+    """Every name of something done, and where the rule says it."""
+    said = [("evidence", rule.evidence), ("window.after_evidence", rule.window.after_evidence)]
+    if rule.duty is not None:
+        said += [("duty.requires", name) for name in rule.duty.requires]
+        if rule.duty.deadline is not None:
+            said.append(("duty.deadline.from", rule.duty.deadline.from_))
+    for place, names in said:
+        for one in names.split("|"):
+            yield place, one
 
 
 def hashed(text: str) -> str:

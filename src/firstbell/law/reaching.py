@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -304,14 +304,16 @@ def standings(
     line: Timeline,
     grades: Sequence[str],
     law: Sequence[InForce],
-    after: Mapping[str, NDArray[np.datetime64]] | None = None,
+    after: Mapping[str, Sequence[tuple[int, date, str]]] | None = None,
 ) -> list[Reached]:
     """Every rule that counts marks, asked about all students of a timeline.
 
     grades  (n,) of the students
-    after   rule -> (n,) the day after which its marks count, for rules that begin with something done; NaT: not done
+    after   rule -> what was done that its marks begin to count after: a student's row, the day, and the rule whose duty it shows done
+            ("": any), which then counts only since that rule's line was reached
     """
     found = []
+    begun: dict[str, NDArray[np.datetime64]] = {}  # rule -> since when what is done shows its duty done
     few: dict[int, tuple[NDArray[Any], ...]] = {}  # the columns that count, of counts already asked about
     for version in law:
         for rule in version.pack.rule:
@@ -319,9 +321,11 @@ def standings(
                 continue
             columns = None
             if rule.window.after_evidence:
-                done = (after or {}).get(rule.id, np.full(line.n, "NaT", dtype="datetime64[D]"))
-                columns = np.searchsorted(line.frame.dates, done, side="right").astype(np.int64)
-                columns[np.isnat(done)] = len(line.frame.dates)
+                columns = np.full(line.n, len(line.frame.dates), dtype=np.int64)
+                for row, on, of in (after or {}).get(rule.id, ()):
+                    if not of or of not in begun or begun[of][row] <= np.datetime64(on):  # not on a day that is NaT
+                        at = int(np.searchsorted(line.frame.dates, np.datetime64(on), side="right"))
+                        columns[row] = min(columns[row], at)
             try:
                 asked = asked_of(rule, version, law, line, grades, columns)
             except NotEvaluable as why:
@@ -345,6 +349,16 @@ def standings(
             found.append(
                 Reached(rule, version.pack.version, asked.unit, out[0], out[1], days[0], days[1], out[4], out[5])
             )
+            since = days[0]
+            if rule.duty is not None and rule.duty.done_from == "window":
+                opens = np.maximum(asked.start[np.maximum(out[2], 0)], asked.floor) // asked.width
+                since = np.where(
+                    out[2] < 0, since, np.minimum(line.frame.dates[np.minimum(opens, len(line.frame.dates) - 1)], since)
+                )
+            elif rule.duty is not None and rule.duty.done_from in begun:
+                since = np.fmin(begun[rule.duty.done_from], since)
+            was = begun.get(rule.id)
+            begun[rule.id] = since if was is None else np.where(np.isnat(was), since, was)
     return found
 
 

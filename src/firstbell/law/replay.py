@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from fractions import Fraction
 
 import msgspec
@@ -25,7 +26,7 @@ __all__ = ["NOT_TOLD", "Replayed", "reached_by", "replayed"]
 #: how long before cannot be told
 NOT_TOLD = -1
 _Days = NDArray[np.datetime64]
-_After = Mapping[str, _Days]
+_After = Mapping[str, Sequence[tuple[int, date, str]]]
 
 
 @dataclass(frozen=True, slots=True)

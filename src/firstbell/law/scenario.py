@@ -451,6 +451,7 @@ def told(answer: Answer) -> dict[str, Any]:
                 "status": p.status.value,
                 "fired_on": day(p.fired_on),
                 "due": day(p.due),
+                "due_in": _number(p.due_in),
                 "not_before": day(p.not_before),
                 "leaves": day(p.leaves),
                 "missing": list(p.missing),

@@ -34,7 +34,8 @@ NAMES: dict[str, Said] = {
     "tardy_excused": said("late, excused"), "early": said("left early"), "early_excused": said("left early, excused"), "part": said("there for a part"),
     "part_excused": said("there for a part, excused"), "field_trip": said("on a trip"), "remote": said("taught remotely"),
     "parents": said("parents"), "student": said("student"), "dates": said("the days"), "rule": said("the rule"), "how_to_correct": said("how to correct a mistake"),
-    "interpreter": said("an interpreter line"),
+    "interpreter": said("an interpreter line"), "year_end": said("the end of the school year"), "semester_end": said("the end of the semester"),
+    "quarter_end": said("the end of the quarter"), "term_end": said("the end of the term"), "month_end": said("the end of the month"),
 }  # fmt: skip
 #: what a letter says, where the same name means something else as evidence
 CONTENTS: dict[str, Said] = {"contact": said("whom to ask"), "support_offered": said("the help offered")}
@@ -163,7 +164,7 @@ def threshold_words(t: Threshold, unit: str) -> Said:
     return words
 
 
-def window_words(w: Window) -> Said:
+def window_words(w: Window, pack: Pack | None = None) -> Said:
     n = w.length or 1
     match w.kind:
         case "school_month":
@@ -185,7 +186,7 @@ def window_words(w: Window) -> Said:
     if w.across_years:
         words = said("%(words)s, also across school years", words=words)
     if w.after_evidence:
-        words = said("%(words)s, after: %(what)s", words=words, what=named(w.after_evidence))
+        words = said("%(words)s, after: %(what)s", words=words, what=named(w.after_evidence, pack))
     return words
 
 
@@ -222,18 +223,30 @@ def count_words(count: Count) -> Said:
     return said("%(words)s %(pending)s", words=words, pending=pending)
 
 
-def deadline_words(d: Deadline | None) -> Said:
+def deadline_words(d: Deadline | None, pack: Pack | None = None) -> Said:
     if d is None:
         return said("no deadline")
+    if d.unit == "counted":
+        return (
+            said("before the count comes to %(n)s", n=d.value) if d.before else said("by the day the count comes to %(n)s", n=d.value)
+        )  # fmt: skip
     if d.value == 0:
         words = said("the same day")
     else:
         words = amount(d.value, d.unit)
     if d.from_ != "trigger":
-        words = said("%(words)s from: %(what)s", words=words, what=named(d.from_))
+        words = said("%(words)s from: %(what)s", words=words, what=named(d.from_, pack))
     if d.not_before:
         words = said("%(words)s, and not before %(amount)s", words=words, amount=amount(d.not_before, d.unit))
     return words
+
+
+def since_words(done_from: str) -> Said:
+    if done_from == "trigger":
+        return said("since the line was reached")
+    if done_from == "window":
+        return said("since the beginning of the days that count together")
+    return said("since the line of %(rule)s was reached", rule=done_from)
 
 
 def not_after_words(limit: NotAfter | None) -> Said:
@@ -276,7 +289,7 @@ def duty_words(duty: Duty, pack: Pack) -> list[Said]:
         else said("Then: %(what)s (%(severity)s).", what=what, severity=SEVERITIES[duty.severity])
     ]  # fmt: skip
     if duty.deadline is not None:
-        found.append(said("Deadline: %(deadline)s.", deadline=deadline_words(duty.deadline)))
+        found.append(said("Deadline: %(deadline)s.", deadline=deadline_words(duty.deadline, pack)))
     if duty.requires:
         found.append(said("Before it, on record: %(what)s.", what=listed(duty.requires, pack)))
     if duty.forbidden_if:
@@ -285,6 +298,8 @@ def duty_words(duty: Duty, pack: Pack) -> list[Said]:
         found.append(said("%(words)s.", words=not_after_words(duty.not_after)))
     if duty.done_by:
         found.append(said("Shown done by any of: %(what)s.", what=listed(duty.done_by)))
+    if duty.done_from != "trigger":
+        found.append(said("What was done shows it done %(since)s.", since=since_words(duty.done_from)))
     if duty.contents:
         found.append(said("The letter says: %(what)s.", what=contents(duty.contents)))
     if duty.recipients:
@@ -304,13 +319,13 @@ def in_words(rule: Rule, pack: Pack) -> list[Said]:
     line = said(
         "Reached at %(line)s %(window)s.",
         line=threshold_words(rule.threshold, unit(rule, pack)),
-        window=window_words(rule.window),
+        window=window_words(rule.window, pack),
     )
     found = [line]
     if rule.count is not None:
         found.append(count_words(pack.counts[rule.count]))
     else:
-        found.append(said("Counted is what was done: %(what)s.", what=named(rule.evidence)))
+        found.append(said("Counted is what was done: %(what)s.", what=named(rule.evidence, pack)))
     found += applies_words(rule.applies, pack)
     found.append(
         said("It asks once a school year.") if rule.once == "year" else said("It asks anew each time it is reached.")
