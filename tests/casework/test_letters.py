@@ -16,7 +16,7 @@ from firstbell.casework.letters.deeds import Changed, NotWritten, Stopped
 from firstbell.casework.letters.models import Letter, LetterWord
 from firstbell.casework.letters.pdf import pdf_of
 from firstbell.casework.letters.preflight import check
-from firstbell.casework.models import Adoption, Done, Firing
+from firstbell.casework.models import Done, Firing
 from firstbell.casework.nightly import law
 from firstbell.casework.standing import standing_of
 from firstbell.law.clock import Status
@@ -59,14 +59,6 @@ def test_nobody_drafts_about_a_step_that_is_locked_or_not_reached(scene: Scene) 
         scene.draft()
     with pytest.raises(NotWritten):
         scene.draft("no-such-rule")
-
-
-def test_what_is_owed_to_every_family_alike_is_no_letter_about_one_student(scene: Scene) -> None:
-    Adoption.objects.update(pack="us-tx", overlay="")
-    position = next(p for p in standing_of(scene.again(), TODAY).positions if p.rule == "TX-W0")
-    assert position.status is Status.DUTY_OPEN
-    with pytest.raises(NotWritten, match="every family"):
-        scene.draft("TX-W0")
 
 
 def test_a_sound_draft_has_nothing_in_the_way(scene: Scene) -> None:

@@ -125,6 +125,14 @@ def test_a_pack_is_read_in_its_own_language_with_its_sources(rosa: User) -> None
     assert of(rosa).get("/policy/packs/example/?version=1999-01-01").status_code == 404
 
 
+def test_what_a_county_owes_stands_on_the_packs_page_and_is_no_students_step(rosa: User) -> None:
+    page = as_(rosa).get("/policy/pack/us-ga/").content.decode()
+    assert "What the institution itself owes" in page
+    assert "It is the duty of: county, and no student’s step." in page
+    assert "By 2026-06-01." in page
+    assert "At least 2 times in a school year." in page
+
+
 def test_a_replay_is_asked_watched_read_and_taken_away(rosa: User) -> None:
     school = a_school()
     calendar = a_calendar(school, weeks=6, covered=TODAY)

@@ -128,3 +128,20 @@ def test_numbers_are_exact() -> None:
         "0.125",
         "0",
     ]
+
+
+def test_what_an_institution_owes_is_said_and_so_is_what_changes_in_it() -> None:
+    new = OLD + (
+        '[[institution]]\nid = "report"\ntitle = "The year’s report"\nsource = "law"\nwho = "school board"\n'
+        'each = { value = 42, unit = "calendar_days", from = "year_end" }\nrecipients = ["parents"]\n'
+    )
+    words = [
+        "It is the duty of: school board, and no student’s step.",
+        "In every school year: 42 calendar days from: the end of the school year.", "It goes to: parents.",
+    ]  # fmt: skip
+    assert said(OLD, new) == ["The institution newly owes: The year’s report.", *words]
+    assert said(new, OLD) == ["The institution no longer owes: The year’s report."]
+    later = new.replace("value = 42", "value = 60")
+    assert said(new, later)[0] == "What the institution owed as “The year’s report” is now: The year’s report."
+    assert said(new, later)[2] == words[1].replace("42", "60")
+    assert len(said(new, new + 'note = "x"\n')) == 1

@@ -246,7 +246,7 @@ def test_a_sanction_of_ones_own_is_refused(kind: str) -> None:
 
 
 def test_a_rule_of_ones_own_has_a_line() -> None:
-    refused(own(n=0), "nobody would be told", 9)
+    refused(own(n=0), "the line is at nothing", 9)
 
 
 def test_an_overlay_ends_after_it_begins() -> None:

@@ -89,3 +89,37 @@ def test_the_published_schema_is_the_formats_own() -> None:
     """Written by `firstbell law schema > src/firstbell/law/pack.schema.json`."""
     published = (files("firstbell.law") / "pack.schema.json").read_text("utf-8")
     assert json.loads(published) == json.loads(json.dumps(schema()))
+
+
+INSTITUTION = """
+[[institution]]
+id = "report"
+title = "The year's report"
+source = "law"
+who = "board"
+each = { value = 42, unit = "calendar_days", from = "year_end" }
+recipients = ["parents"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "is_", "words"),
+    [
+        ('{ count = 10 }\nwindow = { kind = "school_year" }', '{ count = 0 }\nwindow = { kind = "school_year" }', "help: the line is at nothing"),
+        ('id = "report"', 'id = "help"', "help is a rule's name too"),
+        ('source = "law"\nwho', 'source = "lore"\nwho', "names a source 'lore'"),
+        ('from = "year_end"', 'from = "notice"', "and no notice"),
+        ('kind = "notify"', 'kind = "notify"\ndeadline = { value = 2, before = true }', "only a deadline by a count"),
+        ('kind = "notify"', 'kind = "notify"\ndeadline = { value = 7, unit = "counted", from = "notice" }', "runs from nothing else"),
+        ('kind = "notify"', 'kind = "notify"\ndone_from = "roll"', "'roll' is none"),
+        ('kind = "notify"', 'kind = "notify"\nrequires = ["help"]', "names help, of which nothing is ever put on record"),
+        ('length = 90 }', 'length = 90, after_evidence = "roll" }', "begins with roll, which has to stand before it"),
+    ],
+)  # fmt: skip
+def test_what_the_types_cannot_say_is_refused_too(was: str, is_: str, words: str) -> None:
+    good = GOOD + INSTITUTION
+    read_pack(good, "home.toml")
+    assert was in good
+    with pytest.raises(PackError) as error:
+        read_pack(good.replace(was, is_, 1), "home.toml")
+    assert words in str(error.value)

@@ -137,7 +137,7 @@ def _changed(
         had[0, place[student]] += 1
         had[1, place[student]] += int(np.searchsorted(line.frame.dates, np.datetime64(fired_on)))
     packs = {v.pack.version: v.pack for v in law}
-    told = [standing for standing in stood if not standing.why and not standing.rule.owed_to_everybody]
+    told = [standing for standing in stood if not standing.why]
     found.not_evaluable |= {standing.rule.id: standing.why for standing in stood if standing.why}
     people = _people(
         school, np.logical_or.reduce([np.zeros(n, dtype=np.bool_), *(s.times > 0 for s in told)]), line.as_of
@@ -236,8 +236,6 @@ def _written(school: int, law: Sequence[InForce], looked: Mapping[int, Sequence[
     for student, some in looked.items():
         had = kept[student]
         for position in some:
-            if position.threshold == 0:
-                continue
             for fired in position.firings:
                 asks = fired.on == position.fired_on
                 status, due = (position.status.value, position.due) if asks else ("", None)

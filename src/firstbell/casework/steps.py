@@ -48,9 +48,7 @@ class Asked:
 
 def asking_rules(packs: Iterable[Pack], *, allowed: bool = False) -> dict[str, Rule]:
     """The rules that ask for a step, by id, as the latest version has them. allowed: also those whose step the law merely allows, sanctions among them."""
-    rules = {
-        rule.id: rule for pack in packs for rule in pack.rule if rule.duty is not None and not rule.owed_to_everybody
-    }
+    rules = {rule.id: rule for pack in packs for rule in pack.rule if rule.duty is not None}
     optional = {r.id for p in packs for r in p.rule if r.duty and (r.duty.may or r.duty.severity == "punitive")}
     return {name: rule for name, rule in rules.items() if allowed or name not in optional}
 

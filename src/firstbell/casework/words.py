@@ -7,7 +7,7 @@ from fractions import Fraction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from firstbell.law.clock import NOT_ESCALATED, Position, Status
+from firstbell.law.clock import NOT_ESCALATED, Position, Status, shows
 from firstbell.law.packs import ENDS, Pack
 from firstbell.law.sentences import amount, named, number
 from firstbell.said import Said
@@ -49,8 +49,6 @@ def position_words(p: Position) -> str:
     """The arithmetic in one line: what is counted, of what, and the room left."""
     if p.threshold is None:
         return in_language(p.why)
-    if not p.threshold:  # what is owed to everybody has no arithmetic
-        return ""
     counted = _amount(p.count, p.unit)
     if p.possible is not None and p.threshold <= 1:
         line = _("%(counted)s counted of %(possible)s; the line is %(percent)s %%.") % {
@@ -69,14 +67,10 @@ def asked_kinds(pack: Pack | None) -> list[str]:
     """What a pack's rules ask for, count or accept, in the order of its rules; then whatever else people do."""
     kinds: dict[str, None] = {}
     for rule in pack.rule if pack else ():
-        said = [*rule.evidence.split("|"), *rule.window.after_evidence.split("|")]
-        if (
-            rule.duty is not None
-            and rule.duty.deadline is not None
-            and rule.duty.deadline.from_ not in ("trigger", *ENDS)
-        ):
-            said += rule.duty.deadline.from_.split("|")
+        said = [rule.evidence, rule.window.after_evidence]
         if rule.duty is not None:
-            said += [one for name in rule.duty.requires for one in name.split("|")] + list(rule.duty.done_by)
-        kinds |= {kind: None for kind in said if kind and pack is not None and pack.rule_named(kind) is None}
+            said += [*rule.duty.requires, *rule.duty.done_by]
+            if rule.duty.deadline is not None and rule.duty.deadline.from_ not in ("trigger", *ENDS):
+                said.append(rule.duty.deadline.from_)
+        kinds |= {kind: None for name in said if name and pack is not None for kind, _of in shows(name, pack)}
     return [kind for kind in (kinds | dict.fromkeys(EVIDENCE)) if kind != NOT_ESCALATED]

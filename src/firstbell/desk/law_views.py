@@ -61,15 +61,7 @@ def lines_of(standing: Standing, done: list[Done], today: date) -> list[Line]:
     """Every rule, what asks for somebody first."""
     packs = {v.pack.version: v.pack for v in standing.law}
     lines = [_line(p, packs[p.version], done, today) for p in standing.positions]
-    # what is owed to every family alike comes after what this student's own days ask for
-    return sorted(
-        lines,
-        key=lambda line: (
-            line.position.threshold == 0,
-            ORDER.index(line.position.status),
-            line.position.due or date.max,
-        ),
-    )
+    return sorted(lines, key=lambda line: (ORDER.index(line.position.status), line.position.due or date.max))
 
 
 def _asked(lines: list[Line]) -> bool:
@@ -85,7 +77,7 @@ def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
         for name in duty.requires:
             ways = shows(name, pack)
             kinds = [kind for kind, _of in ways]
-            named = [pack.rule_named(one) for one in name.split("|")]
+            named = [pack.rule_named(one) or pack.institution_named(one) for one in name.split("|")]
             words = _(" or ").join(
                 r.title if r else evidence_word(one) for r, one in zip(named, name.split("|"), strict=True)
             )
@@ -95,16 +87,7 @@ def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
         if kinds:
             by = [d for d in done if d.kind in kinds and d.on >= (p.since or p.fired_on)]
             state = "done" if p.status is Status.DUTY_DONE else "next" if p.status is Status.DUTY_OPEN else "waiting"
-            rungs.append(
-                Rung(
-                    duty.title,
-                    by,
-                    kinds[0],
-                    p.rule,
-                    state,
-                    state == "next" and duty.kind in TEMPLATE_OF and bool(p.threshold),
-                )
-            )
+            rungs.append(Rung(duty.title, by, kinds[0], p.rule, state, state == "next" and duty.kind in TEMPLATE_OF))
     return Line(
         p, position_words(p), str(STATUS[p.status]), rungs, open_ and p.due is not None and p.due < today,
         open_ and duty is not None and duty.may, bool(p.forbidden), "" if p.forbidden else in_language(p.why),

@@ -23,7 +23,7 @@ from firstbell.casework.models import Adoption
 from firstbell.intake.fields import in_words
 from firstbell.law import sentences
 from firstbell.law.differences import Difference, differences
-from firstbell.law.packs import Overlay, Pack, Prohibition, Rule, Source, built_in
+from firstbell.law.packs import Institution, Overlay, Pack, Prohibition, Rule, Source, built_in
 
 _WITH_PEOPLE = ("proposed_by", "approved_by", "refused_by", "withdrawn_by")
 
@@ -107,6 +107,13 @@ class RuleShown:
 
 
 @dataclass(frozen=True, slots=True)
+class InstitutionShown:
+    owed: Institution
+    source: Source
+    words: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ProhibitionShown:
     prohibition: Prohibition
     source: Source
@@ -131,6 +138,7 @@ def pack_page(request: HttpRequest, name: str) -> HttpResponse:
             "page": "policy", "pack": pack, "versions": some, "before": before,
             "changes": changes(differences(before, pack), before, pack) if before else [],
             "rules": [RuleShown(r, pack.cited(r), [in_words(w) for w in sentences.in_words(r, pack)]) for r in pack.rule],
+            "institution": [InstitutionShown(i, pack.cited(i), [in_words(w) for w in sentences.institution_words(i, pack)]) for i in pack.institution],
             "prohibitions": [ProhibitionShown(p, pack.cited(p), in_words(sentences.prohibition_words(p))) for p in pack.prohibition],
         },
     )  # fmt: skip

@@ -491,8 +491,10 @@ def shows(name: str, pack: Pack) -> list[tuple[str, str]]:
     """What shows something named in a rule done: kinds of evidence, each with the rule it must be about ("" for any). "a|b" is either."""
     found: list[tuple[str, str]] = []
     for one in name.split("|"):
-        other = pack.rule_named(one)
-        if other is None or other.duty is None:
+        other, owed = pack.rule_named(one), pack.institution_named(one)
+        if owed is not None:
+            found += [(kind, one) for kind in owed.done_by]
+        elif other is None or other.duty is None:
             found.append((one, ""))
         else:
             about = [one, *([other.duty.done_from] if pack.rule_named(other.duty.done_from) else ())]
@@ -516,7 +518,8 @@ def _missing(
     duty: Duty, pack: Pack, deeds: Sequence[Evidence], since: date, begun: Mapping[str, date]
 ) -> Iterable[str]:
     """What must be on record and is not: this year, or since the window began; of another rule's duty, since its line was reached."""
-    at_least = {**{rule.id: since for rule in pack.rule}, **begun}
+    names = [*(rule.id for rule in pack.rule), *(owed.id for owed in pack.institution)]
+    at_least = dict.fromkeys(names, since) | dict(begun)
     for name in duty.requires:
         if not any(e.date >= since for e in _showing(name, pack, deeds, at_least)):
             yield " or ".join(name.split("|"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from firstbell.law import sentences as words_of
-from firstbell.law.packs import Overlay, Pack, Prohibition, Rule, Source
+from firstbell.law.packs import Institution, Overlay, Pack, Prohibition, Rule, Source
 from firstbell.law.sentences import amount, contents, listed, named, unit
 from firstbell.said import Said, said
 
@@ -89,6 +89,7 @@ def _of_pack(before: Pack, after: Pack) -> Iterator[Said]:
         lambda n: said("No longer measured: %(what)s.", what=n),
     )
     yield from _of_named(before.source, after.source, _source)
+    yield from _of_named(before.institution, after.institution, lambda a, b: _institution(a, b, before, after))
     yield from _of_named(before.prohibition, after.prohibition, _prohibition)
     for name in after.counts:
         if name not in before.counts:
@@ -122,6 +123,22 @@ def _source(was: Source | None, is_: Source | None) -> Iterator[Said]:
         )  # fmt: skip
     if (was.words, was.url, was.note, was.read_on) != (is_.words, is_.url, is_.note, is_.read_on):
         yield said("What is quoted or noted of %(citation)s is another.", citation=is_.citation)
+
+
+def _institution(was: Institution | None, is_: Institution | None, before: Pack, after: Pack) -> Iterator[Said]:
+    if is_ is None:
+        assert was is not None
+        yield said("The institution no longer owes: %(title)s.", title=was.title)
+        return
+    words = words_of.institution_words(is_, after)
+    if was is None:
+        yield said("The institution newly owes: %(title)s.", title=is_.title)
+        yield from words
+    elif (was.title, words_of.institution_words(was, before)) != (is_.title, words):
+        yield said("What the institution owed as “%(old)s” is now: %(title)s.", old=was.title, title=is_.title)
+        yield from words
+    else:
+        yield said("Where %(title)s is written, what shows it done or the note on it is another.", title=is_.title)
 
 
 def _prohibition(was: Prohibition | None, is_: Prohibition | None) -> Iterator[Said]:

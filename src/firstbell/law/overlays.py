@@ -5,8 +5,6 @@ Help may come sooner and a sanction later; the other way round is loosening.
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import msgspec
 
 from firstbell.law.packs import (
@@ -52,10 +50,6 @@ def read_overlay(text: str, where: str, on: Pack) -> Overlay:
                 where, text, f"$.rule[{i}].duty",
                 f"{own.id}: a district's own rule may tell and help; a sanction, a report or a petition has to stand in the law's own pack.",
             )  # fmt: skip
-        if not _number(own.threshold):
-            raise refuse(
-                where, text, f"$.rule[{i}].threshold", f"{own.id}: the line is at nothing, and nobody would be told."
-            )
     changed: set[str] = set()
     for i, change in enumerate(overlay.change):
         rule, at = on.rule_named(change.id), f"$.change[{i}]"
@@ -75,19 +69,13 @@ def read_overlay(text: str, where: str, on: Pack) -> Overlay:
     return msgspec.structs.replace(overlay, sha256=hashed(text))
 
 
-def _number(t: Threshold) -> Fraction:
-    """The least number a threshold has; nothing where it has none."""
-    numbers = [Fraction(n) for n in (t.share, t.count, *(g.count for g in t.by_grade)) if n is not None]
-    return min(numbers, default=Fraction(0))
-
-
 def _wrong(rule: Rule, change: ChangedRule) -> tuple[str, str] | None:
     """What can't be set in this rule, whoever gives a reason: the field, and why."""
     t = change.threshold
     if t is not None:
         if (t.share is not None) == (t.count is not None or bool(t.by_grade)):
             return "threshold", "a threshold needs either a count or a share, not both."
-        if not _number(t):
+        if not t.least:
             return "threshold", "the line would be at nothing, and nobody would be told."
         if t.of == "window" and rule.window.kind != "rolling_school_days":
             return "threshold.of", "a share of the window needs rolling school days."
@@ -133,7 +121,7 @@ def _threshold_loosens(rule: Rule, new: Threshold, sanction: bool) -> str:
         return (
             "" if new == old else "the threshold is of another kind, and nothing says whether it comes sooner or later."
         )
-    was, is_ = _number(old), _number(new)
+    was, is_ = old.least, new.least
     later = is_ > was or (is_ == was and new.op == ">" and old.op == ">=") or new.minimum > old.minimum
     sooner = is_ < was or (is_ == was and new.op == ">=" and old.op == ">") or new.minimum < old.minimum
     if sanction:

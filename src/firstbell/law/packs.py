@@ -140,6 +140,11 @@ class Threshold(_Table, kw_only=True, frozen=True):
     minimum: Annotated[int, Meta(ge=0)] = 0
     by_grade: tuple[ByGrade, ...] = ()
 
+    @property
+    def least(self) -> Fraction:
+        """The least number it has."""
+        return min(Fraction(n) for n in (self.share, self.count, *(g.count for g in self.by_grade)) if n is not None)
+
     def count_for(self, grade: str) -> Fraction | None:
         """None where the threshold is a share, or names no number for this grade."""
         for some in self.by_grade:
@@ -239,7 +244,7 @@ class Applies(_Table, kw_only=True, frozen=True):
 class Rule(_Table, kw_only=True, frozen=True):
     """One line: what is counted, when it is reached, what then.
 
-    Where a kind of evidence is named, "a|b" means either, and a rule's name stands for what shows that rule's duty done.
+    Where a kind of evidence is named, "a|b" means either, and the name of a rule (or of an `institution`) stands for what shows its duty done.
 
     count     a count the pack defines; or
     evidence  a kind of evidence that is itself counted
@@ -260,12 +265,6 @@ class Rule(_Table, kw_only=True, frozen=True):
     duty: Duty | None = None
     note: str = ""
 
-    @property
-    def owed_to_everybody(self) -> bool:
-        """A notice at the beginning of the year, say: the line is nothing, and nobody reaches it."""
-        t = self.threshold
-        return not t.by_grade and not Fraction(t.count or 0) and not Fraction(t.share or 0)
-
 
 class Prohibition(_Table, kw_only=True, frozen=True):
     """What may never be done for absence alone."""
@@ -274,6 +273,29 @@ class Prohibition(_Table, kw_only=True, frozen=True):
     title: Text
     source: Name
     steps: tuple[str, ...]
+
+
+class Institution(_Table, kw_only=True, frozen=True):
+    """What a school, a board or an authority itself owes, and no student's step: a policy by a day, a notice to every family.
+
+    who       whose duty it is
+    by        the day it is to be done by; or
+    each      in every school year: so many days after its beginning, or after an end (`ENDS`)
+    times     so often in a school year
+    done_by   where a rule requires it: what shows it in a student's own file
+    """
+
+    id: Name
+    title: Text
+    source: Name
+    who: Text
+    by: date | None = None
+    each: Deadline | None = None
+    times: Annotated[int, Meta(ge=1)] | None = None
+    done_by: tuple[str, ...] = ()
+    contents: tuple[str, ...] = ()
+    recipients: tuple[str, ...] = ()
+    note: str = ""
 
 
 class Band(_Table, kw_only=True, frozen=True):
@@ -327,6 +349,7 @@ class Pack(_Table, kw_only=True, frozen=True):
     source: tuple[Source, ...]
     counts: dict[str, Count] = {}
     rule: tuple[Rule, ...]
+    institution: tuple[Institution, ...] = ()
     prohibition: tuple[Prohibition, ...] = ()
     metrics: tuple[Name, ...] = ()
     sha256: str = ""
@@ -338,7 +361,10 @@ class Pack(_Table, kw_only=True, frozen=True):
     def rule_named(self, rule: str) -> Rule | None:
         return next((r for r in self.rule if r.id == rule), None)
 
-    def cited(self, rule: Rule | Prohibition) -> Source:
+    def institution_named(self, name: str) -> Institution | None:
+        return next((i for i in self.institution if i.id == name), None)
+
+    def cited(self, rule: Rule | Institution | Prohibition) -> Source:
         return next(s for s in self.source if s.id == rule.source)
 
 
@@ -467,6 +493,19 @@ def checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = No
                 where, text, f"$.counts.{name}.marks",
                 f"{name}: whether an unexplained absence counts is said by `pending` (counts, after_grace or never), and it says never.",
             )  # fmt: skip
+    for i, owed in enumerate(pack.institution if isinstance(pack, Pack) else ()):
+        at = f"$.institution[{i}]"
+        if owed.source not in sources:
+            raise refuse(
+                where, text, f"{at}.source", f"{owed.id} names a source {owed.source!r} that is not in the file."
+            )
+        if owed.id in {r.id for r in pack.rule}:
+            raise refuse(where, text, at, f"{owed.id} is a rule's name too; each needs a name of its own.")
+        if owed.each is not None and owed.each.from_ not in ("year_begin", *ENDS):
+            raise refuse(
+                where, text, f"{at}.each.from",
+                f"{owed.id}: in a school year there are {', '.join(('year_begin', *ENDS))}, and no {owed.each.from_}.",
+            )  # fmt: skip
     known_rules = {r.id: r for r in (*(known.rule if known else ()), *pack.rule)}
     ids = list(known_rules)
     for i, rule in enumerate(pack.rule):
@@ -512,6 +551,11 @@ def checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = No
         t, w = rule.threshold, rule.window
         if (t.share is not None) == (t.count is not None or bool(t.by_grade)):
             raise refuse(where, text, f"{at}.threshold", f"{rule.id} needs either a count or a share, not both.")
+        if not t.least:
+            raise refuse(
+                where, text, f"{at}.threshold",
+                f"{rule.id}: the line is at nothing, and nobody reaches it. What is owed to everybody is an institution's duty.",
+            )  # fmt: skip
         if (w.kind.startswith("rolling") or w.kind == "school_month") != (w.length is not None):
             raise refuse(
                 where, text, f"{at}.window",

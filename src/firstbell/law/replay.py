@@ -60,8 +60,6 @@ def replayed(line: Timeline, people: Sequence[Person], law: InForce, after: _Aft
                     rule, why="The rule counts what was done, and under other rules other things would have been done."
                 )
             )
-        elif rule.owed_to_everybody:
-            found.append(Replayed(rule, why="The rule is about everybody; nobody reaches it."))
         else:
             found.append(_one(line, people, law, rule, after))
     return found
@@ -73,7 +71,7 @@ def reached_by(
     """Rule -> (n,) who had reached it by the timeline's last known day, for many evenings in turn."""
     found = {}
     for standing in standings(line, [p.grade for p in people], [law], after):
-        if standing.why or standing.rule.owed_to_everybody:
+        if standing.why:
             continue
         reached = standing.times > 0
         for k in np.flatnonzero(reached).tolist():

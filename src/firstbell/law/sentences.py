@@ -9,10 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
-from firstbell.law.packs import Applies, Count, Deadline, Duty, NotAfter, Pack, Prohibition, Rule, Threshold, Window
+from firstbell.law.packs import (
+    Applies,
+    Count,
+    Deadline,
+    Duty,
+    Institution,
+    NotAfter,
+    Pack,
+    Prohibition,
+    Rule,
+    Threshold,
+    Window,
+)
 from firstbell.said import Said, said, said_n
 
-__all__ = ["amount", "count_words", "deadline_words", "duty_words", "in_words", "listed", "named", "number", "prohibition_words", "threshold_words", "window_words"]  # fmt: skip
+__all__ = ["amount", "count_words", "deadline_words", "duty_words", "in_words", "institution_words", "listed", "named", "number", "prohibition_words", "threshold_words", "window_words"]  # fmt: skip
 
 #: names a pack may use -> words; a name that is not here is shown as it is written, its underscores as spaces
 NAMES: dict[str, Said] = {
@@ -34,7 +46,7 @@ NAMES: dict[str, Said] = {
     "tardy_excused": said("late, excused"), "early": said("left early"), "early_excused": said("left early, excused"), "part": said("there for a part"),
     "part_excused": said("there for a part, excused"), "field_trip": said("on a trip"), "remote": said("taught remotely"),
     "parents": said("parents"), "student": said("student"), "dates": said("the days"), "rule": said("the rule"), "how_to_correct": said("how to correct a mistake"),
-    "interpreter": said("an interpreter line"), "year_end": said("the end of the school year"), "semester_end": said("the end of the semester"),
+    "interpreter": said("an interpreter line"), "year_begin": said("the beginning of the school year"), "year_end": said("the end of the school year"), "semester_end": said("the end of the semester"),
     "quarter_end": said("the end of the quarter"), "term_end": said("the end of the term"), "month_end": said("the end of the month"),
 }  # fmt: skip
 #: what a letter says, where the same name means something else as evidence
@@ -87,7 +99,7 @@ def named(name: str, pack: Pack | None = None) -> str:
     if "|" in name:
         first, _bar, other = name.partition("|")
         return said("%(first)s or %(other)s", first=named(first, pack), other=named(other, pack))
-    if pack is not None and pack.rule_named(name) is not None:
+    if pack is not None and (pack.rule_named(name) or pack.institution_named(name)):
         return said("what %(rule)s asks for", rule=name)
     return NAMES.get(name, name.replace("_", " ").replace("-", " "))
 
@@ -335,6 +347,24 @@ def in_words(rule: Rule, pack: Pack) -> list[Said]:
             said("Somebody is told when %(amount)s or less are left.", amount=amount(rule.near, unit(rule, pack)))
         )
     return found + (duty_words(rule.duty, pack) if rule.duty is not None else [])
+
+
+def institution_words(owed: Institution, pack: Pack) -> list[Said]:
+    """Whose duty it is, and by when: one sentence a fact."""
+    found = [said("It is the duty of: %(who)s, and no student’s step.", who=owed.who)]
+    if owed.by is not None:
+        found.append(said("By %(day)s.", day=owed.by.isoformat()))
+    if owed.each is not None:
+        found.append(said("In every school year: %(deadline)s.", deadline=deadline_words(owed.each, pack)))
+    if owed.times is not None:
+        found.append(
+            said_n("At least %(n)s time in a school year.", "At least %(n)s times in a school year.", owed.times)
+        )
+    if owed.contents:
+        found.append(said("It says: %(what)s.", what=contents(owed.contents)))
+    if owed.recipients:
+        found.append(said("It goes to: %(who)s.", who=listed(owed.recipients)))
+    return found
 
 
 def prohibition_words(prohibition: Prohibition) -> Said:

@@ -68,10 +68,6 @@ def draft(user: User, student: Student, rule: str, today: date) -> Letter:
     position = next((p for p in (standing.positions if standing else ()) if p.rule == rule), None)
     if standing is None or position is None or position.fired_on is None or position.status is not Status.DUTY_OPEN:
         raise NotWritten(_("There is no open step here to write about. The lines below are as they stand now."))
-    if not position.threshold:  # a notice at the beginning of the year: it rests on no mark of anybody's
-        raise NotWritten(
-            _("This is owed to every family alike. It is no letter about one student; put on record when it was given.")
-        )
     kind = TEMPLATE_OF.get(position.duty.kind) if position.duty else None
     if kind is None:
         raise NotWritten(_("This step is not one that a letter does."))
