@@ -126,7 +126,7 @@ def test_a_pack_is_read_in_its_own_language_with_its_sources(rosa: User) -> None
 
 
 def test_what_a_county_owes_stands_on_the_packs_page_and_is_no_students_step(rosa: User) -> None:
-    page = as_(rosa).get("/policy/pack/us-ga/").content.decode()
+    page = of(rosa).get("/policy/packs/us-ga/").content.decode()
     assert "What the institution itself owes" in page
     assert "It is the duty of: county, and no student’s step." in page
     assert "By 2026-06-01." in page
