@@ -1,4 +1,4 @@
-"""Today and the Student page in a district of 100,000, and one new mark to a fresh list, on both databases: `python -m bench.pages_bench`."""
+"""Today, the Student page and the law page in a district of 100,000, and one new mark to a fresh list, on both databases: `python -m bench.pages_bench`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class Result:
     today_queries: int
     student_p95: float
     student_queries: int
+    law_p95: float
+    law_queries: int
     mark_p99: float
 
 
@@ -57,6 +59,7 @@ def measure(students: int) -> None:
 
     from firstbell import clock
     from firstbell.access.models import Assignment, Role, User
+    from firstbell.casework.models import Adoption
     from firstbell.register import rows
     from firstbell.register.actions import NewMark, meaning_of, record_marks
     from firstbell.register.marks import LegalStatus, Mark, Presence
@@ -75,10 +78,12 @@ def measure(students: int) -> None:
     client = Client(SERVER_NAME="localhost")
     client.force_login(officer, backend="allauth.account.auth_backends.AuthenticationBackend")
     first = Student.objects.system("a benchmark").filter(enrolments__school=calendar.school).order_by("pk").first()
+    Adoption.objects.create(pack="us-ca", starts=date(2020, 7, 1), proposed_at=clock.now(), approved_at=clock.now())
     found: list[float | int] = []
     for paths in (
         ["/today/"] * requests,
         [f"/student/{first.pk + n % SCHOOL}/" for n in range(requests)],
+        [f"/student/{first.pk + n % SCHOOL}/law/" for n in range(requests)],
     ):
         client.get(paths[0])
         queries = _Count()
@@ -115,7 +120,7 @@ def run(students: int = FULL) -> list[Result]:
             }
             environment.pop("DATABASE_URL", None)
             ran = subprocess.run([*before, *command], env=environment, check=True, stdout=subprocess.PIPE, text=True)
-        requests, today, today_queries, student, student_queries, mark = ran.stdout.split()[-6:]
+        requests, today, today_queries, student, student_queries, law, law_queries, mark = ran.stdout.split()[-8:]
         results.append(
             Result(
                 students,
@@ -125,6 +130,8 @@ def run(students: int = FULL) -> list[Result]:
                 int(today_queries),
                 float(student),
                 int(student_queries),
+                float(law),
+                int(law_queries),
                 float(mark),
             )
         )
@@ -140,6 +147,7 @@ def show(results: list[Result]) -> None:
         print(
             f"  {r.database:11} Today p95 {r.today_p95 * 1000:6.0f} ms in {r.today_queries} queries   "
             f"Student p95 {r.student_p95 * 1000:6.0f} ms in {r.student_queries} queries   "
+            f"Law p95 {r.law_p95 * 1000:6.0f} ms in {r.law_queries} queries   "
             f"one mark to a fresh list p99 {r.mark_p99 * 1000:6.0f} ms"
         )
 

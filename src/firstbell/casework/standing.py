@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
+from django.db.models import OuterRef
 from numpy.typing import NDArray
 
 from firstbell import clock
@@ -17,11 +18,13 @@ from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
 from firstbell.law.timeline import Timeline
 from firstbell.register import rows
-from firstbell.register.models import Calendar, Enrolment, Student, Term
+from firstbell.register.gathered import at, day, gathered
+from firstbell.register.models import Enrolment, Student, Term
 from firstbell.register.rows import Column, SchoolGrid
 from firstbell.watch.registers import whole_days
 
 __all__ = [
+    "OnRecord",
     "Standing",
     "asks_earlier_years",
     "came_to",
@@ -38,21 +41,51 @@ WHY = "the law is asked about a student the reader was given"
 
 
 @dataclass(frozen=True, slots=True)
+class Protected:
+    """What protects a student, as long as nobody took it back; also what is over, or has not begun."""
+
+    pk: int
+    flag: str
+    starts: date
+    ends: date | None
+
+    def holds(self, day: date) -> bool:
+        return self.starts <= day and (self.ends is None or self.ends >= day)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A line that was on record as reached."""
+
+    rule: str
+    fired_on: date
+    found_at: datetime
+    superseded_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OnRecord:
+    """What casework holds of one student that the law asks about."""
+
+    evidence: list[Evidence]
+    protections: list[Protected]
+    firings: list[Before]
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """Where a student stands at the end of `day`, the last whole one. `law`: the versions in force; empty where no pack is adopted.
 
-    Beside it what was asked: the registers, what protects the student, all that was ever done (also what was taken back), and the firings
-    on record.
+    Beside it what was asked: the registers, what protects the student, the lines on record.
     """
 
     day: date
     adoption: Adoption | None
     law: list[InForce]
     positions: list[Position]
+    on_record: OnRecord
     stretches: tuple[Stretch, ...] = ()
     flags: frozenset[str] = frozenset()
-    done: Sequence[Done] = ()
-    firings: Sequence[Firing] = ()
 
 
 def today_of(student: Student) -> date:
@@ -68,23 +101,34 @@ def last_whole_day(column: Column, today: date) -> date:
 
 
 def terms_of(years: Sequence[int]) -> dict[int, tuple[tuple[date, date], ...]]:
-    """School year (its key) -> its finest terms, in order: four quarters say where two semesters are, not the other way."""
-    found: dict[int, dict[str, list[tuple[date, date]]]] = {}
-    for term in Term.objects.filter(school_year__in=years).order_by("starts"):
-        found.setdefault(term.school_year_id, {}).setdefault(term.kind, []).append((term.starts, term.ends))
-    return {
-        year: tuple(max(kinds.values(), key=lambda spans: (len(spans) <= 4, len(spans))))
-        for year, kinds in found.items()
-    }
+    """School year (its key) -> its finest terms."""
+    found: dict[int, list[tuple[str, date, date]]] = {}
+    for year, *term in Term.objects.filter(school_year__in=years).values_list(
+        "school_year_id", "kind", "starts", "ends"
+    ):
+        found.setdefault(year, []).append((term[0], term[1], term[2]))
+    return {year: finest(terms) for year, terms in found.items()}
+
+
+def finest(terms: Iterable[tuple[str, date, date]]) -> tuple[tuple[date, date], ...]:
+    """The finest kind of a year's terms, in order: four quarters say where two semesters are, not the other way."""
+    kinds: dict[str, list[tuple[date, date]]] = {}
+    for kind, starts, ends in sorted(terms, key=lambda term: term[1:]):
+        kinds.setdefault(kind, []).append((starts, ends))
+    return tuple(max(kinds.values(), key=lambda spans: (len(spans) <= 4, len(spans)), default=()))
 
 
 def stretch(school: SchoolGrid, terms: Mapping[int, tuple[tuple[date, date], ...]]) -> Stretch:
     """A school's register as the law reads it."""
+    return _stretch(school, terms.get(school.calendar.school_year_id, ()))
+
+
+def _stretch(school: SchoolGrid, terms: tuple[tuple[date, date], ...]) -> Stretch:
     calendar, grid = school.calendar, school.grid
     minutes = tuple(int(m) for m in calendar.session_minutes.split())
     return Stretch(
         calendar.school.source_id, calendar.school_year.ends_in, grid.dates, grid.sessions, grid.codes, grid.minutes,
-        minutes if len(minutes) == grid.sessions else (), terms.get(calendar.school_year_id, ()),
+        minutes if len(minutes) == grid.sessions else (), terms,
     )  # fmt: skip
 
 
@@ -101,11 +145,15 @@ def asks_earlier_years(law: Sequence[InForce]) -> bool:
 
 def evidence_of(done: Sequence[Done], pack: str) -> list[Evidence]:
     """What was done, as the law reads it; what was done about another pack's rule says nothing about this one's."""
+    return _evidence(((deed.on, deed.kind, deed.rule) for deed in done), pack)
+
+
+def _evidence(done: Iterable[tuple[date, str, str]], pack: str) -> list[Evidence]:
     found = []
-    for deed in done:
-        of, _, rule = deed.rule.partition("/")
-        if not deed.rule or of == pack:
-            found.append(Evidence(deed.kind, deed.on, rule))
+    for on, kind, about in done:
+        of, _, rule = about.partition("/")
+        if not about or of == pack:
+            found.append(Evidence(kind, on, rule))
     return found
 
 
@@ -119,49 +167,61 @@ def flags_of(students: Collection[int], on: date) -> dict[int, frozenset[str]]:
     return {student: frozenset(flags) for student, flags in found.items()}
 
 
+def on_record(student: int, through: date, pack: str) -> OnRecord:
+    """What was done through a day and not taken back, what protects, which lines of a pack were on record: in one question."""
+    done = Done.objects.system(WHY).filter(student=OuterRef("pk"), withdrawn_at=None, on__lte=through)
+    protections = Protection.objects.system(WHY).filter(student=OuterRef("pk"), withdrawn_at=None)
+    firings = Firing.objects.system(WHY).filter(student=OuterRef("pk"), pack=pack)
+    lists = Student.objects.system(WHY).filter(pk=student).values_list(
+        gathered(done, "kind", "on", "rule"), gathered(protections, "pk", "flag", "starts", "ends"),
+        gathered(firings, "rule", "fired_on", "found_at", "superseded_at"),
+    ).get()  # fmt: skip
+    deeds, protected, before = (some or [] for some in lists)
+    return OnRecord(
+        _evidence(sorted((date.fromisoformat(on), kind, rule) for kind, on, rule in deeds), pack),
+        [Protected(pk, flag, date.fromisoformat(starts), day(ends)) for pk, flag, starts, ends in sorted(protected)],
+        sorted(
+            (Before(rule, date.fromisoformat(on), at(found), at(gone) if gone else None) for rule, on, found, gone in before),
+            key=lambda f: f.fired_on,
+        ),
+    )  # fmt: skip
+
+
 def standing_of(student: Student, today: date, *, as_known: bool = False, through: date | None = None) -> Standing:
     """Every rule in force here and one student, on a day. `as_known`: by what was known at the end of that day, not by what is now.
 
     Marks count through the last whole day (or `through`); what was done today counts at once.
     """
     found = adopted(today)
-    done = list(Done.objects.system(WHY).filter(student=student).select_related("recorded_by").order_by("-on", "-pk"))
-    calendars = list(
-        Calendar.objects.filter(rows__student=student, school_year__starts__lte=today)
-        .select_related("school", "school_year")
-        .distinct()
-        .order_by("-school_year__ends_in", "pk")
-    )
-    year = calendars[0].school_year if calendars else None
+    registers = rows.registers_of(student.pk, today)
+    year = registers[0].school.calendar.school_year if registers else None
     law = law_of(found, year.starts if year else today, today)
+    mine = on_record(student.pk, today, law[-1].pack.id if law else "")
     if year is None or not law:
-        return Standing(today, found, law, [], done=done)
-    wanted = [c for c in calendars if c.school_year_id == year.pk]
+        return Standing(today, found, law, [], mine)
+    wanted = [r for r in registers if r.school.calendar.school_year_id == year.pk]
     if asks_earlier_years(law):
-        wanted += [c for c in calendars if c.school_year.ends_in == year.ends_in - 1]
+        wanted += [r for r in registers if r.school.calendar.school_year.ends_in == year.ends_in - 1]
     stays = sorted(student.enrolments.all(), key=lambda stay: (stay.starts, stay.pk))
     began = {stay.school_id: k for k, stay in enumerate(stays) if stay.starts <= today}
-    wanted.sort(key=lambda c: (c.school_year.ends_in, began.get(c.school_id, -1)))
-    columns = rows.columns_of(wanted)
-    as_of = today if as_known else through or last_whole_day(columns[wanted[-1].pk], today)
-    terms = terms_of(list({c.school_year_id for c in wanted}))
+    wanted.sort(key=lambda r: (r.school.calendar.school_year.ends_in, began.get(r.school.calendar.school_id, -1)))
+    as_of = today if as_known else through or last_whole_day(wanted[-1].column, today)
     grids = [
-        rows.grid_as_known(c, as_of, student_ids=[student.pk]) if as_known
-        else rows.school_grid(columns[c.pk], student_ids=[student.pk])
-        for c in wanted
-    ]  # fmt: skip
-    stretches = [stretch(g, terms) for g in grids if len(g.student_ids) and len(g.grid.dates)]
+        (rows.grid_as_known(r.column, as_of, student_ids=[student.pk]) if as_known else r.school, finest(r.terms))
+        for r in wanted
+    ]
+    stretches = [_stretch(g, terms) for g, terms in grids if len(g.student_ids) and len(g.grid.dates)]
     if not stretches:
-        return Standing(as_of, found, law, [], done=done)
+        return Standing(as_of, found, law, [], mine)
     here = [stay for stay in stays if stay.starts <= as_of]
     entered = np.array([max(here[-1].starts, year.starts)], dtype="datetime64[D]") if here else None
-    person = Person(
-        student.birth_date, here[-1].grade if here else student.grade, flags_of([student.pk], today).get(student.pk, frozenset())
-    )  # fmt: skip
-    counted = [d for d in done if d.withdrawn_at is None and d.on <= today]
-    pack = law[-1].pack.id
-    firings = list(Firing.objects.system(WHY).filter(student=student, pack=pack).order_by("fired_on"))
-    earlier = {f.rule: f.fired_on for f in firings if year.starts <= f.fired_on <= as_of}
+    flags = frozenset(p.flag for p in mine.protections if p.holds(today))
+    person = Person(student.birth_date, here[-1].grade if here else student.grade, flags)
+    known = clock.moment(clock.end_of_day(as_of, wanted[-1].school.calendar.school.zone)) if as_known else None
+    earlier = {
+        f.rule: f.fired_on for f in mine.firings
+        if year.starts <= f.fired_on <= as_of and (known is None or f.found_at <= known)
+    }  # fmt: skip
     line = Timeline(stretches, as_of, entered)
-    stood = positions(line, 0, person, law, evidence_of(counted, pack), earlier)
-    return Standing(as_of, found, law, stood, line.stretches, person.flags, done, firings)
+    stood = positions(line, 0, person, law, mine.evidence, earlier)
+    return Standing(as_of, found, law, stood, mine, line.stretches, flags)

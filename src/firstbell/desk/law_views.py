@@ -122,16 +122,19 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
     today = today_of(student)
     as_of = _as_of(request, today)
     standing = standing_of(student, as_of or today, as_known=as_of is not None)
-    done = list(standing.done)
+    some_done = Done.objects.system("of a student the reader was given").filter(student=student)
+    done = list(some_done.select_related("recorded_by").order_by("-on", "-pk"))
     taken_back = {
         d.pk: clock.now() - d.recorded_at <= timedelta(days=1) and d.recorded_by_id == request.user.pk for d in done
     }
     protections = None
     if policy.may(request.user, Deed.SEE_PROTECTIONS):
-        some = Protection.objects.system("of a student the reader was given").filter(student=student, withdrawn_at=None)
-        protections = list(some.select_related("recorded_by").order_by("flag"))
+        known = standing.on_record.protections
+        protections = [Protection(pk=p.pk, flag=p.flag, ends=p.ends) for p in sorted(known, key=lambda p: p.flag)]
     lines = lines_of(standing, [d for d in done if d.withdrawn_at is None], today)
-    undone = sorted((f for f in standing.firings if f.superseded_at), key=lambda f: f.superseded_at, reverse=True)
+    undone = sorted(
+        (f for f in standing.on_record.firings if f.superseded_at), key=lambda f: f.superseded_at, reverse=True
+    )
     audit.record(request.user, "saw", f"student:{student.pk}", "before the law")
     return render(
         request, "desk/law.html",

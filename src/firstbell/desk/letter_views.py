@@ -152,12 +152,7 @@ def _check_page(
     request: HttpRequest, checked: Checked, reasons: dict[str, str], *, error: str = "", status: int = 200
 ) -> HttpResponse:
     letter = checked.letter
-    kept = {}
-    if letter.state == Letter.State.AWAITING:
-        some = LetterWord.objects.system("of a letter the reader was given").filter(
-            letter=letter, about=LetterWord.About.WARNING
-        )
-        kept = dict(some.values_list("key", "words"))
+    kept = checked.beside.reasons if letter.state == Letter.State.AWAITING else {}
     return render(
         request, "desk/letter_check.html",
         {

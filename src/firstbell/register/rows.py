@@ -13,25 +13,27 @@ from itertools import groupby, pairwise
 
 import numpy as np
 from django.db import connection
-from django.db.models import F
+from django.db.models import F, OuterRef
 from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.register.fold import Events, Rolls, Span, blank_minutes, fold, letters
+from firstbell.register.gathered import gathered
 from firstbell.register.grid import MINUTES_WIDTH, Grid, decode_minutes
 from firstbell.register.marks import NOT_EXPECTED, UNKNOWN
 from firstbell.register.models import (
     SCHOOL_DAY_TYPES,
     Calendar,
+    CalendarDay,
     Enrolment,
     MarkEvent,
     Meaning,
     RegisterRow,
     RollState,
-    School,
     Section,
     SectionEnrolment,
     Student,
+    Term,
     UnreadMark,
 )
 
@@ -93,6 +95,7 @@ class RowSpan:
     enrolment_id: int
     student_id: int
     span: Span
+    grade: str
 
 
 def row_spans(column: Column, student_ids: Sequence[int] | None = None) -> list[RowSpan]:
@@ -103,12 +106,12 @@ def row_spans(column: Column, student_ids: Sequence[int] | None = None) -> list[
     rows: list[RowSpan] = []
     for ids in _in_chunks(student_ids):
         chosen = enrolments if ids is None else enrolments.filter(student_id__in=ids)
-        for pk, student_id, starts, ends in chosen.order_by("student_id", "starts").values_list(
-            "pk", "student_id", "starts", "ends"
+        for pk, student_id, starts, ends, grade in chosen.order_by("student_id", "starts").values_list(
+            "pk", "student_id", "starts", "ends", "grade"
         ):
             span = column.span(starts, ends)
             if span.stop > span.first:
-                rows.append(RowSpan(pk, student_id, span))
+                rows.append(RowSpan(pk, student_id, span, grade))
     return rows
 
 
@@ -129,7 +132,7 @@ class Past:
         by_student: dict[int, list[int]] = defaultdict(list)
         for i, row in enumerate(rows):
             by_student[row.student_id].append(i)
-        self._zone = School.objects.get(pk=column.calendar.school_id).zone
+        self._zone = column.calendar.school.zone
         self._rolls, self._rolls_at = _rolls(column, by_student)
         self._events, self._events_at = _events(column, by_student)
 
@@ -229,8 +232,8 @@ def _events(column: Column, by_student: dict[int, list[int]]) -> tuple[Events, N
         "FROM register_unreadmark WHERE calendar_id = %s"
     )
     order = " ORDER BY student_id, recorded_at, fingerprint"
-    both = UnreadMark.objects.system(WHY).filter(calendar=column.calendar).exists()
     everyone = len(by_student) > _CHUNK * 4
+    both = not everyone or UnreadMark.objects.system(WHY).filter(calendar=column.calendar).exists()
     found: list[NDArray[np.int64]] = []
     with connection.cursor() as cursor:
         for ids in _in_chunks(None if everyone else list(by_student)):
@@ -386,6 +389,36 @@ def school_grid(of: Calendar | Column, *, student_ids: Sequence[int] | None = No
     return _as_grid(column, found)
 
 
+@dataclass(frozen=True, slots=True)
+class Register:
+    """One student's register at one school for one year, with the year's terms: (kind, first day, last day)."""
+
+    school: SchoolGrid
+    column: Column
+    terms: list[tuple[str, date, date]]
+
+
+def registers_of(student_id: int, begun_by: date) -> list[Register]:
+    """A student's registers of all school years begun by a day, the latest year first, and their days and terms: in one question."""
+    days = CalendarDay.objects.filter(calendar=OuterRef("calendar_id"), day_type__in=SCHOOL_DAY_TYPES)
+    terms = Term.objects.filter(school_year=OuterRef("calendar__school_year_id"))
+    some = (
+        RegisterRow.objects.system(WHY).filter(student=student_id, calendar__school_year__starts__lte=begun_by)
+        .select_related("calendar__school", "calendar__school_year", "enrolment")
+        .annotate(days=gathered(days, "date"), terms=gathered(terms, "kind", "starts", "ends"))
+        .order_by("-calendar__school_year__ends_in", "calendar_id", "enrolment__starts", "enrolment_id")
+    )  # fmt: skip
+    found = []
+    for _calendar, stays in groupby(some, key=lambda row: row.calendar_id):
+        rows = list(stays)
+        dates = tuple(sorted(date.fromisoformat(d) for (d,) in rows[0].days or ()))
+        column = Column(rows[0].calendar, dates, {d: k for k, d in enumerate(dates)})
+        grid = _as_grid(column, [(r.student_id, r.enrolment_id, r.codes, r.minutes, r.enrolment.grade) for r in rows])
+        spans = [(kind, date.fromisoformat(a), date.fromisoformat(b)) for kind, a, b in rows[0].terms or ()]
+        found.append(Register(grid, column, spans))
+    return found
+
+
 def school_grids(columns: Sequence[Column]) -> list[SchoolGrid]:
     """The stored registers of many calendars, without their minutes: the database joins each into one text, and this is no copy of it.
 
@@ -443,22 +476,21 @@ def _one_grid(
 
 
 def stays_as_known(
-    calendar: Calendar, day: date, *, student_ids: Sequence[int] | None = None
+    of: Calendar | Column, day: date, *, student_ids: Sequence[int] | None = None
 ) -> list[tuple[RowSpan, str, str]]:
     """Every stay's codes and minutes as they were known at the end of `day` by the school's clock, rebuilt from the events."""
-    column = columns(calendar)
+    column = columns(of) if isinstance(of, Calendar) else of
     wanted = row_spans(column, student_ids)
-    codes, minutes = folded(column, wanted, known_through=clock.end_of_day(day, calendar.school.zone))
+    codes, minutes = folded(column, wanted, known_through=clock.end_of_day(day, column.calendar.school.zone))
     return list(zip(wanted, codes, minutes, strict=True))
 
 
-def grid_as_known(calendar: Calendar, day: date, *, student_ids: Sequence[int] | None = None) -> SchoolGrid:
+def grid_as_known(of: Calendar | Column, day: date, *, student_ids: Sequence[int] | None = None) -> SchoolGrid:
     """The grid as it was known at the end of `day`."""
-    stays = stays_as_known(calendar, day, student_ids=student_ids)
-    grades = dict(Enrolment.objects.system(WHY).filter(school_id=calendar.school_id).values_list("pk", "grade"))
-    rows = [(w.student_id, w.enrolment_id, c, m, grades[w.enrolment_id]) for w, c, m in stays]
-    rows.sort(key=lambda row: row[0])
-    return _as_grid(columns(calendar), rows)
+    column = columns(of) if isinstance(of, Calendar) else of
+    stays = stays_as_known(column, day, student_ids=student_ids)
+    found = [(w.student_id, w.enrolment_id, c, m, w.grade) for w, c, m in stays]
+    return _as_grid(column, sorted(found, key=lambda row: row[0]))
 
 
 def _as_grid(column: Column, rows: list[tuple[int, int, str, str, str]]) -> SchoolGrid:

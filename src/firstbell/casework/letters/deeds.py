@@ -189,9 +189,7 @@ def sign(user: User, letter: Letter, version: int, reasons: dict[str, str], toda
         if not role:
             raise NotWritten(_("The second signature is another person’s, in another role."))
         checked = check(letter, user, today)
-        kept = dict(
-            LetterWord.objects.system(WHY).filter(letter=letter, about=LetterWord.About.WARNING).values_list("key", "words")
-        )  # fmt: skip
+        kept = checked.beside.reasons
         given = {code: why.strip()[:2000] for code, why in reasons.items() if why.strip()}
         in_the_way = [f for f in checked.findings if f.stops or not (given.get(f.code) or kept.get(f.code))]
         if in_the_way:

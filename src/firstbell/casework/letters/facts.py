@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from typing import Any
+
+from django.db.models import QuerySet
 
 from firstbell.access.models import User
 from firstbell.casework.adopted import adopted, with_overlay
@@ -16,9 +19,11 @@ from firstbell.law.days import Stretch
 from firstbell.law.packs import Duty, Pack, PackError, Rule, versions
 from firstbell.law.sentences import number
 from firstbell.register import rows
-from firstbell.register.models import Calendar, Contact, Student
+from firstbell.register.models import Contact, ContactLink, Student
 
-__all__ = ["TEMPLATE_OF", "Family", "duty_of", "facts_of", "family_of", "letters_on", "rule_of"]
+__all__ = [
+    "LINK", "TEMPLATE_OF", "Family", "duty_of", "facts_of", "family_from", "family_of", "letters_on", "links_of", "rule_of",
+]  # fmt: skip
 
 WHY = "a letter about a student the reader was given"
 #: a duty's kind -> what we have to write about it; a review or a classification is nobody's letter
@@ -46,12 +51,30 @@ class Family:
         return next((code for code in self.languages if code in LANGUAGES), "en")
 
 
+#: of a contact's link, what a letter asks
+LINK = ("pk", "no_contact", "contact", "contact__given_name", "contact__family_name", "contact__phone", "contact__email", "contact__language")  # fmt: skip
+
+
+def links_of(student: Any) -> QuerySet[Any]:
+    return ContactLink.objects.system(WHY).filter(student=student)
+
+
 def family_of(student: Student) -> Family:
+    return family_from(student, links_of(student).values_list(*LINK))
+
+
+def family_from(student: Student, links: Iterable[Sequence[Any]]) -> Family:
     """Contacts under no-contact are counted, never named."""
-    links = list(student.links.select_related("contact").order_by("pk"))
-    recipients = [link.contact for link in links if not link.no_contact]
+    recipients, silent = [], 0
+    for _pk, no_contact, contact, given, family, phone, email, language in sorted(links):
+        if no_contact:
+            silent += 1
+        else:
+            recipients.append(
+                Contact(pk=contact, given_name=given, family_name=family, phone=phone, email=email, language=language)
+            )
     codes = [c.language for c in recipients] + [student.home_language]
-    return Family(recipients, len(links) - len(recipients), list(dict.fromkeys(c[:2].lower() for c in codes if c)))
+    return Family(recipients, silent, list(dict.fromkeys(c[:2].lower() for c in codes if c)))
 
 
 def rule_of(letter: Letter, today: date, standing: Standing | None = None) -> tuple[Pack, Rule] | None:
@@ -94,13 +117,9 @@ def letters_on(student: Student, days: Iterable[date], registers: Iterable[Stret
 
 
 def _registers(student: Student, first: date, last: date) -> Iterator[Stretch]:
-    calendars = Calendar.objects.filter(
-        rows__student=student, school_year__starts__lte=last, school_year__ends__gte=first
-    ).select_related("school", "school_year")
-    for column in rows.columns_of(list(calendars.distinct())).values():
-        school = rows.school_grid(column, student_ids=[student.pk])
-        if len(school.student_ids):
-            yield stretch(school, {})
+    for register in rows.registers_of(student.pk, last):
+        if first <= register.school.calendar.school_year.ends:
+            yield stretch(register.school, {})
 
 
 def facts_of(letter: Letter, signer: User, squares: dict[date, str]) -> dict[str, str]:

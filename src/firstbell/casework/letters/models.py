@@ -11,6 +11,11 @@ from firstbell.access.scoped import ScopedManager
 from firstbell.register.models import Student
 
 
+def numbered(pk: int) -> str:
+    """How a letter is called on paper: the same letter, the same number, and nobody's name."""
+    return f"L{pk:06d}"
+
+
 class Letter(models.Model):
     """To a family, about one line reached. A draft holds placeholders; signing fills them in and freezes text, annex and evidence."""
 
@@ -77,7 +82,7 @@ class Letter(models.Model):
 
     @property
     def number(self) -> str:
-        return f"L{self.pk:06d}"
+        return numbered(self.pk)
 
     @property
     def undone(self) -> bool:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
+from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -14,17 +15,18 @@ from firstbell.access.models import User
 from firstbell.access.policy import Deed
 from firstbell.casework.letters import pdf
 from firstbell.casework.letters.checklist import Item, checklist, written_keys
-from firstbell.casework.letters.facts import Family, facts_of, family_of, letters_on, rule_of
-from firstbell.casework.letters.models import Letter, LetterWord
+from firstbell.casework.letters.facts import LINK, Family, facts_of, family_from, letters_on, links_of, rule_of
+from firstbell.casework.letters.models import Letter, LetterWord, numbered
 from firstbell.casework.letters.wording import GRADE, LANGUAGES, fill, grade, passages_in, refusals
 from firstbell.casework.models import Protection
 from firstbell.casework.standing import Standing, standing_of
 from firstbell.casework.words import evidence_word
 from firstbell.law.clock import Position, Status
 from firstbell.law.packs import Duty, Pack, Rule
+from firstbell.register.gathered import gathered
 from firstbell.register.models import Student
 
-__all__ = ["Checked", "Finding", "Seen", "check", "look", "prose", "written_of"]
+__all__ = ["Checked", "Finding", "Seen", "check", "look", "prose"]
 
 WHY = "a letter is checked before it is signed"
 #: under these a letter may be lawful and still come at the wrong hour
@@ -49,11 +51,15 @@ class Seen:
     findings: list[Finding]
     items: list[Item]
     grade: float | None
-    family: Family
+    beside: Beside
     squares: dict[date, str]
     facts: dict[str, str]
     written: dict[str, str]
     law: tuple[Pack, Rule] | None
+
+    @property
+    def family(self) -> Family:
+        return self.beside.family
 
     @property
     def duty(self) -> Duty | None:
@@ -83,10 +89,31 @@ def prose(letter: Letter, facts: dict[str, str]) -> str:
     return fill(letter.body, letter.language, {**missing, **facts})
 
 
-def written_of(letter: Letter) -> dict[str, str]:
-    """The passages somebody wrote because the pack asks for them."""
-    some = LetterWord.objects.system(WHY).filter(letter=letter, about=LetterWord.About.CONTENTS).order_by("pk")
-    return {w.key: w.words for w in some}
+@dataclass(frozen=True, slots=True, repr=False)
+class Beside:
+    """What is read with a letter, in one question: what somebody wrote for it, whom it can be for, and the last one signed about the same."""
+
+    contents: dict[str, str]
+    reasons: dict[str, str]
+    family: Family
+    signed_before: int | None
+
+
+def beside(letter: Letter) -> Beside:
+    said = LetterWord.objects.system(WHY).filter(letter=OuterRef("pk"))
+    before = Letter.objects.system(WHY).filter(
+        firing=OuterRef("firing"), kind=OuterRef("kind"), state__in=(Letter.State.SIGNED, Letter.State.AWAITING)
+    )
+    words, links, signed = Letter.objects.system(WHY).filter(pk=letter.pk).values_list(
+        gathered(said, "about", "pk", "key", "words"), gathered(links_of(OuterRef("student")), *LINK),
+        Subquery(before.exclude(pk=OuterRef("pk")).order_by("-signed_at").values("pk")[:1]),
+    ).get()  # fmt: skip
+    by: dict[str, dict[str, str]] = {LetterWord.About.CONTENTS: {}, LetterWord.About.WARNING: {}}
+    for about, _pk, key, text in sorted(words or []):
+        by[about][key] = text
+    return Beside(
+        by[LetterWord.About.CONTENTS], by[LetterWord.About.WARNING], family_from(letter.student, links or []), signed
+    )
 
 
 def look(
@@ -95,14 +122,15 @@ def look(
     """While it is being written: the text only. `written`: what was typed and is not saved, instead of what is."""
     law = rule_of(letter, today, standing)
     duty = law[1].duty if law else None
+    by = beside(letter)
     if written is None:
-        written = written_of(letter) if written_keys(duty) else {}
+        written = by.contents if written_keys(duty) else {}
     days = [date.fromisoformat(d) for d in letter.marks.split()]
     squares = letters_on(letter.student, days, standing.stretches if standing else None)
     facts = facts_of(letter, letter.signed_by or reader, squares)
     items = checklist(letter, duty, written)
     read_at, said = _wording(letter, facts, items, written)
-    return Seen(letter, said, items, read_at, family_of(letter.student), squares, facts, written, law)
+    return Seen(letter, said, items, read_at, by, squares, facts, written, law)
 
 
 def check(letter: Letter, reader: User, today: date) -> Checked:
@@ -113,12 +141,12 @@ def check(letter: Letter, reader: User, today: date) -> Checked:
     if letter.kind == Letter.Kind.CORRECTION:
         about = _apology(letter, position)
     else:
-        about = [*_line(letter, seen.law, position, seen.squares, today), *_step(position), *_again(letter)]
+        about = [*_line(letter, seen.law, position, seen.squares, today), *_step(position), *_again(seen.beside)]
     found = [
-        *about, *_care(letter, reader, standing.flags), *_people(letter, seen.family), *seen.findings, *_others(letter, seen.written),
+        *about, *_care(letter, reader, standing.flags, seen.beside), *_people(letter, seen.family), *seen.findings, *_others(letter, seen.written),
     ]  # fmt: skip
     return Checked(
-        letter, found, seen.items, seen.grade, seen.family, seen.squares, seen.facts, seen.written, seen.law, standing, position
+        letter, found, seen.items, seen.grade, seen.beside, seen.squares, seen.facts, seen.written, seen.law, standing, position
     )  # fmt: skip
 
 
@@ -217,25 +245,21 @@ def _step(p: Position | None) -> list[Finding]:
     return found
 
 
-def _again(letter: Letter) -> list[Finding]:
-    before = Letter.objects.system(WHY).filter(
-        firing=letter.firing_id, kind=letter.kind, state__in=(Letter.State.SIGNED, Letter.State.AWAITING)
-    )
-    last = before.exclude(pk=letter.pk).order_by("-signed_at").first()
-    if last is None:
+def _again(by: Beside) -> list[Finding]:
+    if by.signed_before is None:
         return []
     return [
         Finding(
-            "again", False, _("A letter about this was signed already: %(number)s.") % {"number": last.number},
+            "again", False, _("A letter about this was signed already: %(number)s.") % {"number": numbered(by.signed_before)},
             _("Say why the family should get another."),
         )
     ]  # fmt: skip
 
 
-def _care(letter: Letter, reader: User, protected: frozenset[str]) -> list[Finding]:
+def _care(letter: Letter, reader: User, protected: frozenset[str], by: Beside) -> list[Finding]:
     flags = [flag for flag in CARE if flag in protected]
-    if not flags or (letter.signed_at is not None and _answered(letter, "care")):
-        return []
+    if not flags or (letter.signed_at is not None and "care" in by.reasons):
+        return []  # the first to sign said why: the second, who may not see what it is, need not
     if not policy.may(reader, Deed.SEE_PROTECTIONS):
         return [
             Finding(
@@ -250,11 +274,6 @@ def _care(letter: Letter, reader: User, protected: frozenset[str]) -> list[Findi
             _("Call before you write. If a letter is right all the same, say why."),
         )
     ]  # fmt: skip
-
-
-def _answered(letter: Letter, code: str) -> bool:
-    """The first to sign said why: the second, who may not see what it is, need not."""
-    return LetterWord.objects.system(WHY).filter(letter=letter, about=LetterWord.About.WARNING, key=code).exists()  # type: ignore[no-any-return]
 
 
 def _people(letter: Letter, family: Family) -> list[Finding]:
