@@ -9,7 +9,7 @@ import pytest
 from firstbell import clock
 from firstbell.access.models import AuditEntry, Role, User
 from firstbell.casework.adopted import adopted, law_of
-from firstbell.casework.adopting import NotAdopted, approve, end, propose, refuse, withdraw
+from firstbell.casework.adopting import NotAdopted, agree, approve, end, keep, propose, refuse, withdraw
 from firstbell.casework.firings import look_over
 from firstbell.casework.models import Adoption, Firing
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, a_user, draw
@@ -101,29 +101,68 @@ def test_own_rules_end_with_their_last_day_and_what_was_before_is_back(rosa: Use
     assert adopted(date(2026, 9, 21)) == before
 
 
-def test_what_is_in_force_can_end_on_a_day_to_come_with_a_reason(rosa: User, tom: User) -> None:
+def again(adoption: Adoption) -> Adoption:
+    return Adoption.objects.get(pk=adoption.pk)
+
+
+def test_what_is_in_force_ends_on_a_day_to_come_once_a_second_lead_agrees(rosa: User, tom: User) -> None:
     made = propose(rosa, "example", START)
     approve(tom, made)
+    made = again(made)
     for last, why, words in (
         (TODAY, "", "Write why"), (START - timedelta(days=1), "x", "before it begins"), (TODAY - timedelta(days=1), "x", "past"),
     ):  # fmt: skip
         with pytest.raises(NotAdopted, match=words):
             end(rosa, made, last, why)
     end(rosa, made, TODAY, "The statute was repealed.")
+    assert adopted(TODAY + timedelta(days=1)) is not None, "nobody has agreed yet"
+    with pytest.raises(NotAdopted, match="Somebody else"):
+        agree(rosa, again(made))
+    agree(tom, again(made))
     assert adopted(TODAY) is not None
     assert adopted(TODAY + timedelta(days=1)) is None
+    end(tom, again(made), TODAY + timedelta(days=3), "A few days more.")  # what was agreed can be asked anew
+    keep(rosa, again(made))
+    assert adopted(TODAY + timedelta(days=1)) is None
+    assert [e.action for e in AuditEntry.objects.order_by("id")][-4:-2] == ["asked_to_stop_law", "ended_law"]
 
 
-def test_what_was_approved_is_withdrawn_with_a_reason_and_what_was_before_is_back(rosa: User, tom: User) -> None:
+def test_what_is_in_force_is_withdrawn_by_two_and_what_was_before_is_back(rosa: User, tom: User) -> None:
     before, own = propose(rosa, "example", START), propose(rosa, "example", START, overlay=OWN)
     for one in (before, own):
         approve(tom, one)
         one.refresh_from_db()
-    assert adopted(TODAY) == own
     with pytest.raises(NotAdopted, match="write why"):
         withdraw(rosa, own)
-    withdraw(rosa, own, "It was a mistake.")
+    assert withdraw(rosa, own, "It was a mistake.") is False
+    assert adopted(TODAY) == own
+    with pytest.raises(NotAdopted, match="Somebody else"):
+        agree(rosa, again(own))
+    with pytest.raises(NotAdopted, match="meanwhile"):
+        agree(tom, own)  # as it stood before anybody asked
+    agree(tom, again(own))
     assert adopted(TODAY) == before
+    gone = again(own)
+    assert (gone.stop_asked_by, gone.withdrawn_by, gone.why) == (rosa, tom, "It was a mistake.")
+
+
+def test_a_second_lead_who_does_not_agree_keeps_it_in_force_and_it_can_be_asked_again(rosa: User, tom: User) -> None:
+    approve(tom, made := propose(rosa, "example", START))
+    withdraw(tom, again(made), "I think it is wrong.")
+    with pytest.raises(NotAdopted, match="meanwhile"):
+        withdraw(rosa, made, "Me too.")
+    keep(rosa, again(made))
+    assert adopted(TODAY) == made
+    assert withdraw(tom, again(made), "Counsel says so too.") is False
+
+
+def test_who_proposed_what_has_not_begun_takes_it_back_alone_and_nobody_else_does(rosa: User, tom: User) -> None:
+    begins = TODAY + timedelta(days=1)
+    approve(tom, made := propose(rosa, "example", begins))
+    assert withdraw(tom, again(made), "Not yet.") is False
+    keep(tom, again(made))
+    assert withdraw(rosa, again(made), "A week later is better.") is True
+    assert adopted(begins) is None
 
 
 def test_somebody_who_saw_a_proposal_cannot_withdraw_what_was_approved_meanwhile(rosa: User, tom: User) -> None:
@@ -144,8 +183,8 @@ def test_after_a_change_of_law_the_night_looks_at_everybody_anew(rosa: User, tom
     assert law_of(adopted(TODAY), FIRST_MONDAY, TODAY)[0].pack.rule_named("ten-unexcused-days").threshold.count == 8  # type: ignore[union-attr]
     assert look_over().reached == 1
     firing = Firing.objects.system("test").get(rule="ten-unexcused-days")
-    own.refresh_from_db()
-    withdraw(rosa, own, "Too many.")
+    withdraw(rosa, again(own), "Too many.")
+    agree(tom, again(own))
     assert look_over().superseded == 1
     firing.refresh_from_db()
     assert firing.superseded_at is not None

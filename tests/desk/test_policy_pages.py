@@ -111,6 +111,24 @@ def test_another_lead_answers_and_the_reason_is_kept_where_it_was_wrong(rosa: Us
     assert again.status_code == 422
 
 
+def test_the_page_says_who_asks_to_withdraw_and_lets_only_another_agree(rosa: User, tom: User) -> None:
+    made = Adoption.objects.create(
+        pack="example", starts=date(2026, 8, 1), proposed_by=rosa, proposed_at=clock.now(), approved_by=tom,
+        approved_at=clock.now(),
+    )  # fmt: skip
+    page = f"/policy/{made.pk}/"
+    assert "A second district lead has to agree." in of(rosa).get(page).content.decode()
+    assert of(rosa).post(page, {"deed": "withdraw", "why": "Counsel says no."}).status_code == 302
+    for reader, button in ((rosa, "Take this back"), (tom, "Agree")):
+        text = of(reader).get(page).content.decode()
+        assert "asks that it is withdrawn at once" in text
+        assert "Counsel says no." in text
+        assert f">{button}<" in text or f"{button}</button>" in text
+    assert of(rosa).post(page, {"deed": "agree"}).status_code == 422
+    assert of(tom).post(page, {"deed": "agree"}).status_code == 302
+    assert "withdrawn" in of(tom).get(page).content.decode()
+
+
 def test_a_pack_is_read_in_its_own_language_with_its_sources(rosa: User) -> None:
     text = of(rosa).get("/policy/packs/example/").content.decode()
     assert 'lang="en"' in text

@@ -1,22 +1,22 @@
-"""A district chooses its law: one person proposes a pack, with the district's own rules if there are any; another approves it."""
+"""A district chooses its law: one person proposes a pack, with the district's own rules if there are any; another approves it. It stops the same way."""
 
 from __future__ import annotations
 
 from datetime import date
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from firstbell import clock
-from firstbell.access import audit
+from firstbell.access import audit, policy
 from firstbell.access.models import User
 from firstbell.casework.models import Adoption
 from firstbell.law.overlays import overlaid, read_overlay
 from firstbell.law.packs import InForce, Overlay, Pack, PackError, built_in, in_force
 
-__all__ = ["OWN_RULES", "NotAdopted", "approve", "end", "laid", "propose", "refuse", "withdraw"]
+__all__ = ["OWN_RULES", "NotAdopted", "agree", "approve", "end", "keep", "laid", "propose", "refuse", "withdraw"]
 
 #: what a mistake in the district's own file is called in the sentence that names its line
 OWN_RULES = "your own rules"
@@ -112,32 +112,91 @@ def refuse(user: User, adoption: Adoption, why: str) -> None:
 
 
 @transaction.atomic
-def withdraw(user: User, adoption: Adoption, why: str = "") -> None:
-    """What was proposed or is in force counts no more; what was in force before it is in force again. Of what was approved, with a reason."""
+def withdraw(user: User, adoption: Adoption, why: str = "") -> bool:
+    """What was proposed counts no more, and neither does what was approved, has not begun, and was one's own proposal.
+
+    What has begun, or was proposed by somebody else, waits for a second lead: False. Of what was approved, with a reason.
+    """
     if adoption.approved_at is not None and not why.strip():
         raise NotAdopted(_("It was approved: write why it is withdrawn."))
-    open_ = Adoption.objects.filter(
-        pk=adoption.pk, withdrawn_at=None, refused_at=None, approved_at=adoption.approved_at
+    alone = adoption.approved_at is None or (
+        adoption.starts > policy.today(user) and adoption.proposed_by_id == user.pk
     )
-    if not open_.update(withdrawn_by=user, withdrawn_at=clock.now(), why=why.strip()[:4000]):
-        raise NotAdopted(
-            _("Somebody has approved, refused or withdrawn this meanwhile. Look again; nothing was changed.")
-        )
+    if not alone:
+        _ask_to_stop(user, adoption, None, why)
+        return False
+    if not _stands(adoption).update(
+        withdrawn_by=user, withdrawn_at=clock.now(), why=why.strip()[:4000], **_NOBODY_ASKS
+    ):
+        raise _meanwhile()
     audit.record(user, "withdrew_law", f"adoption:{adoption.pk}", adoption.pack)
+    return True
 
 
 @transaction.atomic
 def end(user: User, adoption: Adoption, last: date, why: str) -> None:
-    """What was approved ends with a day; what had been in force before it is in force again from the next."""
+    """Ask that what was approved ends with a day; what had been in force before it is in force again from the next."""
     if not why.strip():
         raise NotAdopted(_("Write why it ends."))
     if last < adoption.starts:
         raise NotAdopted(_("It would end before it begins."))
+    _not_past(last)
+    _ask_to_stop(user, adoption, last, why)
+
+
+def _not_past(last: date) -> None:
     if last < clock.now().date():
         raise NotAdopted(
             _("That day is past: what was done under these rules was done under them. Choose today or a later day.")
         )
-    mine = Adoption.objects.filter(pk=adoption.pk, withdrawn_at=None, ends=adoption.ends).exclude(approved_at=None)
-    if not mine.update(ends=last, why=why.strip()[:4000]):
-        raise NotAdopted(_("Somebody has changed this meanwhile. Look again; nothing was changed."))
-    audit.record(user, "ended_law", f"adoption:{adoption.pk}", f"{adoption.pack} with {last}")
+
+
+_NOBODY_ASKS = {"stop_asked_by": None, "stop_asked_at": None, "stop_last": None, "stop_why": ""}
+
+
+def _stands(adoption: Adoption) -> QuerySet[Adoption]:
+    """As whoever looked at it saw it: so that of two deeds at once one counts."""
+    return Adoption.objects.filter(
+        pk=adoption.pk, withdrawn_at=None, refused_at=None, approved_at=adoption.approved_at, ends=adoption.ends,
+        stop_asked_at=adoption.stop_asked_at,
+    )  # fmt: skip
+
+
+def _meanwhile() -> NotAdopted:
+    return NotAdopted(_("Somebody has changed this meanwhile. Look again; nothing was changed."))
+
+
+def _ask_to_stop(user: User, adoption: Adoption, last: date | None, why: str) -> None:
+    asked = _stands(adoption).exclude(approved_at=None)
+    if adoption.stop_waits or not asked.update(
+        stop_asked_by=user, stop_asked_at=clock.now(), stop_last=last, stop_why=why.strip()[:4000]
+    ):
+        raise _meanwhile()
+    audit.record(user, "asked_to_stop_law", f"adoption:{adoption.pk}", f"{adoption.pack} with {last or 'no last day'}")
+
+
+@transaction.atomic
+def agree(user: User, adoption: Adoption) -> None:
+    """A second lead agrees that it stops: with its last day, or at once. What was in force before is in force again."""
+    if not adoption.stop_waits:
+        raise _meanwhile()
+    if adoption.stop_asked_by_id == user.pk:
+        raise NotAdopted(_("Somebody else has to agree to what you asked for."))
+    last, why = adoption.stop_last, adoption.stop_why
+    if last is not None:
+        _not_past(last)
+        changed = _stands(adoption).update(ends=last, why=why)
+    else:
+        changed = _stands(adoption).update(withdrawn_by=user, withdrawn_at=clock.now(), why=why)
+    if not changed:
+        raise _meanwhile()
+    done, detail = ("ended_law", f"{adoption.pack} with {last}") if last else ("withdrew_law", adoption.pack)
+    audit.record(user, done, f"adoption:{adoption.pk}", detail)
+
+
+@transaction.atomic
+def keep(user: User, adoption: Adoption) -> None:
+    """It stays: a second lead does not agree, or whoever asked takes it back. Anybody may ask again."""
+    if not adoption.stop_waits or not _stands(adoption).update(**_NOBODY_ASKS):
+        raise _meanwhile()
+    audit.record(user, "kept_law", f"adoption:{adoption.pk}", adoption.pack)

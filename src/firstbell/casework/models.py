@@ -35,6 +35,11 @@ class Adoption(models.Model):
     withdrawn_at = models.DateTimeField(null=True)
     #: why it was refused, withdrawn, or given an end
     why = models.TextField(blank=True)
+    #: somebody asks that what was approved be stopped, and waits for a second lead: with a last day, or (null) withdrawn at once
+    stop_asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    stop_asked_at = models.DateTimeField(null=True)
+    stop_last = models.DateField(null=True)
+    stop_why = models.TextField(blank=True)
 
     class Meta:
         constraints = [
@@ -45,6 +50,12 @@ class Adoption(models.Model):
     def waits(self) -> bool:
         """For somebody else's approval."""
         return self.approved_at is None and self.refused_at is None and self.withdrawn_at is None
+
+    @property
+    def stop_waits(self) -> bool:
+        """For a second lead's yes or no. What was agreed keeps who asked for it."""
+        agreed = self.withdrawn_at is not None or (self.stop_last is not None and self.ends == self.stop_last)
+        return self.stop_asked_at is not None and not agreed
 
 
 class Protection(models.Model):

@@ -18,14 +18,14 @@ from firstbell.access import policy
 from firstbell.access.models import User
 from firstbell.access.policy import Deed, allow, get_owned
 from firstbell.casework.adopted import adopted
-from firstbell.casework.adopting import LONGEST, NotAdopted, approve, end, laid, propose, refuse, withdraw
+from firstbell.casework.adopting import LONGEST, NotAdopted, agree, approve, end, keep, laid, propose, refuse, withdraw
 from firstbell.casework.models import Adoption
 from firstbell.intake.fields import in_words
 from firstbell.law import sentences
 from firstbell.law.differences import Difference, differences
 from firstbell.law.packs import Institution, Overlay, Pack, Prohibition, Rule, Source, built_in
 
-_WITH_PEOPLE = ("proposed_by", "approved_by", "refused_by", "withdrawn_by")
+_WITH_PEOPLE = ("proposed_by", "approved_by", "refused_by", "withdrawn_by", "stop_asked_by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +227,10 @@ def _answer(user: User, adoption: Adoption, deed: str, why: str, last: str) -> N
         withdraw(user, adoption, why)
     elif deed == "end":
         end(user, adoption, _day(last, _("Choose its last day.")), why)
+    elif deed == "agree":
+        agree(user, adoption)
+    elif deed == "keep":
+        keep(user, adoption)
 
 
 @allow(Deed.SET_POLICY)
@@ -250,6 +254,8 @@ def adoption_page(request: HttpRequest, pk: int) -> HttpResponse:
             "page": "policy", "adoption": found, "shown": shown(found, current), "error": error, "form": form, "today": today,
             "other": built_in()[current.pack][-1] if current and current.pack != found.pack and current.pack in built_in() else None,
             "in_force": current is not None and current.pk == found.pk, "own": found.proposed_by_id == request.user.pk,
+            "asked_by_you": found.stop_asked_by_id == request.user.pk,
+            "alone": found.starts > today and found.proposed_by_id == request.user.pk,
             "stands": found.approved_at is not None and found.withdrawn_at is None and (found.ends is None or found.ends >= today),
         },
         status=422 if error else 200,
