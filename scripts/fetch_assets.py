@@ -27,8 +27,12 @@ COPIES = {
     "@fontsource/noto-sans-arabic/files/noto-sans-arabic-arabic-700-normal.woff2": "noto-arabic-700.woff2",
 }
 LETTER_FONTS = ROOT / "src" / "firstbell" / "casework" / "letters" / "fonts"
-#: Noto Sans Arabic comes in pieces, a script each; print wants files of their own names, so that one stands in for another's letters
-PIECES = {"latin": "Letter Latin", "latin-ext": "Letter Latin Extended", "arabic": "Letter Arabic"}
+#: The fonts of the pages, for print. They come in pieces, a script each; print wants files of their own names, so that one stands in for
+#: another's letters. The variable Inter of the pages is WOFF 2, which only a browser unpacks; its still faces come as WOFF 1 as well.
+PIECES = {
+    "inter-latin": "Letter Latin", "inter-latin-ext": "Letter Latin Extended", "inter-vietnamese": "Letter Vietnamese",
+    "inter-greek": "Letter Greek", "inter-cyrillic": "Letter Cyrillic", "noto-sans-arabic-arabic": "Letter Arabic",
+}  # fmt: skip
 ICONS = (
     "alarm-clock", "bell", "bell-ring", "calendar-days", "calendar-check", "calendar-clock", "check", "chevron-down",
     "chevron-right", "circle", "circle-alert", "circle-help", "clipboard-check", "clock", "door-open", "download", "eye", "file-text", "file-up", "filter",
@@ -88,13 +92,15 @@ def unpacked(woff: bytes, family: str, style: str) -> bytes:
 
 
 def letter_fonts() -> None:
-    source = MODULES / "@fontsource" / "noto-sans-arabic" / "files"
     shutil.rmtree(LETTER_FONTS, ignore_errors=True)
     LETTER_FONTS.mkdir()
     for piece, family in PIECES.items():
+        source = MODULES / "@fontsource" / ("inter" if piece.startswith("inter") else "noto-sans-arabic") / "files"
         for weight, style in ((400, "Regular"), (700, "Bold")):
-            woff = (source / f"noto-sans-arabic-{piece}-{weight}-normal.woff").read_bytes()
-            (LETTER_FONTS / f"{piece}-{weight}.ttf").write_bytes(unpacked(woff, family, style))
+            woff = (source / f"{piece}-{weight}-normal.woff").read_bytes()
+            (LETTER_FONTS / f"{family.split(' ', 1)[1].lower().replace(' ', '-')}-{weight}.ttf").write_bytes(
+                unpacked(woff, family, style)
+            )
 
 
 def main() -> int:

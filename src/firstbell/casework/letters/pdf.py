@@ -16,7 +16,9 @@ __all__ = ["FONTS", "cannot_set", "pdf_of", "unreadable"]
 _HERE = Path(str(files("firstbell.casework.letters")))
 #: made at set-up (scripts/fetch_assets.py); without them there is a Latin book face, and no Arabic
 FONTS = _HERE / "fonts"
-FAMILIES = ("Letter Latin", "Letter Latin Extended", "Letter Arabic", "Libertinus Serif")
+FAMILIES = (
+    "Letter Latin", "Letter Latin Extended", "Letter Vietnamese", "Letter Greek", "Letter Cyrillic", "Letter Arabic", "Libertinus Serif",
+)  # fmt: skip
 
 
 @cache
