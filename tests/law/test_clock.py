@@ -342,7 +342,7 @@ def test_an_age_is_counted_to_the_birthday() -> None:
     [
         (date(2010, 9, 4), False),  # sixteen today
         (date(2010, 9, 5), True),
-        (date(2020, 9, 4), True),  # six today
+        (date(2020, 8, 31), True),  # six on the first day
         (date(2020, 9, 5), False),
         (None, True),
     ],
@@ -351,6 +351,44 @@ def test_a_rule_holds_from_one_birthday_until_another(born: date | None, applies
     made = stands("UUUPP", applies=Applies(ages=Ages(from_=6, under=16)), person=Person(birth_date=born))
     assert (made.status == Status.REACHED) == applies
     assert applies or "ages 6 to 15" in made.why
+
+
+def test_what_was_missed_before_the_birthday_is_not_counted() -> None:
+    twelve, on_wednesday = Applies(ages=Ages(from_=12, under=19)), Person(birth_date=date(2014, 9, 2))
+    made = stands("UUUUP", applies=twelve, person=on_wednesday)
+    assert (made.status, made.count, days_of(made)) == (Status.NEAR, 2, ["Wed 02 Sep", "Thu 03 Sep"])
+    assert stands("UUUUU", applies=twelve, person=on_wednesday).fired_on == date(2026, 9, 4)
+
+
+def test_where_the_law_asks_for_the_age_at_the_step_the_days_before_it_count() -> None:
+    fifteen = Applies(ages=Ages(from_=15, under=18, of="step"))
+    assert stands("UUUPP", applies=fifteen, person=Person(birth_date=date(2011, 9, 4))).fired_on == date(2026, 9, 2)
+    assert stands("UUUPP", applies=fifteen, person=Person(birth_date=date(2011, 9, 5))).status == Status.NOT_EVALUABLE
+
+
+def test_who_grows_out_of_a_rule_keeps_what_was_reached_and_the_help_that_was_owed() -> None:
+    young, on_friday = Applies(ages=Ages(from_=6, under=16)), Person(birth_date=date(2010, 9, 4))
+    help_ = stands("UUUPP", applies=young, person=on_friday, duty=LETTER)
+    assert (help_.status, help_.fired_on) == (Status.DUTY_OPEN, date(2026, 9, 2))
+    court = stands("UUUPP", applies=young, person=on_friday, duty=a_duty("petition", severity="punitive"))
+    assert (court.status, court.due) == (Status.NOT_EVALUABLE, None)
+    assert "ages 6 to 15" in court.why
+    assert [f.on for f in court.firings] == [date(2026, 9, 2)]  # it was reached, and that is not undone
+
+
+def test_a_sanction_bound_to_an_age_waits_for_the_birth_date() -> None:
+    twelve, court = Applies(ages=Ages(from_=12, under=19)), a_duty("petition", severity="punitive")
+    made = stands("UUUPP", applies=twelve, duty=court)
+    assert (made.status, made.missing) == (Status.LOCKED, ("birth_date",))
+    assert stands("UUUPP", applies=twelve, duty=LETTER).status == Status.DUTY_OPEN  # help does not wait
+
+
+def test_a_deadline_beyond_the_calendar_says_so() -> None:
+    soon = a_duty("notify", deadline=Deadline(value=2))
+    assert stands("UUUPP", duty=soon).due == date(2026, 9, 4)
+    made = stands("PPUUU", duty=soon)
+    assert made.due is None
+    assert "calendar end before" in made.why
 
 
 def test_a_rule_can_be_about_some_grades_and_flags_only() -> None:

@@ -26,6 +26,7 @@ from firstbell.law.reaching import Asked, asked_of, at_line, firings_of
 from firstbell.law.sentences import named
 from firstbell.law.timeline import Timeline
 from firstbell.law.windows import bounds, fixed, months_before, starts
+from firstbell.register.marks import NOT_EXPECTED, PRESENT_LETTERS, UNKNOWN
 from firstbell.said import said
 
 __all__ = [
@@ -176,7 +177,14 @@ def positions(
         for rule in version.pack.rule:
             position, counted = asked[version.pack.version, rule.id]
             if counted is not None:
-                position = _judged(line, person, rule, version.pack, evidence, position, counted, begun)
+                grown = position.why
+                position = _judged(line, row, person, rule, version.pack, evidence, position, counted, begun)
+                if grown and (
+                    position.status is not Status.DUTY_OPEN or rule.duty is None or rule.duty.severity == "punitive"
+                ):
+                    position = replace(
+                        position, status=Status.NOT_EVALUABLE, why=grown, due=None, not_before=None, missing=()
+                    )
             gone = (earlier or {}).get(rule.id)
             if (
                 gone is not None
@@ -191,30 +199,55 @@ def positions(
     return found
 
 
-def _of_age(ages: Ages, birth: date, at: date, year: tuple[date, date]) -> bool:
-    begins = at
+def _birthday(birth: date, years: int) -> date:
+    try:
+        return birth.replace(year=birth.year + years)
+    except ValueError:  # 29 February
+        return date(birth.year + years, 3, 1)
+
+
+def _days_of_age(ages: Ages, birth: date, line: Timeline) -> tuple[int, int]:
+    """The columns on whose days a student was of the age: from the first to, not including, the second."""
+    frame = line.frame
+    begins = np.array([frame.dates[frame.year_span(int(year))[0]] for year in np.unique(frame.year)])
+    begins = begins[np.searchsorted(np.unique(frame.year), frame.year)]  # of each day, its school year's first
+    since = frame.dates
     if ages.by:
-        month, day = map(int, ages.by.split("-"))
-        by = date(
-            year[0].year + (month < 7), month, day
-        )  # the second half of a calendar year is where a school year begins
-        begins = by if ages.cut_off else max(at, by)
+        since = np.array([_by(ages, first.astype(object)) for first in begins], dtype="datetime64[D]")
+        since = since if ages.cut_off else np.maximum(frame.dates, since)
+    young = since < np.datetime64(_birthday(birth, ages.from_))
+    until = begins if ages.until == "school_year_end" else frame.dates
+    return int(young.sum()), int((until < np.datetime64(_birthday(birth, ages.under))).sum())
+
+
+def _by(ages: Ages, first: date) -> date:
+    """The day by which who comes of age is of age from the year's beginning; the second half of a calendar year is where a school year begins."""
+    month, day = map(int, ages.by.split("-"))
+    return date(first.year + (month < 7), month, day)
+
+
+def _of_age(ages: Ages, birth: date, at: date, year: tuple[date, date]) -> bool:
+    begins = at if not ages.by else _by(ages, year[0]) if ages.cut_off else max(at, _by(ages, year[0]))
     ends = year[0] if ages.until == "school_year_end" else at
     return age(birth, begins) >= ages.from_ and age(birth, ends) < ages.under
 
 
 def applies(rule: Rule, pack: Pack, person: Person, at: date, year: tuple[date, date]) -> str:
-    """Why a rule is not about this student; empty where it is. year: first and last day of the school year."""
+    """Why a rule is not about this student on a day; empty where it is. year: first and last day of the school year."""
+    return _of_another_age(rule, pack, person, at, year) or _of_others(rule, person)
+
+
+def _of_another_age(rule: Rule, pack: Pack, person: Person, at: date, year: tuple[date, date]) -> str:
     ages = rule.applies.ages or pack.ages
-    if ages is not None and person.birth_date is not None:
-        years = age(person.birth_date, at)
-        if not _of_age(ages, person.birth_date, at, year):
-            return said(
-                "The rule is about ages %(first)s to %(last)s; this student is %(age)s.",
-                first=ages.from_,
-                last=ages.under - 1,
-                age=years,
-            )
+    if ages is None or person.birth_date is None or _of_age(ages, person.birth_date, at, year):
+        return ""
+    return said(
+        "The rule is about ages %(first)s to %(last)s; this student is %(age)s.",
+        first=ages.from_, last=ages.under - 1, age=age(person.birth_date, at),
+    )  # fmt: skip
+
+
+def _of_others(rule: Rule, person: Person) -> str:
     if rule.applies.grades and person.grade not in rule.applies.grades:
         return said("The rule is about grades %(grades)s.", grades=list(rule.applies.grades))
     if rule.applies.flags and not person.flags & set(rule.applies.flags):
@@ -234,7 +267,9 @@ def _position(
     base = Position(
         rule.id, rule.title, unit, pack.cited(rule).citation, pack.version, Status.NOT_EVALUABLE, duty=rule.duty, op=rule.threshold.op,
     )  # fmt: skip
-    if why := applies(rule, pack, person, line.as_of, line.school_year):
+    grown = _of_another_age(rule, pack, person, line.as_of, line.school_year)
+    of_step = rule.count is None or (rule.applies.ages is not None and rule.applies.ages.of == "step")
+    if why := _of_others(rule, person) or (grown if of_step else ""):
         return replace(base, why=why), None
     try:
         if rule.count is None:
@@ -242,8 +277,9 @@ def _position(
         else:
             counted = _of_marks(line, row, person, version, law, rule, deeds, begun)
     except NotEvaluable as error:
-        return replace(base, why=str(error)), None
-    return base, counted
+        return replace(base, why=grown or str(error)), None
+    # who has grown out of a rule keeps what was reached before
+    return replace(base, why=grown), counted if not grown or counted.firings else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,8 +345,18 @@ def _of_marks(
         if since is not None:
             column = int(np.searchsorted(line.frame.dates, np.datetime64(since), side="right"))
         after = np.full(line.n, column, dtype=np.int64)
+    ages, of_age = rule.applies.ages, (0, len(line.frame.dates))
+    if ages is None or ages.of == "step":
+        ages = version.pack.ages
+    if ages is not None and person.birth_date is not None:
+        of_age = _days_of_age(ages, person.birth_date, line)
+        if (
+            rule.threshold.share is None
+        ):  # days missed before the student was of age count for nothing; a share is of all days enrolled
+            after = np.maximum(0 if after is None else after, np.full(line.n, of_age[0], dtype=np.int64))
     asked = asked_of(rule, version, law, line, [person.grade] * line.n, after)
     c, p, fired = firings_of(asked, row)
+    fired = [f for f in fired if of_age[0] <= f // asked.width < of_age[1]]
     dates, width = line.frame.dates, asked.width
     share = rule.threshold.share
     value = Fraction(int(asked.num[row]), int(asked.den[row]))
@@ -415,7 +461,7 @@ def _room(rule: Rule, c: _Counted) -> Fraction:
 
 
 def _judged(
-    line: Timeline, person: Person, rule: Rule, pack: Pack, deeds: Sequence[Evidence], base: Position, c: _Counted,
+    line: Timeline, row: int, person: Person, rule: Rule, pack: Pack, deeds: Sequence[Evidence], base: Position, c: _Counted,
     begun: Mapping[str, date],
 ) -> Position:  # fmt: skip
     duty, year_first = rule.duty, line.frame.day(line.first)
@@ -431,7 +477,14 @@ def _judged(
         )  # fmt: skip
 
     open_ = [d for d in firings if duty is not None and duty.kind != "classify" and not done(d)]
-    missing = () if duty is None else tuple(_missing(duty, pack, deeds, min(year_first, c.window[0]), begun))
+    since_year = min(year_first, c.window[0])
+    missing = (
+        ()
+        if duty is None
+        else tuple(_missing(duty, pack, deeds, since_year, _first_away(line, row, since_year), begun))
+    )
+    if duty is not None and duty.severity == "punitive" and rule.applies.ages is not None and person.birth_date is None:
+        missing += ("birth_date",)  # nobody is taken to court because their age is not known
     forbidden = () if duty is None else tuple(_forbidden(duty, person, deeds, line.as_of))
     count, possible, marks, window = c.count, c.possible, c.marks, c.window
     fired_on, why = None, ""
@@ -464,6 +517,10 @@ def _judged(
             due, not_before = _deadline(
                 duty, pack, c.known_on(fired_on) if c.known_on else fired_on, deeds, line, begun
             )
+            if due is None and not why and open_ and duty.deadline.from_ == "trigger":
+                why = said(
+                    "The school days of this calendar end before the day it is due; the next year’s calendar will tell."
+                )
     then = [(d, c.at_firing(d, False)) for d in firings]
     fired = tuple(Fired(d, at[0], tuple(at[2])) for d, at in then)
     leaves = None
@@ -515,14 +572,33 @@ def _showing(name: str, pack: Pack, deeds: Sequence[Evidence], begun: Mapping[st
 
 
 def _missing(
-    duty: Duty, pack: Pack, deeds: Sequence[Evidence], since: date, begun: Mapping[str, date]
+    duty: Duty, pack: Pack, deeds: Sequence[Evidence], since: date, away: date, begun: Mapping[str, date]
 ) -> Iterable[str]:
-    """What must be on record and is not: this year, or since the window began; of another rule's duty, since its line was reached."""
-    names = [*(rule.id for rule in pack.rule), *(owed.id for owed in pack.institution)]
-    at_least = dict.fromkeys(names, since) | dict(begun)
+    """What must be on record and is not: this year, or since the window began. What shows another rule's duty done counts since that rule's line
+    was reached, or where it never was, since the first day the student was away on; what the institution owes it may have done before."""
+    at_least = (
+        dict.fromkeys((rule.id for rule in pack.rule), away)
+        | {owed.id: since for owed in pack.institution}
+        | dict(begun)
+    )
     for name in duty.requires:
         if not any(e.date >= since for e in _showing(name, pack, deeds, at_least)):
             yield " or ".join(name.split("|"))
+
+
+_THERE = np.frombuffer((PRESENT_LETTERS + UNKNOWN + NOT_EXPECTED).encode(), dtype=np.uint8)
+_THERE = _THERE[~np.isin(_THERE, np.frombuffer(b"TtLlHh", dtype=np.uint8))]
+
+
+def _first_away(line: Timeline, row: int, since: date) -> date:
+    """The first day from `since` on of which any part was missed, for whatever reason; `since` itself where there is none."""
+    found = []
+    for s in line.stretches:
+        days = ~np.isin(s.codes[row], _THERE).reshape(len(s.dates), s.sessions).all(axis=1)
+        days &= (s.dates >= np.datetime64(since)) & (s.dates <= np.datetime64(line.as_of))
+        if days.any():
+            found.append(s.dates[int(days.argmax())])
+    return min(found).astype(object) if found else since
 
 
 def _forbidden(duty: Duty, person: Person, deeds: Sequence[Evidence], at: date) -> Iterable[str]:

@@ -85,6 +85,8 @@ class Ages(_Table, kw_only=True, frozen=True):
             year in which the school year begins
     cut_off and who comes of age later is not, until the next school year
     until   school_year_end: who has the birthday `under` during a school year stays in the rule until it ends
+    of      days: what was missed before, or after, that age is not counted, nor is a line reached then. step: the age when the step is
+            taken ("fifteen at the time of referral"); the days are counted as of the pack's own ages
     """
 
     from_: int = msgspec.field(name="from")
@@ -92,6 +94,7 @@ class Ages(_Table, kw_only=True, frozen=True):
     by: Annotated[str, Meta(pattern=r"^(|(0[1-9]|1[0-2])-([01][0-9]|2[0-8]|29|30|31))$")] = ""
     cut_off: bool = False
     until: Literal["birthday", "school_year_end"] = "birthday"
+    of: Literal["days", "step"] = "days"
 
 
 class Count(_Table, kw_only=True, frozen=True):

@@ -46,7 +46,7 @@ NAMES: dict[str, Said] = {
     "tardy_excused": said("late, excused"), "early": said("left early"), "early_excused": said("left early, excused"), "part": said("there for a part"),
     "part_excused": said("there for a part, excused"), "field_trip": said("on a trip"), "remote": said("taught remotely"),
     "parents": said("parents"), "student": said("student"), "dates": said("the days"), "rule": said("the rule"), "how_to_correct": said("how to correct a mistake"),
-    "interpreter": said("an interpreter line"), "year_begin": said("the beginning of the school year"), "year_end": said("the end of the school year"), "semester_end": said("the end of the semester"),
+    "interpreter": said("an interpreter line"), "birth_date": said("the birth date"), "year_begin": said("the beginning of the school year"), "year_end": said("the end of the school year"), "semester_end": said("the end of the semester"),
     "quarter_end": said("the end of the quarter"), "term_end": said("the end of the term"), "month_end": said("the end of the month"),
 }  # fmt: skip
 #: what a letter says, where the same name means something else as evidence
