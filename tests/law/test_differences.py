@@ -12,6 +12,15 @@ from firstbell.law.differences import _DUTY, _RULE, differences
 from firstbell.law.packs import Duty, Pack, Rule, read_pack
 from firstbell.law.sentences import in_words, number, prohibition_words
 
+MORE = """
+[[rule]]
+id = "more"
+title = "Nine days"
+source = "law"
+count = "each"
+threshold = { count = 9 }
+window = { kind = "school_year" }
+"""
 OLD = """id = "home"
 jurisdiction = "HOME"
 title = "Home"
@@ -64,6 +73,8 @@ def said(old: str, new: str) -> list[str]:
         ('title = "Write"', 'title = "Write"\nforbidden_if = ["homeless"]', ["CA-T1: It may no longer be taken for a student who is or has: without a fixed home."]),
         ('title = "Write"', 'title = "Write"\nmay = true', ["CA-T1: The law asked for it; now it allows it."]),
         ('title = "Write"', 'title = "Write"\nsign_off = { role = "head", second_role = "board" }', ["CA-T1: Signed by was: attendance officer; is: head, board."]),
+        ("{ count = 3 }", "{ local = true }", ["CA-T1: The line was 3 days, and is a number the law leaves to the district."]),
+        ('id = "CA-T1"', 'gives_way_to = "more"\nid = "CA-T1"', ["CA-T1: Once the line of more is reached, that rule asks in its place now."]),
         ("under = 16", "under = 18", ["It was about ages 6 to 15, and is about ages 6 to 17."]),
         ('steps = ["expulsion"]', 'steps = ["expulsion", "fine"]', ["Forbidden was: No expulsion for absence (expulsion); is: No expulsion for absence (expulsion, fine)."]),
         ('citation = "Home Code 1"', 'citation = "Home Code 1", read = true', ["Home Code 1 was recalled, and has been read since."]),
@@ -71,7 +82,7 @@ def said(old: str, new: str) -> list[str]:
 )  # fmt: skip
 def test_a_change_is_said(was: str, is_: str, words: list[str]) -> None:
     assert was in OLD
-    assert said(OLD, OLD.replace(was, is_)) == words
+    assert said(OLD + MORE, OLD.replace(was, is_) + MORE) == words
 
 
 def test_the_same_pack_differs_in_nothing() -> None:

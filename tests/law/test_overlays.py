@@ -78,6 +78,51 @@ window = { kind = "school_year" }
 kind = "report_authority"
 title = "Tell the authority"
 severity = "compliance"
+
+[[rule]]
+id = "weeks"
+title = "Ten in ninety: a call"
+source = "law"
+count = "each"
+threshold = { count = 10 }
+window = { kind = "rolling_calendar_days", length = 90 }
+[rule.duty]
+kind = "contact"
+title = "Call"
+
+[[rule]]
+id = "prosecution"
+title = "Twenty in ninety"
+source = "law"
+count = "each"
+threshold = { count = 20 }
+window = { kind = "rolling_calendar_days", length = 90 }
+[rule.duty]
+kind = "petition"
+title = "File a petition"
+severity = "punitive"
+
+[[rule]]
+id = "ours"
+title = "The district's number"
+source = "law"
+count = "each"
+threshold = { local = true }
+window = { kind = "school_year" }
+[rule.duty]
+kind = "notify"
+title = "Write"
+
+[[rule]]
+id = "bounded"
+title = "The district's number, and the law's bound"
+source = "law"
+count = "each"
+threshold = { local = true, by_grade = [{ grades = ["01"], count = "45.5" }, { grades = ["09"], count = "50.05" }] }
+window = { kind = "school_year" }
+[rule.duty]
+kind = "notify"
+title = "Write"
 """
 HEAD = 'on = "home"\ntitle = "Ours"\neffective_from = 2026-08-01\n'
 OWN = """[[rule]]
@@ -139,13 +184,26 @@ TIGHTER = [
     ("court", 'requires = ["support_offered", "assessment"]'),
     ("court", 'forbidden_if = ["homeless"]'),
     ("report", "threshold = { count = 16 }"),
+    ("help", "threshold = { count = 10, by_grade = [{ grades = ['KG'], count = 5 }] }"),
+    ("court", "threshold = { count = 20, by_grade = [{ grades = ['KG'], count = 30 }] }"),
+    ("weeks", 'window = { kind = "rolling_calendar_days", length = 120 }'),
+    ("weeks", 'window = { kind = "rolling_calendar_days", length = 90, across_years = true }'),
+    ("prosecution", 'window = { kind = "rolling_calendar_days", length = 60 }'),
+    ("ours", "threshold = { count = 5 }"),
+    ("ours", 'threshold = { share = "1/10" }'),
+    ("bounded", "threshold = { by_grade = [{ grades = ['01'], count = 30 }, { grades = ['09'], count = '50.05' }] }"),
 ]
 LOOSER = [
     ("help", "threshold = { count = 11 }", "help would come later"),
     ("help", "threshold = { count = 10, op = '>' }", "help would come later"),
     ("help", "threshold = { count = 8, minimum = 30 }", "help would come later"),
     ("help", "threshold = { share = '1/100' }", "of another kind"),
-    ("help", "threshold = { by_grade = [{ grades = ['KG'], count = 5 }] }", "of another kind"),
+    ("help", "threshold = { by_grade = [{ grades = ['KG'], count = 5 }] }", "help would come later"),  # of all others there is none
+    ("weeks", 'window = { kind = "rolling_calendar_days", length = 60 }', "of a shorter window help would come later"),
+    ("weeks", 'window = { kind = "calendar_month" }', "of another kind"),
+    ("prosecution", 'window = { kind = "rolling_calendar_days", length = 120 }', "of a longer window a sanction would come sooner"),
+    ("prosecution", 'window = { kind = "rolling_calendar_days", length = 90, across_years = true }', "of a longer window a sanction"),
+    ("strict-help", 'window = { kind = "since_enrolment" }', "of another kind"),
     ("help", "near = 1", "told later"),
     ("help", 'deadline = { value = 8, unit = "school_days", not_before = 2 }', "only be quicker"),
     ("help", 'deadline = { value = 5, unit = "calendar_days", not_before = 2 }', "of another kind"),
@@ -198,6 +256,13 @@ def test_an_empty_reason_is_none() -> None:
         ("help", "deadline = { value = 3, not_before = 5 }", "too late"),
         ("strict-help", 'requires = ["support_offered"]', "asks for nothing to be done"),
         ("strict-help", "deadline = { value = 3 }", "asks for nothing to be done"),
+        ("weeks", 'window = { kind = "rolling_calendar_days" }', "have a length"),
+        ("ours", "threshold = { local = true }", "here the district sets the number"),
+        (
+            "bounded",
+            "threshold = { by_grade = [{ grades = ['01'], count = 46 }, { grades = ['09'], count = 50 }] }",
+            "sets a bound: help would come later",
+        ),
     ],
 )
 def test_what_means_nothing_is_refused_whatever_the_reason(rule: str, line: str, words: str) -> None:
@@ -207,7 +272,7 @@ def test_what_means_nothing_is_refused_whatever_the_reason(rule: str, line: str,
 
 def test_a_rule_of_ones_own_is_added_and_all_others_stay() -> None:
     found = laid(own())
-    assert [r.id for r in found.rule] == ["help", "strict-help", "notice", "court", "report", "call"]
+    assert [r.id for r in found.rule] == [*(r.id for r in pack().rule), "call"]
     assert found.rule[:-1] == pack().rule
     assert found.sha256 != pack().sha256
 

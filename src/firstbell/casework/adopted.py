@@ -6,8 +6,8 @@ from datetime import date
 from functools import lru_cache
 
 from firstbell.casework.models import Adoption
-from firstbell.law.overlays import overlaid, read_overlay
-from firstbell.law.packs import InForce, Pack, PackError, in_force, versions
+from firstbell.law.overlays import on_versions
+from firstbell.law.packs import InForce, Pack, in_force, versions
 
 __all__ = ["adopted", "law_of", "with_overlay"]
 
@@ -22,18 +22,7 @@ def adopted(on: date) -> Adoption | None:
 def with_overlay(pack: str, overlay: str) -> tuple[Pack, ...]:
     """A pack's versions, each with the overlay where the overlay can be laid on it."""
     some = versions(pack)
-    if not overlay:
-        return some
-    made, refused = [], None
-    for version in some:
-        try:
-            made.append(overlaid(version, read_overlay(overlay, "the district's own rules", version)))
-        except PackError as error:
-            made.append(version)
-            refused = error
-    if refused is not None and all(a is b for a, b in zip(made, some, strict=True)):
-        raise refused
-    return tuple(made)
+    return on_versions(some, overlay, "the district's own rules") if overlay else some
 
 
 def law_of(found: Adoption | None, first: date, last: date) -> list[InForce]:

@@ -177,8 +177,14 @@ def positions(
         for rule in version.pack.rule:
             position, counted = asked[version.pack.version, rule.id]
             if counted is not None:
+                heir = [
+                    day
+                    for (_version, name), (_base, c) in asked.items()
+                    if name == rule.gives_way_to and c is not None
+                    for day in c.firings
+                ]
                 grown = position.why
-                position = _judged(line, row, person, rule, version.pack, evidence, position, counted, begun)
+                position = _judged(line, row, person, rule, version.pack, evidence, position, counted, begun, heir)
                 if grown and (
                     position.status is not Status.DUTY_OPEN or rule.duty is None or rule.duty.severity == "punitive"
                 ):
@@ -306,6 +312,8 @@ def _of_evidence(
     line: Timeline, rule: Rule, version: InForce, deeds: Sequence[Evidence], begun: Mapping[str, date]
 ) -> _Counted:
     value = rule.threshold.count_for("")
+    if rule.threshold.least is None:
+        raise NotEvaluable(said("The law leaves this number to the district, and the district has not set it."))
     if value is None:
         raise NotEvaluable(said("The rule names no number of times."))
     need = int(value) + (rule.threshold.op == ">")
@@ -462,8 +470,9 @@ def _room(rule: Rule, c: _Counted) -> Fraction:
 
 def _judged(
     line: Timeline, row: int, person: Person, rule: Rule, pack: Pack, deeds: Sequence[Evidence], base: Position, c: _Counted,
-    begun: Mapping[str, date],
+    begun: Mapping[str, date], heir: Sequence[date] = (),
 ) -> Position:  # fmt: skip
+    """heir: the days the line was reached to which this rule gives way."""
     duty, year_first = rule.duty, line.frame.day(line.first)
     firings = c.firings[:1] if rule.once == "year" else c.firings
     done_by = () if duty is None else duty.done_by or DONE_BY[duty.kind]
@@ -476,7 +485,12 @@ def _judged(
             for e in deeds
         )  # fmt: skip
 
-    open_ = [d for d in firings if duty is not None and duty.kind != "classify" and not done(d)]
+    def gave_way(day: date) -> bool:
+        later = next((d for d in firings if d > day), date.max)
+        return any(day <= d < later for d in heir)
+
+    undone = [d for d in firings if duty is not None and duty.kind != "classify" and not done(d)]
+    open_ = [d for d in undone if not gave_way(d)]
     since_year = min(year_first, c.window[0])
     missing = (
         ()
@@ -496,7 +510,10 @@ def _judged(
         status = Status.FORBIDDEN if forbidden else Status.LOCKED if missing else Status.DUTY_OPEN
     elif firings and (c.reached or rule.once == "year"):
         fired_on = firings[-1]
-        status = Status.REACHED if duty is None or duty.kind == "classify" else Status.DUTY_DONE
+        asks = duty is not None and duty.kind != "classify" and fired_on not in undone
+        status = Status.DUTY_DONE if asks else Status.REACHED
+        if fired_on in undone:
+            why = said("The step of %(rule)s has taken the place of this one.", rule=rule.gives_way_to)
         if duty is not None and duty.kind == "classify" and (forbidden or missing):
             status = Status.FORBIDDEN if forbidden else Status.LOCKED
     else:
@@ -507,7 +524,7 @@ def _judged(
     elif status is Status.FORBIDDEN:
         why = said("The law does not allow this step: %(why)s.", why=[named(f) for f in forbidden])
     since = due = due_in = not_before = None
-    if fired_on is not None and duty is not None:
+    if fired_on is not None and duty is not None and not (fired_on in undone and not open_):
         since = _since(rule, c, fired_on, begun)
         if duty.deadline is not None and duty.deadline.unit == "counted":
             due, due_in = c.nth(fired_on, Fraction(duty.deadline.value))

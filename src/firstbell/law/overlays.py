@@ -5,6 +5,9 @@ Help may come sooner and a sanction later; the other way round is loosening.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
+
 import msgspec
 
 from firstbell.law.packs import (
@@ -13,15 +16,17 @@ from firstbell.law.packs import (
     Duty,
     Overlay,
     Pack,
+    PackError,
     Rule,
     Threshold,
+    Window,
     checked,
     hashed,
     read,
     refuse,
 )
 
-__all__ = ["overlaid", "read_overlay"]
+__all__ = ["on_versions", "overlaid", "read_overlay"]
 
 #: kinds of duty that are a sanction, or open the way to one, whatever else the pack says of them
 _SANCTIONS = ("report_authority", "consider_sanction", "petition")
@@ -73,6 +78,8 @@ def _wrong(rule: Rule, change: ChangedRule) -> tuple[str, str] | None:
     """What can't be set in this rule, whoever gives a reason: the field, and why."""
     t = change.threshold
     if t is not None:
+        if t.local:
+            return "threshold.local", "here the district sets the number."
         if (t.share is not None) == (t.count is not None or bool(t.by_grade)):
             return "threshold", "a threshold needs either a count or a share, not both."
         if not t.least:
@@ -81,6 +88,17 @@ def _wrong(rule: Rule, change: ChangedRule) -> tuple[str, str] | None:
             return "threshold.of", "a share of the window needs rolling school days."
         if rule.evidence and t.share is not None:
             return "threshold.share", "the rule counts what was done, and there is no share of that."
+        if (
+            rule.threshold.local
+            and rule.threshold.least is not None
+            and (words := _threshold_loosens(rule, t, _is_sanction(rule)))
+        ):
+            return "threshold", f"the law leaves the number to the district, and sets a bound: {words}"
+    w = change.window
+    if w is not None and w.lacks:
+        return "window", "a rolling window and a school month have a length, and no other window has."
+    if w is not None and (t or rule.threshold).of == "window" and w.kind != "rolling_school_days":
+        return "window", "a share of the window needs rolling school days."
     fields = ("deadline", "requires", "forbidden_if", "contents")
     if rule.duty is None and (field := next((f for f in fields if getattr(change, f)), "")):
         return field, "the rule asks for nothing to be done, so there is nothing this could change."
@@ -97,6 +115,8 @@ def _loosens(rule: Rule, change: ChangedRule) -> tuple[str, str] | None:
     sanction = _is_sanction(rule)
     if change.threshold is not None and (words := _threshold_loosens(rule, change.threshold, sanction)):
         return "threshold", words
+    if change.window is not None and (words := _window_loosens(rule, change.window, sanction)):
+        return "window", words
     if change.near is not None and change.near < rule.near:
         return "near", "somebody would be told later that the line is near."
     if (
@@ -117,16 +137,46 @@ def _loosens(rule: Rule, change: ChangedRule) -> tuple[str, str] | None:
 
 def _threshold_loosens(rule: Rule, new: Threshold, sanction: bool) -> str:
     old = rule.threshold
-    if (new.share is None) != (old.share is None) or old.by_grade or new.by_grade or new.of != old.of:
-        return (
-            "" if new == old else "the threshold is of another kind, and nothing says whether it comes sooner or later."
-        )
-    was, is_ = old.least, new.least
-    later = is_ > was or (is_ == was and new.op == ">" and old.op == ">=") or new.minimum > old.minimum
-    sooner = is_ < was or (is_ == was and new.op == ">=" and old.op == ">") or new.minimum < old.minimum
+    if old.least is None:  # the district's to set
+        return ""
+    if (new.share is None) != (old.share is None) or new.of != old.of:
+        return "the threshold is of another kind, and nothing says whether it comes sooner or later."
+    later, sooner = new.minimum > old.minimum, new.minimum < old.minimum
+    for was, is_ in _side_by_side(old, new):
+        later |= is_ is None or (was is not None and (is_ > was or (is_ == was and new.op == ">" and old.op == ">=")))
+        sooner |= was is None or (is_ is not None and (is_ < was or (is_ == was and new.op == ">=" and old.op == ">")))
     if sanction:
         return "a sanction would come sooner than the pack has it." if sooner else ""
     return "help would come later than the pack has it." if later else ""
+
+
+def _window_loosens(rule: Rule, new: Window, sanction: bool) -> str:
+    """Of a longer window more days count together: right for help, and not for a sanction."""
+    old = rule.window
+    alike = msgspec.structs.replace(old, length=None, across_years=False) == msgspec.structs.replace(
+        new, length=None, across_years=False
+    )
+    was, is_ = (old.length or 1, old.across_years), (new.length or 1, new.across_years)
+    if not alike or rule.threshold.share is not None or (old.kind == "school_month" and was[0] != is_[0]):
+        return (
+            ""
+            if new == old
+            else "what counts together is of another kind, and nothing says whether it comes sooner or later."
+        )
+    if sanction:
+        longer = is_[0] > was[0] or is_[1] > was[1]
+        return "of a longer window a sanction would come sooner than the pack has it." if longer else ""
+    shorter = is_[0] < was[0] or is_[1] < was[1]
+    return "of a shorter window help would come later than the pack has it." if shorter else ""
+
+
+def _side_by_side(old: Threshold, new: Threshold) -> list[tuple[Fraction | None, Fraction | None]]:
+    """The two numbers of each grade that either names, and of all others; None where there is none."""
+    if old.share is not None and new.share is not None:
+        return [(Fraction(old.share), Fraction(new.share))]
+    grades = {"", *(grade for t in (old, new) for g in t.by_grade for grade in g.grades)}
+    pairs = [(old.count_for(grade), new.count_for(grade)) for grade in grades]
+    return [pair for pair in pairs if pair != (None, None)]
 
 
 def _deadline_loosens(duty: Duty, new: Deadline, sanction: bool) -> str:
@@ -165,10 +215,28 @@ def overlaid(pack: Pack, overlay: Overlay) -> Pack:
                 contents=tuple(dict.fromkeys((*duty.contents, *c.contents))),
             )  # fmt: skip
         return msgspec.structs.replace(
-            rule, threshold=c.threshold or rule.threshold, near=rule.near if c.near is None else c.near, duty=duty
+            rule,
+            threshold=c.threshold or rule.threshold,
+            window=c.window or rule.window,
+            near=rule.near if c.near is None else c.near,
+            duty=duty,
         )
 
     return msgspec.structs.replace(
         pack, source=(*pack.source, *overlay.source), counts={**pack.counts, **overlay.counts},
         rule=(*map(changed, pack.rule), *overlay.rule), sha256=hashed(pack.sha256 + overlay.sha256),
     )  # fmt: skip
+
+
+def on_versions(some: Sequence[Pack], text: str, where: str) -> tuple[Pack, ...]:
+    """A pack's versions, each with the overlay where the overlay can be laid on it. Raises PackError where it can be laid on none."""
+    made, refused = [], None
+    for version in some:
+        try:
+            made.append(overlaid(version, read_overlay(text, where, version)))
+        except PackError as error:
+            made.append(version)
+            refused = error
+    if refused is not None and all(a is b for a, b in zip(made, some, strict=True)):
+        raise refused
+    return tuple(made)

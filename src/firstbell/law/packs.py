@@ -134,6 +134,8 @@ class Threshold(_Table, kw_only=True, frozen=True):
 
     of       possible: of what was possible in the window so far; window: of the window's whole length, had or not
     minimum  so much must have been possible before a share is spoken of
+    local    the law leaves the number to the district: a number beside it is the law's own bound, in force until an overlay sets a tighter
+             one; without one the rule is not asked until an overlay sets it
     """
 
     op: Literal[">=", ">"] = ">="
@@ -142,11 +144,13 @@ class Threshold(_Table, kw_only=True, frozen=True):
     of: Literal["possible", "window"] = "possible"
     minimum: Annotated[int, Meta(ge=0)] = 0
     by_grade: tuple[ByGrade, ...] = ()
+    local: bool = False
 
     @property
-    def least(self) -> Fraction:
-        """The least number it has."""
-        return min(Fraction(n) for n in (self.share, self.count, *(g.count for g in self.by_grade)) if n is not None)
+    def least(self) -> Fraction | None:
+        """The least number it has; None where it has none yet."""
+        numbers = (self.share, self.count, *(g.count for g in self.by_grade))
+        return min((Fraction(n) for n in numbers if n is not None), default=None)
 
     def count_for(self, grade: str) -> Fraction | None:
         """None where the threshold is a share, or names no number for this grade."""
@@ -170,6 +174,11 @@ class Window(_Table, kw_only=True, frozen=True):
     across_years: bool = False
     after_evidence: str = ""
     broken_by: Literal["attendance", "any_other_day"] = "attendance"
+
+    @property
+    def lacks(self) -> bool:
+        """Whether it has no length and needs one, or has one and may not."""
+        return (self.kind.startswith("rolling") or self.kind == "school_month") != (self.length is not None)
 
 
 #: ends a deadline may run from -> the period, in which the line was reached
@@ -253,6 +262,7 @@ class Rule(_Table, kw_only=True, frozen=True):
     evidence  a kind of evidence that is itself counted
     once      a line reached again in the same year asks again (window) or not (year)
     near      room at which an officer is told
+    gives_way_to  the rule that speaks in its place once that one's line is reached: of bands, only the last asks
     """
 
     id: Name
@@ -265,6 +275,7 @@ class Rule(_Table, kw_only=True, frozen=True):
     applies: Applies = Applies()
     once: Literal["year", "window"] = "window"
     near: Annotated[int, Meta(ge=0)] = 2
+    gives_way_to: str = ""
     duty: Duty | None = None
     note: str = ""
 
@@ -376,6 +387,7 @@ class ChangedRule(_Table, kw_only=True, frozen=True):
 
     id: Name
     threshold: Threshold | None = None
+    window: Window | None = None
     near: Annotated[int, Meta(ge=0)] | None = None
     deadline: Deadline | None = None
     requires: tuple[str, ...] = ()
@@ -552,14 +564,21 @@ def checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = No
                 f"{rule.id}: done_from is trigger, window, or a rule that stands before it; {since!r} is none.",
             )  # fmt: skip
         t, w = rule.threshold, rule.window
-        if (t.share is not None) == (t.count is not None or bool(t.by_grade)):
+        if rule.gives_way_to and (rule.gives_way_to == rule.id or rule.gives_way_to not in known_rules):
+            raise refuse(
+                where,
+                text,
+                f"{at}.gives_way_to",
+                f"{rule.id} gives way to {rule.gives_way_to}, which is no other rule.",
+            )
+        if (t.share is not None) == (t.count is not None or bool(t.by_grade)) and not (t.local and t.least is None):
             raise refuse(where, text, f"{at}.threshold", f"{rule.id} needs either a count or a share, not both.")
-        if not t.least:
+        if t.least == 0:
             raise refuse(
                 where, text, f"{at}.threshold",
                 f"{rule.id}: the line is at nothing, and nobody reaches it. What is owed to everybody is an institution's duty.",
             )  # fmt: skip
-        if (w.kind.startswith("rolling") or w.kind == "school_month") != (w.length is not None):
+        if w.lacks:
             raise refuse(
                 where, text, f"{at}.window",
                 f"{rule.id}: a rolling window and a school month have a length, and no other window has.",

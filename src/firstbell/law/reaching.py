@@ -250,6 +250,8 @@ def asked_of(
     t = rule.threshold
     of_grade: dict[str, tuple[Fraction, bool]] = {}
     for grade in dict.fromkeys(grades):
+        if t.least is None:
+            raise NotEvaluable(said("The law leaves this number to the district, and the district has not set it."))
         share = t.share is not None
         value = Fraction(t.share) if t.share is not None else t.count_for(grade)
         if value is None:

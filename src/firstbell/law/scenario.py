@@ -41,7 +41,7 @@ from firstbell.intake.readers.codes import BUILT_IN, load_code_map
 from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Evidence, Person, Position, Status, positions
 from firstbell.law.days import Stretch
 from firstbell.law.metrics import Measured, measure
-from firstbell.law.overlays import overlaid, read_overlay
+from firstbell.law.overlays import on_versions
 from firstbell.law.packs import MARKS, InForce, Pack, PackError, in_force, metrics, read, refuse, versions
 from firstbell.law.sentences import NAMES
 from firstbell.law.timeline import Timeline
@@ -337,8 +337,7 @@ def _line(scenario: Scenario, said: Sequence[_Said], as_of: date, known_at: date
 def _law(scenario: Scenario, first: date) -> list[InForce]:
     some = versions(scenario.pack)
     if scenario.overlay:
-        text = Path(scenario.overlay).read_text("utf-8")
-        some = tuple(overlaid(p, read_overlay(text, scenario.overlay, p)) for p in some)
+        some = on_versions(some, Path(scenario.overlay).read_text("utf-8"), scenario.overlay)
     found = in_force(some, first, scenario.as_of)
     if not found:
         began = min(p.effective_from for p in some)

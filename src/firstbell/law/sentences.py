@@ -163,14 +163,18 @@ def threshold_words(t: Threshold, unit: str) -> Said:
     elif t.count is not None:
         how_many = amount(t.count, unit)
         words = said("more than %(amount)s", amount=how_many) if t.op == ">" else how_many
-    else:
+    elif t.by_grade:
         words = said("a number by grade")
+    else:
+        return said("a number the law leaves to the district")
     if t.by_grade:
         each = [
             said("%(amount)s in grades %(grades)s", amount=amount(g.count, unit), grades=list(g.grades))
             for g in t.by_grade
         ]
         words = said("%(words)s: %(each)s", words=words, each=list(each))
+    if t.local:
+        words = said("%(words)s at the latest (the law leaves the number to the district)", words=words)
     if t.minimum:
         words = said("%(words)s, once %(amount)s were possible", words=words, amount=amount(t.minimum, unit))
     return words
@@ -346,6 +350,8 @@ def in_words(rule: Rule, pack: Pack) -> list[Said]:
         found.append(
             said("Somebody is told when %(amount)s or less are left.", amount=amount(rule.near, unit(rule, pack)))
         )
+    if rule.gives_way_to:
+        found.append(said("Once the line of %(rule)s is reached, that rule asks in its place.", rule=rule.gives_way_to))
     return found + (duty_words(rule.duty, pack) if rule.duty is not None else [])
 
 
