@@ -15,9 +15,9 @@ from firstbell.law.sentences import in_words, number, prohibition_words
 MORE = """
 [[rule]]
 id = "more"
-title = "Nine days"
+title = "Nine notices"
 source = "law"
-count = "each"
+evidence = "notice"
 threshold = { count = 9 }
 window = { kind = "school_year" }
 """

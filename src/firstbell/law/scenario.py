@@ -407,7 +407,9 @@ def _in_vain(scenario: Scenario, packs: Sequence[Pack]) -> Iterator[str]:
             yield f"No rule of {scenario.pack} asks about a student with the flag {flag!r}; it asks about: {', '.join(sorted(flags)) or 'none'}."
     names = [name for d in duties for name in (*d.done_by, *d.requires, d.deadline.from_ if d.deadline else "")]
     names += [name for r in rules for name in (r.evidence, r.window.after_evidence)]
-    names += [d.not_after.evidence for d in duties if d.not_after]
+    names += [d.not_after.evidence for d in duties if d.not_after] + [
+        k for p in packs for i in p.institution for k in i.done_by
+    ]
     kinds = (
         {kind for name in names for kind in name.split("|")}
         | {k for some in DONE_BY.values() for k in some}
