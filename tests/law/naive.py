@@ -49,7 +49,7 @@ class Answer:
 
 
 def day(count: Count, roll: Roll, at: date, gone: int) -> list[Day]:
-    """What a day is to a count: one, or for runs of sessions and minutes one a square. `gone`: school days since."""
+    """What a day is to a count: one, or for runs of sessions and minutes one a square. `gone`: days since, of those grace is reckoned in."""
     counts = {LETTER[m] for m in count.marks} - {"N"}
     if count.pending == "counts" or (count.pending == "after_grace" and gone >= count.grace):
         counts.add("N")
@@ -241,9 +241,13 @@ def ask(
             if d not in speaks or set(squares) != {"#"}:
                 speaks[d] = roll
     come = [d for d in calendar.days if d <= as_of]
-    made = {
-        d: day(count, speaks[d], d, sum(d < x <= as_of for x in speaks[d].squares)) for d in come
-    }  # fmt: skip
+
+    def gone(d: date) -> int:
+        return (
+            (as_of - d).days if count.grace_unit == "calendar_days" else sum(d < x <= as_of for x in speaks[d].squares)
+        )
+
+    made = {d: day(count, speaks[d], d, gone(d)) for d in come}
     window, t = rule.window, rule.threshold
     this = calendar.year[calendar.latest(as_of)]
     own = [d for d in calendar.days if calendar.year[d] == this]

@@ -64,7 +64,7 @@ def stories(draw: Any, strategy: str, kind: str) -> Story:
     marks = tuple(sorted({"unexcused", *pick.sample([m for m in naive.LETTER if m != "pending"], pick.randint(0, 4))}))
     per_day = pick.choice((None, 1, 2)) if strategy == "sessions" else None
     count = Count(
-        strategy=strategy, marks=marks, pending=pick.choice(("counts", "after_grace", "never")), grace=pick.randint(0, 3),
+        strategy=strategy, marks=marks, pending=pick.choice(("counts", "after_grace", "never")), grace=pick.randint(0, 3), grace_unit=pick.choice(("school_days", "school_days", "calendar_days")),
         minutes_over=pick.choice((None, None, 0, 30)), missed=pick.choice(("1/2", "1/3", "0.75")), periods=pick.randint(1, 3),
         session=pick.randint(1, 3), per_day=per_day, unit=pick.choice(("days", "sessions")) if per_day else "sessions",
     )  # fmt: skip

@@ -407,7 +407,10 @@ def _of_marks(
         waited = waited[waited >= begins(at)]
         if not len(waited):
             return day
-        return max(day, line.frame.day(min(int(waited[-1]) // width + count.grace, len(dates) - 1)))
+        last = int(waited[-1]) // width
+        if count.grace_unit == "calendar_days":
+            return max(day, line.frame.day(last) + timedelta(days=count.grace))
+        return max(day, line.frame.day(min(last + count.grace, len(dates) - 1)))
 
     def nth(day: date, n: Fraction) -> tuple[date | None, Fraction | None]:
         at, need = first_at[day], math.ceil(n / asked.unit)

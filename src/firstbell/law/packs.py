@@ -103,7 +103,7 @@ class Count(_Table, kw_only=True, frozen=True):
     marks          that count; a tardy or an early leaving counts as a part of a session
     strategy       how squares become days
     pending        marks nobody has explained: count at once, after the grace, or never
-    grace          school days after which an unexplained mark counts
+    grace          days after which an unexplained mark counts, in `grace_unit`
     minutes_over   a part of a session counts where more minutes were missed than this
     missed         min_fraction_present: the share of a day that, missed, is the day missed
     periods        n_periods_unexcused: so many make a day
@@ -116,6 +116,7 @@ class Count(_Table, kw_only=True, frozen=True):
     unit: Unit = "days"
     pending: Literal["counts", "after_grace", "never"] = "never"
     grace: Annotated[int, Meta(ge=0)] = 0
+    grace_unit: Literal["school_days", "calendar_days"] = "school_days"
     minutes_over: Annotated[int, Meta(ge=0)] | None = None
     missed: Exact = "1/2"
     periods: Annotated[int, Meta(ge=1)] = 2

@@ -351,17 +351,27 @@ def standings(
             found.append(
                 Reached(rule, version.pack.version, asked.unit, out[0], out[1], days[0], days[1], out[4], out[5])
             )
-            since = days[0]
-            if rule.duty is not None and rule.duty.done_from == "window":
-                opens = np.maximum(asked.start[np.maximum(out[2], 0)], asked.floor) // asked.width
-                since = np.where(
-                    out[2] < 0, since, np.minimum(line.frame.dates[np.minimum(opens, len(line.frame.dates) - 1)], since)
-                )
-            elif rule.duty is not None and rule.duty.done_from in begun:
-                since = np.fmin(begun[rule.duty.done_from], since)
-            was = begun.get(rule.id)
-            begun[rule.id] = since if was is None else np.where(np.isnat(was), since, was)
+            opens = np.maximum(asked.start[np.maximum(out[2], 0)], asked.floor) // asked.width
+            begun[rule.id] = _begun(
+                rule, days[0], line.frame.dates[np.minimum(opens, len(line.frame.dates) - 1)], begun
+            )
     return found
+
+
+def _begun(
+    rule: Rule, first: NDArray[np.datetime64], opens: NDArray[np.datetime64], begun: Mapping[str, NDArray[np.datetime64]]
+) -> NDArray[np.datetime64]:  # fmt: skip
+    """Since when what is done shows a rule's duty done, for each student, as `clock` has it for one.
+
+    first  the day the line was reached; opens: where its window began then; begun: of the rules before, and of versions before
+    """
+    since = first
+    if rule.duty is not None and rule.duty.done_from == "window":
+        since = np.where(np.isnat(first), first, np.minimum(opens, first))
+    elif rule.duty is not None and rule.duty.done_from in begun:
+        since = np.fmin(begun[rule.duty.done_from], first)
+    was = begun.get(rule.id)
+    return since if was is None else np.where(np.isnat(was), since, was)
 
 
 def firings_of(asked: Asked, row: int) -> tuple[int, int, list[int]]:

@@ -233,7 +233,9 @@ def count_words(count: Count) -> Said:
             amount=amount(count.minutes_over, "minutes"),
         )
     if count.pending == "after_grace":
-        pending = said("What nobody has explained counts after %(amount)s.", amount=amount(count.grace, "school_days"))
+        pending = said(
+            "What nobody has explained counts after %(amount)s.", amount=amount(count.grace, count.grace_unit)
+        )
     else:
         pending = PENDING[count.pending]
     return said("%(words)s %(pending)s", words=words, pending=pending)

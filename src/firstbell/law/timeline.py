@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,10 +82,21 @@ class Timeline:
             self._derived[count, by_square] = self._derive(count, by_square)
         return self._derived[count, by_square]
 
+    def _waits(self, count: Count, s: Stretch) -> Count:
+        """The count with its grace in school days of a stretch, as many as calendar days come to on the day asked about."""
+        if count.grace_unit == "school_days":
+            return count
+        over, now = np.searchsorted(
+            s.dates,
+            np.array([self.as_of - timedelta(days=count.grace), self.as_of], dtype="datetime64[D]"),
+            side="right",
+        )
+        return msgspec.structs.replace(count, grace=int(now - over), grace_unit="school_days")
+
     def _derive(self, count: Count, by_square: bool) -> Derived:
         if len(self.stretches) == 1:
             (only,) = self.stretches
-            return derive(count, only, min(self.known, len(only.dates)), by_square=by_square)
+            return derive(self._waits(count, only), only, min(self.known, len(only.dates)), by_square=by_square)
         width = self.squares if by_square else 1
         shape = (self.n, len(self.frame.dates), width)
         counted, possible = np.zeros(shape, dtype=np.int16), np.zeros(shape, dtype=np.int16)
@@ -94,7 +106,10 @@ class Timeline:
         )  # fmt: skip
         for s in self.stretches:
             made = derive(
-                count, s, int(np.searchsorted(s.dates, np.datetime64(self.as_of), side="right")), by_square=by_square
+                self._waits(count, s),
+                s,
+                int(np.searchsorted(s.dates, np.datetime64(self.as_of), side="right")),
+                by_square=by_square,
             )
             own = s.sessions if by_square else 1
             at = np.searchsorted(self.frame.dates, s.dates)
