@@ -75,6 +75,7 @@ def said(old: str, new: str) -> list[str]:
         ('title = "Write"', 'title = "Write"\nsign_off = { role = "head", second_role = "board" }', ["CA-T1: Signed by was: attendance officer; is: head, board."]),
         ("{ count = 3 }", "{ local = true }", ["CA-T1: The line was 3 days, and is a number the law leaves to the district."]),
         ('id = "CA-T1"', 'gives_way_to = "more"\nid = "CA-T1"', ["CA-T1: Once the line of more is reached, that rule asks in its place now."]),
+        ('id = "CA-T1"', 'per = "parent"\nid = "CA-T1"', ["CA-T1: What was done counted together; now it counts for each parent by themselves."]),
         ("under = 16", "under = 18", ["It was about ages 6 to 15, and is about ages 6 to 17."]),
         ('steps = ["expulsion"]', 'steps = ["expulsion", "fine"]', ["Forbidden was: No expulsion for absence (expulsion); is: No expulsion for absence (expulsion, fine)."]),
         ('citation = "Home Code 1"', 'citation = "Home Code 1", read = true', ["Home Code 1 was recalled, and has been read since."]),

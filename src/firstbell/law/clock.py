@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE, NotEvaluable
-from firstbell.law.packs import ENDS, Ages, Duty, InForce, Pack, Rule, Window
+from firstbell.law.packs import ENDS, Ages, Duty, InForce, NotAfter, Pack, Rule, Window
 from firstbell.law.reaching import Asked, asked_of, at_line, firings_of
 from firstbell.law.sentences import named
 from firstbell.law.timeline import Timeline
@@ -76,15 +76,17 @@ class Person:
     birth_date: date | None = None
     grade: str = ""
     flags: frozenset[str] = frozenset()
+    parents: tuple[str, ...] = ()  # names, or whatever tells them apart, as `Evidence.to` has them
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Something that was done. `rule`: what it was done about, where that was said."""
+    """Something that was done. `rule`: what it was done about; `to`: to which parent; where that was said."""
 
     kind: str
     date: date
     rule: str = ""
+    to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +307,7 @@ class _Counted:
     unit: Fraction = Fraction(1)  # the least there can be more of it
     known_on: Any = None  # firing -> the day its last mark had waited out its grace, where that was later
     #: firing, n -> in the window it was in, the day the count came to n, or how many more it takes; neither once the window has passed
+    whose: Callable[[date], list[str]] = lambda _day: [""]  # firing -> the parents whose line it is; "": of all alike
     nth: Callable[[date, Fraction], tuple[date | None, Fraction | None]] = lambda _day, _n: (None, None)
 
 
@@ -317,7 +320,8 @@ def _of_evidence(
     if value is None:
         raise NotEvaluable(said("The rule names no number of times."))
     need = int(value) + (rule.threshold.op == ">")
-    done = sorted(e.date for e in _showing(rule.evidence, version.pack, deeds, begun))
+    shown = sorted(_showing(rule.evidence, version.pack, deeds, begun), key=lambda e: e.date)
+    everybody = (sorted({e.to for e in shown if e.to}) if rule.per == "parent" else []) or [""]
 
     def within(at: date) -> tuple[date, date]:
         w = rule.window
@@ -325,19 +329,25 @@ def _of_evidence(
             return months_before(at, 12 * (w.length or 1)) + timedelta(days=1), at
         return bounds(w, line.frame, at)
 
-    def held(at: date) -> list[date]:
+    def held_by(who: str, at: date) -> list[date]:
         a, b = within(at)
-        return [d for d in done if a <= d <= min(b, at)]
+        return [e.date for e in shown if a <= e.date <= min(b, at) and (not who or e.to in ("", who))]
+
+    def held(at: date) -> list[date]:
+        return max((held_by(who, at) for who in everybody), key=len)
+
+    def whose(at: date) -> list[str]:
+        return [who for who in everybody if at in (had := held_by(who, at)) and len(had) >= need]
 
     since = version.first
     if not rule.window.across_years and rule.window.kind != "rolling_years":
         since = max(since, line.frame.day(line.first))
     # each thing done from the line on asks anew: it has a deadline of its own
-    firings = [d for d in dict.fromkeys(done) if len(held(d)) >= need and since <= d <= version.last]
+    firings = [d for d in dict.fromkeys(e.date for e in shown) if since <= d <= version.last and whose(d)]
     now = held(line.as_of)
     return _Counted(
         Fraction(len(now)), None, value, None, now, within(line.as_of), firings, len(now) >= need,
-        lambda d, spans=True: (Fraction(len(held(d))), None, held(d), within(d)),
+        lambda d, spans=True: (Fraction(len(held(d))), None, held(d), within(d)), whose=whose,
     )  # fmt: skip
 
 
@@ -450,7 +460,7 @@ def _of_marks(
         asked.unit * c, asked.unit * p if share is not None else None,
         value if asked.share else value * asked.unit, total, marks, window,
         [line.frame.day(f // width) for f in fired], reached, at_firing, int(asked.unknown[row, b:stop].sum()),
-        asked.unit, known_on, nth,
+        asked.unit, known_on, nth=nth,
     )  # fmt: skip
 
 
@@ -483,8 +493,11 @@ def _judged(
 
     def done(day: date) -> bool:
         since = _since(rule, c, day, begun) or day
+        return all(done_to(who, since) for who in c.whose(day))
+
+    def done_to(who: str, since: date) -> bool:
         return any(
-            e.date >= since and e.rule in about and (e.kind in done_by or (e.kind == NOT_ESCALATED and duty is not None and duty.may))
+            e.date >= since and (not who or e.to in ("", who)) and e.rule in about and (e.kind in done_by or (e.kind == NOT_ESCALATED and duty is not None and duty.may))
             for e in deeds
         )  # fmt: skip
 
@@ -502,7 +515,7 @@ def _judged(
     )
     if duty is not None and duty.severity == "punitive" and rule.applies.ages is not None and person.birth_date is None:
         missing += ("birth_date",)  # nobody is taken to court because their age is not known
-    forbidden = () if duty is None else tuple(_forbidden(duty, person, deeds, line.as_of))
+    forbidden = () if duty is None else tuple(_forbidden(rule, duty, person, deeds, line.as_of))
     count, possible, marks, window = c.count, c.possible, c.marks, c.window
     fired_on, why = None, ""
     if open_:
@@ -524,6 +537,12 @@ def _judged(
         status = Status.NEAR if near else Status.CLEAR
     if status is Status.LOCKED:
         why = said("Before this step there must be on record: %(missing)s.", missing=[named(m) for m in missing])
+    elif (
+        status is Status.DUTY_OPEN
+        and duty is not None
+        and (not_to := _had_enough(rule, duty, person, deeds, line.as_of))
+    ):
+        why = said("Not to %(who)s, who has had it as often as the law allows.", who=not_to)
     elif status is Status.FORBIDDEN:
         why = said("The law does not allow this step: %(why)s.", why=[named(f) for f in forbidden])
     since = due = due_in = not_before = None
@@ -621,12 +640,32 @@ def _first_away(line: Timeline, row: int, since: date) -> date:
     return min(found).astype(object) if found else since
 
 
-def _forbidden(duty: Duty, person: Person, deeds: Sequence[Evidence], at: date) -> Iterable[str]:
+def _forbidden(rule: Rule, duty: Duty, person: Person, deeds: Sequence[Evidence], at: date) -> Iterable[str]:
     yield from sorted(person.flags & set(duty.forbidden_if))
-    if (limit := duty.not_after) is not None:
-        since = months_before(at, 12 * limit.years)
-        if sum(e.kind in limit.evidence.split("|") and e.date > since for e in deeds) >= limit.times:
-            yield f"{limit.evidence} {limit.times} times in {limit.years} years"
+    limit = duty.not_after
+    if limit is not None and len(_had_enough(rule, duty, person, deeds, at)) == len(
+        _parents(rule, limit, person, deeds)
+    ):
+        yield f"{limit.evidence} {limit.times} times in {limit.years} years"
+
+
+def _parents(rule: Rule, limit: NotAfter, person: Person, deeds: Sequence[Evidence]) -> list[str]:
+    """Whom a limit is asked of, one by one; "" where of all alike."""
+    named = {e.to for e in deeds if e.to and e.kind in limit.evidence.split("|")} | set(person.parents)
+    return (sorted(named) if rule.per == "parent" else []) or [""]
+
+
+def _had_enough(rule: Rule, duty: Duty, person: Person, deeds: Sequence[Evidence], at: date) -> list[str]:
+    """Of those, who has had it as often as the law allows."""
+    if (limit := duty.not_after) is None:
+        return []
+    since = months_before(at, 12 * limit.years)
+    given = [e.to for e in deeds if e.kind in limit.evidence.split("|") and e.date > since]
+    return [
+        who
+        for who in _parents(rule, limit, person, deeds)
+        if sum(not who or to in ("", who) for to in given) >= limit.times
+    ]
 
 
 def _deadline(

@@ -227,6 +227,14 @@ def _near(was: Rule, is_: Rule, before: Pack, after: Pack) -> Iterator[Said]:
         yield said("Somebody was told when %(old)s were left, and is told when %(new)s are.", old=a, new=b)
 
 
+def _per(was: Rule, is_: Rule, _before: Pack, _after: Pack) -> Iterator[Said]:
+    if was.per != is_.per:
+        yield (
+            said("What was done counted together; now it counts for each parent by themselves.") if is_.per == "parent"
+            else said("What was done counted for each parent by themselves; now it counts together.")
+        )  # fmt: skip
+
+
 def _gives_way(was: Rule, is_: Rule, _before: Pack, _after: Pack) -> Iterator[Said]:
     if was.gives_way_to != is_.gives_way_to:
         yield (
@@ -265,7 +273,7 @@ def _named_change(
 
 _RULE: dict[str, Callable[[Rule, Rule, Pack, Pack], Iterator[Said]]] = {
     "id": _nothing, "title": _title, "source": _cited, "count": _counted, "evidence": _nothing, "threshold": _threshold, "window": _window,
-    "applies": _applies, "once": _once, "near": _near, "gives_way_to": _gives_way, "duty": _duty, "note": _note,
+    "applies": _applies, "once": _once, "near": _near, "gives_way_to": _gives_way, "per": _per, "duty": _duty, "note": _note,
 }  # fmt: skip
 _DUTY: dict[str, Callable[[Any, Any, Pack], Iterator[Said]]] = {
     "kind": _named_change(lambda a, b: said("What it asks for was %(old)s, and is %(new)s.", old=a, new=b), words_of.DUTIES),

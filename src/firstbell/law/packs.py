@@ -261,6 +261,7 @@ class Rule(_Table, kw_only=True, frozen=True):
 
     count     a count the pack defines; or
     evidence  a kind of evidence that is itself counted
+    per       what was done counts together (student), or for each parent it was done to by themselves (`evidence`, `not_after`)
     once      a line reached again in the same year asks again (window) or not (year)
     near      room at which an officer is told
     gives_way_to  the rule that speaks in its place once that one's line is reached: of bands, only the last asks
@@ -274,6 +275,7 @@ class Rule(_Table, kw_only=True, frozen=True):
     threshold: Threshold
     window: Window
     applies: Applies = Applies()
+    per: Literal["student", "parent"] = "student"
     once: Literal["year", "window"] = "window"
     near: Annotated[int, Meta(ge=0)] = 2
     gives_way_to: str = ""

@@ -69,6 +69,7 @@ class StudentTable(_Table, kw_only=True, frozen=True):
     birth_date: date | None = None
     grade: str = ""
     flags: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
 
 
 class CalendarTable(_Table, kw_only=True, frozen=True):
@@ -102,6 +103,7 @@ class EvidenceTable(_Table, kw_only=True, frozen=True):
     kind: str
     date: Day
     rule: str = ""
+    to: str = ""  # which parent
     note: str = ""
 
 
@@ -358,9 +360,10 @@ def ask(scenario: Scenario) -> Answer:
         scenario.student.birth_date,
         scenario.student.grade,
         frozenset(FLAGS.get(flag, flag) for flag in scenario.student.flags),
+        scenario.student.parents,
     )
     law = _law(scenario, calendars[0].first)
-    evidence = [Evidence(e.kind, e.date, e.rule) for e in scenario.evidence if e.date <= scenario.as_of]
+    evidence = [Evidence(e.kind, e.date, e.rule, e.to) for e in scenario.evidence if e.date <= scenario.as_of]
     now = datetime.combine(scenario.as_of, time.max)
 
     earlier: dict[str, date] = {}

@@ -344,6 +344,8 @@ def in_words(rule: Rule, pack: Pack) -> list[Said]:
         found.append(count_words(pack.counts[rule.count]))
     else:
         found.append(said("Counted is what was done: %(what)s.", what=named(rule.evidence, pack)))
+    if rule.per == "parent":
+        found.append(said("Of each parent by themselves."))
     found += applies_words(rule.applies, pack)
     found.append(
         said("It asks once a school year.") if rule.once == "year" else said("It asks anew each time it is reached.")
