@@ -207,3 +207,10 @@ def test_no_student_and_no_formula_is_in_the_export(calendar: Calendar, school: 
     cells = [cell for row in csv.reader(io.StringIO(as_csv(made))) for cell in row]
     assert "'=cmd|' /C calc'!A0" in cells
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+
+
+def test_a_number_the_law_leaves_to_the_district_can_be_tried_before_it_is_set() -> None:
+    for line, threshold in (("5", ("5", None)), ("1/10", (None, "1/10"))):
+        rule = tried_pack("us-ny", rule="NY-LOCAL-team", line=line).rule_named("NY-LOCAL-team")
+        assert rule is not None
+        assert (rule.threshold.count, rule.threshold.share, rule.threshold.local) == (*threshold, False)

@@ -86,10 +86,11 @@ def tried_pack(
         raise NotReplayed(_("Write the line as a number: 12, 7.5, or 1/12 of a share."))
     if asked.threshold.by_grade:
         raise NotReplayed(_("This rule’s line differs by grade. Try it with rules of your own instead."))
-    share = asked.threshold.share is not None
+    left_open = asked.threshold.least is None  # to the district: a number, or a share
+    share = asked.threshold.share is not None or (left_open and "/" in line)
     if share and Fraction(line) > 1:
         raise NotReplayed(_("This rule is about a share: write 1/10 for a tenth."))
-    tried = msgspec.structs.replace(asked.threshold, **{"share" if share else "count": line})
+    tried = msgspec.structs.replace(asked.threshold, local=False, **{"share" if share else "count": line})
     changed = tuple(msgspec.structs.replace(r, threshold=tried) if r.id == rule else r for r in found.rule)
     return msgspec.structs.replace(found, rule=changed)
 
