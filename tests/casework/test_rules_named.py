@@ -14,7 +14,7 @@ from firstbell.casework.firings import look_over
 from firstbell.casework.models import Adoption, Firing
 from firstbell.casework.standing import standing_of
 from firstbell.desk.law_views import lines_of
-from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, a_user, draw
+from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, a_user, at, draw, mark
 from tests.casework.test_steps import OWN, TODAY
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -82,3 +82,22 @@ title = "Meet"
     look_over()
     fired = Firing.objects.system("a test looks").filter(rule="again").values_list("student__given_name", "fired_on")
     assert list(fired) == [("Ana", FIRST_MONDAY + timedelta(days=9))]
+
+
+def test_a_deadline_by_a_count_is_set_on_the_night_the_count_comes_to_it() -> None:
+    """Nothing is newly reached then, and the firing on record is due all the same."""
+    overlay = OWN.replace("deadline = { value = 1 }", 'deadline = { value = 4, unit = "counted", before = true }')
+    Adoption.objects.update(overlay=overlay)
+    school = a_school()
+    calendar = a_calendar(school, weeks=6, covered=TODAY)
+    ana = a_student(school, "Ana")
+    draw(calendar, ana, "UUPPP PPUPP PPPPP PPPPP")
+    look_over()
+
+    def due() -> date | None:
+        return Firing.objects.system("a test looks").get(rule="two-days", superseded_at=None).due
+
+    assert due() is None
+    mark(calendar, ana, FIRST_MONDAY + timedelta(days=14), "U", recorded=at(FIRST_MONDAY + timedelta(days=14), 16))
+    look_over()
+    assert due() == FIRST_MONDAY + timedelta(days=11), "the Friday before"

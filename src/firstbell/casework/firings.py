@@ -29,7 +29,7 @@ from firstbell.casework.standing import (
     stretch,
     terms_of,
 )
-from firstbell.law.clock import Person, Position, applies, positions, shows
+from firstbell.law.clock import Person, Position, Status, applies, positions, shows
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
 from firstbell.law.reaching import Reached, standings
@@ -111,6 +111,7 @@ def _school(
         done[deed.student_id].append(deed)
     counted_deeds = {kind for v in law for r in v.pack.rule if r.evidence for kind, _of in shows(r.evidence, v.pack)}
     changed |= {student for student, deeds in done.items() if any(d.kind in counted_deeds for d in deeds)}
+    changed |= _due_by_now(ids, stood, pack)
     registers = RegisterRow.objects.system(WHY).filter(
         student__in=changed, calendar__school_year=school.calendar.school_year_id
     )
@@ -159,6 +160,26 @@ def _changed(
         nothing = np.zeros((2, n), dtype=np.int64)
         other |= (on_record.get(rule, nothing) != now.get(rule, nothing)).any(axis=0)
     return set(school.student_ids[other].tolist())
+
+
+def _due_by_now(ids: Sequence[int], stood: Sequence[Reached], pack: str) -> set[int]:
+    """Of whose open steps the deadline is a count that has been come to, and the record has no day yet: no line was newly reached for it."""
+    found: set[int] = set()
+    for standing in stood:
+        limit = standing.rule.duty.deadline if standing.rule.duty else None
+        if standing.why or limit is None or limit.unit != "counted":
+            continue
+        there = [
+            ids[k]
+            for k in np.flatnonzero(standing.count * standing.unit.numerator >= limit.value * standing.unit.denominator)
+        ]
+        if there:
+            open_ = Firing.objects.system(WHY).filter(
+                pack=pack, rule=standing.rule.id, superseded_at=None, due=None, student__in=there,
+                status__in=(Status.DUTY_OPEN, Status.LOCKED, Status.FORBIDDEN),
+            )  # fmt: skip
+            found |= set(open_.values_list("student_id", flat=True))
+    return found
 
 
 def _people(school: SchoolGrid, some: np.ndarray, on: date) -> dict[int, Person]:  # type: ignore[type-arg]
