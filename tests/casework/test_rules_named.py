@@ -101,3 +101,6 @@ def test_a_deadline_by_a_count_is_set_on_the_night_the_count_comes_to_it() -> No
     mark(calendar, ana, FIRST_MONDAY + timedelta(days=14), "U", recorded=at(FIRST_MONDAY + timedelta(days=14), 16))
     look_over()
     assert due() == FIRST_MONDAY + timedelta(days=11), "the Friday before"
+    mark(calendar, ana, FIRST_MONDAY + timedelta(days=14), "E", recorded=at(FIRST_MONDAY + timedelta(days=15), 9))
+    look_over()
+    assert due() is None, "the fourth was excused since"

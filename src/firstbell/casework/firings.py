@@ -163,22 +163,21 @@ def _changed(
 
 
 def _due_by_now(ids: Sequence[int], stood: Sequence[Reached], pack: str) -> set[int]:
-    """Of whose open steps the deadline is a count that has been come to, and the record has no day yet: no line was newly reached for it."""
+    """Of whose open steps the deadline is a count, and the record's day is not that of the count now: no line was newly reached for it."""
     found: set[int] = set()
     for standing in stood:
         limit = standing.rule.duty.deadline if standing.rule.duty else None
         if standing.why or limit is None or limit.unit != "counted":
             continue
-        there = [
-            ids[k]
-            for k in np.flatnonzero(standing.count * standing.unit.numerator >= limit.value * standing.unit.denominator)
-        ]
-        if there:
-            open_ = Firing.objects.system(WHY).filter(
-                pack=pack, rule=standing.rule.id, superseded_at=None, due=None, student__in=there,
-                status__in=(Status.DUTY_OPEN, Status.LOCKED, Status.FORBIDDEN),
-            )  # fmt: skip
-            found |= set(open_.values_list("student_id", flat=True))
+        come = standing.count * standing.unit.numerator >= limit.value * standing.unit.denominator
+        there = {ids[k] for k in np.flatnonzero(come)}
+        open_ = Firing.objects.system(WHY).filter(
+            pack=pack, rule=standing.rule.id, superseded_at=None, student__in=ids,
+            status__in=(Status.DUTY_OPEN, Status.LOCKED, Status.FORBIDDEN),
+        )  # fmt: skip
+        found |= {
+            student for student, due in open_.values_list("student_id", "due") if (student in there) == (due is None)
+        }
     return found
 
 
