@@ -44,6 +44,8 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
     "letter_check": ({OFFICER, LEAD}, {"pk": "letter"}),
     "letter_sign": ({OFFICER, LEAD}, {"pk": "letter"}),
     "letter_pdf": ({OFFICER, LEAD}, {"pk": "letter"}),
+    "letter_send": ({OFFICER, LEAD}, {"pk": "letter"}),
+    "letter_recall": ({OFFICER, LEAD}, {"pk": "letter"}),
     "letter_withdraw": ({OFFICER, LEAD}, {"pk": "letter"}),
     "letter_apologise": ({OFFICER, LEAD}, {"pk": "letter"}),
     "policy": ({DISTRICT}, None),
@@ -77,7 +79,7 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
 OF_THE_DISTRICT = {"delivery", "source", "adoption", "pack", "replay"}
 POST_ONLY = {
     "undo_verdict", "toured", "keep_view", "concern", "law_record", "law_protect", "law_undo", "law_unprotect",
-    "letter_draft", "letter_save", "letter_sign", "letter_withdraw", "letter_apologise",
+    "letter_draft", "letter_save", "letter_sign", "letter_send", "letter_recall", "letter_withdraw", "letter_apologise",
 }  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from firstbell.casework.done import protect
 from firstbell.casework.letters import deeds
 from firstbell.casework.letters.models import Letter
 from firstbell.casework.models import Firing
-from firstbell.register.models import ContactLink
+from firstbell.outreach.models import Message
+from firstbell.register.models import Contact, ContactLink
 from tests.build import FIRST_MONDAY, a_school, a_user, at, mark
 from tests.casework.letters_scene import OVERLAY, RULE, TODAY, WHY, Scene, a_contact, set_the_scene
 
@@ -94,6 +95,31 @@ def test_the_print_is_a_pdf_by_number_audited_and_only_of_what_is_signed(scene: 
     assert answer.content == client.get(f"/letter/{letter.pk}/pdf/").content
     assert AuditEntry.objects.filter(action="printed_letter", subject=f"student:{scene.ana.pk}").count() == 2
     assert "Reyes" not in "".join(AuditEntry.objects.values_list("detail", flat=True))
+
+
+def test_a_signed_letter_is_sent_from_its_page_once_and_the_ladder_says_what_became_of_it(scene: Scene) -> None:
+    Contact.objects.system(WHY).update(email="maria@example.org")
+    signed, client = deeds.sign(scene.officer, scene.draft(), 0, {}, TODAY), as_(scene.officer)
+    page, law = f"/letter/{signed.pk}/", f"/student/{scene.ana.pk}/law/"
+    text = client.get(page).content.decode()
+    assert "Send it by e-mail" in text
+    assert "Maria Reyes" in text
+    for _ in range(2):
+        assert client.post(f"{page}send/").status_code == 302
+    assert Message.objects.count() == 1
+    with CaptureQueriesContext(connection) as asked:
+        text = client.get(page).content.decode()
+    assert len([q for q in asked.captured_queries if q["sql"].startswith(("SELECT", "INSERT", "UPDATE"))]) <= 12 + (
+        connection.vendor == "postgresql"
+    )
+    assert "waits in the outbox" in text
+    assert "Send it by e-mail" not in text
+    assert client.get(law).content.decode().count("waits in the outbox") == 2, "on the rung, and among the letters"
+    assert client.post(f"{page}recall/").status_code == 302
+    assert "recalled before it was sent" in client.get(page).content.decode()
+    stranger = as_(a_user(Role.OFFICER, a_school("Birch Primary")))
+    assert stranger.post(f"{page}send/").status_code == 404
+    assert stranger.post(f"{page}recall/").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["", "pdf/", "check/"])

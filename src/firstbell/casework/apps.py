@@ -7,3 +7,4 @@ class CaseworkConfig(AppConfig):
 
     def ready(self) -> None:
         from firstbell.casework import done, nightly, replaying  # noqa: F401  # say what was done, and register kinds of job
+        from firstbell.casework.letters import sending  # noqa: F401  # as well

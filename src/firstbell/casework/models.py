@@ -8,10 +8,10 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from firstbell.access.scoped import ScopedManager
-from firstbell.casework.letters.models import Letter, LetterWord
+from firstbell.casework.letters.models import Delivery, Letter, LetterWord
 from firstbell.register.models import School, Student
 
-__all__ = ["Adoption", "Done", "Firing", "Letter", "LetterWord", "Protection"]
+__all__ = ["Adoption", "Delivery", "Done", "Firing", "Letter", "LetterWord", "Protection"]
 
 
 class Adoption(models.Model):

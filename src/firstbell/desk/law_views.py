@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from django.contrib import messages
+from django.db.models import OuterRef
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -17,11 +18,14 @@ from firstbell.access import audit, policy
 from firstbell.access.policy import Deed, allow
 from firstbell.casework.done import NotRecorded, protect, record_done, take_back, unprotect
 from firstbell.casework.letters.facts import TEMPLATE_OF
-from firstbell.casework.models import Done, Letter, Protection
+from firstbell.casework.letters.sending import STATES
+from firstbell.casework.models import Delivery, Done, Letter, Protection
 from firstbell.casework.standing import Standing, standing_of, today_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, in_language, position_words
 from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Position, Status, shows
 from firstbell.law.packs import Pack
+from firstbell.outreach.models import Message
+from firstbell.register.gathered import gathered
 from firstbell.register.models import Student
 
 #: what asks for somebody first
@@ -94,14 +98,31 @@ def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
     )  # fmt: skip
 
 
-def _letters(student: Student) -> list[tuple[Letter, Letter | None]]:
-    """The latest first, each with the apology for it, where one was drafted."""
+@dataclass(frozen=True, slots=True)
+class LetterShown:
+    """With the apology for it, where one was drafted, and what became of what was mailed."""
+
+    letter: Letter
+    apology: Letter | None
+    mailed: list[str]
+
+
+def _letters(student: Student) -> list[LetterShown]:
+    """The latest first."""
+    mailed = Delivery.objects.system("of a student the reader was given").filter(letter=OuterRef("pk"))
     some = list(
         Letter.objects.system("of a student the reader was given").filter(student=student)
-        .select_related("firing", "correction_of").order_by("-drafted_at", "-pk")[:30]
+        .select_related("firing", "correction_of").annotate(mailed=gathered(mailed, "pk", "message__state"))
+        .order_by("-drafted_at", "-pk")[:30]
     )  # fmt: skip
     apologies = {a.correction_of_id: a for a in some if a.correction_of_id and a.state != Letter.State.WITHDRAWN}
-    return [(letter, apologies.get(letter.pk)) for letter in some]
+    return [
+        LetterShown(
+            letter, apologies.get(letter.pk),
+            list(dict.fromkeys(str(STATES[Message.State(state)]) for _pk, state in sorted(letter.mailed or []))),
+        )
+        for letter in some
+    ]  # fmt: skip
 
 
 @allow(Deed.SEE_LAW)
@@ -135,6 +156,9 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
     undone = sorted(
         (f for f in standing.on_record.firings if f.superseded_at), key=lambda f: f.superseded_at, reverse=True
     )
+    letters = _letters(student)
+    for deed in done:
+        deed.letter_shown = next((x for x in letters if x.letter.done_id == deed.pk), None)
     audit.record(request.user, "saw", f"student:{student.pk}", "before the law")
     return render(
         request, "desk/law.html",
@@ -143,7 +167,7 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
             "pack": standing.law[-1].pack if standing.law else None, "adoption": standing.adoption, "done": [(d, taken_back[d.pk]) for d in done],
             "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.law[-1].pack if standing.law else None)], "today": today, "as_of": as_of, "standing_day": standing.day,
             "protections": protections, "flags": Protection.Flag.choices, "superseded": undone[:20],
-            "letters": _letters(student), "key": secrets.token_hex(12), "error": error, "form": form or {}, "page": "today",
+            "letters": letters, "key": secrets.token_hex(12), "error": error, "form": form or {}, "page": "today",
         },
         status=422 if error else 200,
     )  # fmt: skip

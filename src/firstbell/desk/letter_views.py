@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
@@ -10,6 +11,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from firstbell.access import audit, policy
@@ -19,12 +21,15 @@ from firstbell.casework.letters import deeds
 from firstbell.casework.letters.checklist import for_others, written_keys
 from firstbell.casework.letters.deeds import Changed, NotWritten, Stopped
 from firstbell.casework.letters.facts import rule_of
-from firstbell.casework.letters.models import Letter, LetterWord
+from firstbell.casework.letters.models import Delivery, Letter, LetterWord
 from firstbell.casework.letters.pdf import pdf_of
 from firstbell.casework.letters.preflight import Checked, check, look
+from firstbell.casework.letters.sending import STATES, NotSent, post_of, put_in_outbox, recall
 from firstbell.casework.letters.wording import FACTS, LANGUAGES, paragraphs, words
 from firstbell.casework.standing import today_of
+from firstbell.law.packs import Duty
 from firstbell.law.sentences import number
+from firstbell.register.models import Contact
 
 FIELDS = ("firing__school", "correction_of", "signed_by", "second_by", "withdrawn_by", "drafted_by", "done")
 
@@ -108,7 +113,7 @@ def _kept_page(request: HttpRequest, letter: Letter, error: str = "", why: str =
             "annex": paragraphs(letter.annex) if letter.annex else [], "reasons": said.select_related("said_by").order_by("pk"),
             "apology": some.exclude(state=Letter.State.WITHDRAWN).first(), "error": error, "why": why, "page": "today",
             "rtl": letter.language == "ar", "pack": rule[0] if rule else None, "rule": rule[1] if rule else None, "count": number(Fraction(letter.count)),
-            "days": [date.fromisoformat(d) for d in letter.marks.split()],
+            "days": [date.fromisoformat(d) for d in letter.marks.split()], "post": _post(letter, rule[1].duty if rule else None),
             "signed_role": Role(letter.signed_as).label if letter.signed_as else "",
             "second_role": Role(letter.second_as).label if letter.second_as else "",
         },
@@ -208,7 +213,10 @@ def letter_sign(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, _("Signed. It waits for the second signature."))
         else:
             messages.success(
-                request, _("Signed and on record. Print it and post it: Firstbell sends nothing by itself.")
+                request,
+                _(
+                    "Signed and on record. Firstbell sends nothing by itself: print it, or send it below where that is offered."
+                ),
             )
     return redirect("letter", letter.pk)
 
@@ -226,6 +234,62 @@ def letter_pdf(request: HttpRequest, pk: int) -> HttpResponse:
     answer["Cache-Control"] = "private, no-store"
     answer["X-Content-Type-Options"] = "nosniff"
     return answer
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PostShown:
+    """How a signed letter reaches its family: whom it can be mailed to, and what became of what was."""
+
+    to: list[Contact]
+    why_not: str
+    deliveries: list[tuple[Delivery, str]]
+    waits: bool
+
+
+def _post(letter: Letter, duty: Duty | None) -> PostShown | None:
+    if letter.signed_at is None or letter.state == Letter.State.AWAITING:
+        return None
+    some = Delivery.objects.system("of a letter the reader was given").filter(letter=letter)
+    found = list(some.select_related("contact", "message", "put_by").order_by("put_at", "pk"))
+    out = {d.contact_id for d in found if d.recalled_at is None}
+    post = post_of(letter, duty)
+    return PostShown(
+        [c for c in post.to if c.pk not in out], post.why_not, [(d, str(STATES[d.message.state])) for d in found],
+        any(d.message.state == d.message.State.WAITING for d in found),
+    )  # fmt: skip
+
+
+@allow(Deed.TAKE_STEPS)
+@require_POST
+def letter_send(request: HttpRequest, pk: int) -> HttpResponse:
+    """Into the outbox. Pressed twice, it goes once."""
+    letter = _letter(request, pk)
+    try:
+        made = put_in_outbox(request.user, letter, today_of(letter.student))
+    except NotSent as error:
+        messages.warning(request, str(error), extra_tags="warn")
+    else:
+        if made:
+            messages.success(request, _("In the outbox. Until it is handed to the mail server you can recall it."))
+        else:
+            messages.success(request, _("It is in the outbox already. It goes once."))
+    return redirect("letter", letter.pk)
+
+
+@allow(Deed.TAKE_STEPS)
+@require_POST
+def letter_recall(request: HttpRequest, pk: int) -> HttpResponse:
+    letter = _letter(request, pk)
+    back, gone = recall(request.user, letter)
+    if gone:
+        words = ngettext(
+            "%(n)s had gone to the mail server already and cannot be recalled. Call the family.",
+            "%(n)s had gone to the mail server already and cannot be recalled. Call the family.", gone,
+        )  # fmt: skip
+        messages.warning(request, words % {"n": gone}, extra_tags="warn")
+    if back:
+        messages.success(request, _("Recalled. Nothing of it was sent."))
+    return redirect("letter", letter.pk)
 
 
 @allow(Deed.TAKE_STEPS)

@@ -298,6 +298,9 @@ _DUTY: dict[str, Callable[[Any, Any, Pack], Iterator[Said]]] = {
     "recipients": lambda a, b, _: _sets(
         a, b, lambda n: said("It now also goes to: %(who)s.", who=listed(n)), lambda n: said("It no longer goes to: %(who)s.", who=listed(n))
     ),
+    "methods": lambda a, b, _: _sets(
+        a, b, lambda n: said("It may now also reach them by: %(ways)s.", ways=listed(n)), lambda n: said("It may no longer reach them by: %(ways)s.", ways=listed(n))
+    ),
     "done_by": lambda a, b, _: iter([said("It was shown done by: %(old)s; now by: %(new)s.", old=_none(listed(a)), new=_none(listed(b)))]),
     "done_from": lambda a, b, _: iter([said("What was done showed it done %(old)s; now %(new)s.", old=words_of.since_words(a), new=words_of.since_words(b))]),
     "not_after": lambda a, b, _: iter([said("How often it may be taken was: %(old)s; is: %(new)s.", old=words_of.not_after_words(a), new=words_of.not_after_words(b))]),

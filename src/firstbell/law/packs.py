@@ -217,6 +217,9 @@ class SignOff(_Table, kw_only=True, frozen=True):
     second_role: str = ""
 
 
+Method = Literal["email", "telephone", "mail", "certified_mail", "in_person"]
+
+
 class Duty(_Table, kw_only=True, frozen=True):
     """What must, or may, be done once the line is reached.
 
@@ -225,6 +228,7 @@ class Duty(_Table, kw_only=True, frozen=True):
     requires     what must be on record first: kinds of evidence, or rules whose duty must be done; "a|b": either
     forbidden_if flags of a student under which it may not be done
     contents     what a letter must say
+    methods      the ways the law names for it to reach somebody; empty: it names none
     may          the law allows it; it does not ask for it
     """
 
@@ -240,6 +244,7 @@ class Duty(_Table, kw_only=True, frozen=True):
     not_after: NotAfter | None = None
     contents: tuple[str, ...] = ()
     recipients: tuple[str, ...] = ()
+    methods: tuple[Method, ...] = ()
     language: str = "family_preferred"
     sign_off: SignOff = SignOff()
     blocks: tuple[str, ...] = ()

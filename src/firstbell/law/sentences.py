@@ -33,6 +33,8 @@ NAMES: dict[str, Said] = {
     "assessment": said("assessment made"), "review": said("case reviewed by the team"), "child_study_team": said("child study team met"),
     "report": said("reported to the authority"), "decision": said("decision taken"), "penalty_notice": said("penalty notice issued"),
     "petition": said("petition filed"), "court_referral": said("referred to court"), "parent_refusal": said("family refused"),
+    "email": said("e-mail"), "telephone": said("telephone"), "mail": said("post"), "certified_mail": said("registered or certified post"),
+    "in_person": said("by hand"), "letter_by_email": said("letter sent by e-mail"),
     "correction": said("family told that a letter no longer holds"), "not_escalated": said("not taken further"),
     "homeless": said("without a fixed home"), "foster": said("in foster care"), "pregnant": said("pregnant or a parent"),
     "severe_illness": said("severely ill, or in treatment for it"), "principal_earner": said("earns the family’s living"), "iep": said("has an IEP"),
@@ -322,6 +324,8 @@ def duty_words(duty: Duty, pack: Pack) -> list[Said]:
         found.append(said("The letter says: %(what)s.", what=contents(duty.contents)))
     if duty.recipients:
         found.append(said("It goes to: %(who)s.", who=listed(duty.recipients)))
+    if duty.methods:
+        found.append(said("It may reach them by any of: %(ways)s.", ways=listed(duty.methods)))
     if duty.blocks:
         found.append(said("Until it is done, these may not be taken: %(what)s.", what=listed(duty.blocks, pack)))
     signs = duty.sign_off

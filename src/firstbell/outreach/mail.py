@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import unicodedata
 from collections.abc import Sequence
-from smtplib import SMTPDataError, SMTPRecipientsRefused
+from dataclasses import dataclass
+from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPSenderRefused
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from django.conf import settings
@@ -52,26 +53,52 @@ class OutboxBackend(BaseEmailBackend):
         return len(email_messages)
 
 
-def put(to: str, subject: str, body: str) -> Message:
-    """A message to one address, sent when the caller's transaction is committed. Raises NotCarried."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Pdf:
+    name: str
+    content: bytes
+
+
+def put(
+    to: str, subject: str, body: str, *, key: str = "", pdf: Pdf | None = None, job: str = "send_message"
+) -> Message:
+    """A message to one address, sent when the caller's transaction is committed. Raises NotCarried.
+
+    key  the same key again is the same message, and nothing more is sent
+    job  the kind of job that sends it, for who has to look once more at that moment: it calls `send_message`, or `recall`
+    """
     for what, value in (("subject", str(subject)), ("address", to)):
         if any(unicodedata.category(c) in _NOT_IN_A_HEADER and c != "\t" for c in value):
             raise HeaderInjection(f"A line break in the {what}: the message was not accepted and nothing was sent.")
     if any(c == "\0" or unicodedata.category(c) == "Cs" for c in body):
         raise NotCarried("A character in the text that no mail can hold: nothing was sent.")
     with transaction.atomic():
-        key = secrets.token_hex(16)
-        message = Message.objects.create(key=key, to=to, subject=subject, body=body, created_at=timezone.now())
-        enqueue("send_message", str(message.pk), key=f"send:{key}")
+        key = key or secrets.token_hex(16)
+        message, new = Message.objects.get_or_create(
+            key=key,
+            defaults={
+                "to": to, "subject": subject, "body": body, "created_at": timezone.now(),
+                "file_name": pdf.name if pdf else "", "file": pdf.content if pdf else b"",
+            },
+        )  # fmt: skip
+        if new:
+            enqueue(job, str(message.pk), key=f"send:{key}")
     return message
 
 
-def _give_up(argument: str, _problem: str) -> None:
+def recall(message: int) -> bool:
+    """Take back a message that waits; False where it is being handed over, or was."""
+    waiting = Message.objects.filter(pk=message, state=Message.State.WAITING)
+    return bool(waiting.update(state=Message.State.RECALLED, file=b""))
+
+
+def give_up(argument: str, _problem: str) -> None:
     """The sentence stays with the job `send:<key>`."""
-    Message.objects.filter(pk=int(argument), state=Message.State.WAITING).update(state=Message.State.FAILED)
+    open_ = Message.objects.filter(pk=int(argument), state__in=(Message.State.WAITING, Message.State.SENDING))
+    open_.update(state=Message.State.FAILED, file=b"")
 
 
-@job_kind("send_message", when_failed=_give_up)
+@job_kind("send_message", when_failed=give_up)
 def send_message(argument: str) -> None:
     """Send one message. A crash between sending and writing it down sends it again under the same Message-ID.
 
@@ -81,11 +108,9 @@ def send_message(argument: str) -> None:
     message = Message.objects.filter(pk=int(argument)).first()
     if message is None:
         raise Unrecoverable("The message is no longer in the outbox. Nothing was sent.")
-    waiting = Message.objects.filter(pk=message.pk, state=Message.State.WAITING)
-    if message.state != Message.State.WAITING:
-        return
+    mine = Message.objects.filter(pk=message.pk, state__in=(Message.State.WAITING, Message.State.SENDING))
     if not settings.SMTP_URL:
-        waiting.update(state=Message.State.KEPT)
+        mine.update(state=Message.State.KEPT)
         return
     try:
         validate_email(message.to)
@@ -102,18 +127,30 @@ def send_message(argument: str) -> None:
         message.subject, message.body, settings.DEFAULT_FROM_EMAIL, [message.to],
         headers={"Message-ID": f"<{message.key}@{domain}>"}, connection=backend,
     )  # fmt: skip
+    if message.file_name:
+        mail.attach(message.file_name, bytes(message.file), "application/pdf")
+    backend.open()
     try:
+        if not mine.update(state=Message.State.SENDING):  # sent, or recalled; from here on nobody recalls it
+            return
         mail.send()
     except SMTPRecipientsRefused as error:
         ((code, reply),) = error.recipients.values()
         if code >= 500:
             raise _refused("recipient", code, reply) from error
+        mine.update(state=Message.State.WAITING)  # the server said no, for now: it certainly has not got it
+        raise
+    except SMTPSenderRefused:
+        mine.update(state=Message.State.WAITING)
         raise
     except SMTPDataError as error:
         if error.smtp_code >= 500:
             raise _refused("message", error.smtp_code, error.smtp_error) from error
+        mine.update(state=Message.State.WAITING)
         raise
-    waiting.update(state=Message.State.SENT, sent_at=timezone.now())
+    finally:
+        backend.close()
+    mine.update(state=Message.State.SENT, sent_at=timezone.now(), file=b"")
 
 
 def _server(url: str) -> tuple[SplitResult, int]:

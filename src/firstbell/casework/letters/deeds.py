@@ -20,6 +20,7 @@ from firstbell.casework.letters.checklist import written_keys
 from firstbell.casework.letters.facts import TEMPLATE_OF, duty_of, family_of
 from firstbell.casework.letters.models import Letter, LetterWord
 from firstbell.casework.letters.preflight import Checked, Finding, check
+from firstbell.casework.letters.sending import recall
 from firstbell.casework.letters.wording import LANGUAGES, apart, day_words, fill, template, words
 from firstbell.casework.models import Done, Firing
 from firstbell.casework.standing import standing_of
@@ -311,7 +312,10 @@ def _evidence(checked: Checked, given: dict[str, str], today: date) -> str:
 
 @transaction.atomic
 def withdraw(user: User, letter: Letter, why: str) -> Letter:
-    """It is not sent, or no longer stands. What it had put on record as done no longer counts. Raises NotWritten without a reason."""
+    """It is not sent, or no longer stands: what waits in the outbox is recalled. What it had put on record as done no longer counts.
+
+    Raises NotWritten without a reason.
+    """
     if not why.strip():
         raise NotWritten(_("Say why it is withdrawn, in a few words."))
     now = clock.now()
@@ -322,6 +326,7 @@ def withdraw(user: User, letter: Letter, why: str) -> Letter:
     ):  # fmt: skip
         if letter.done_id:
             Done.objects.system(WHY).filter(pk=letter.done_id, withdrawn_at=None).update(withdrawn_at=now)
+        recall(user, letter)
         audit.record(user, "withdrew_letter", f"student:{letter.student_id}", f"letter:{letter.pk}")
     return _again(letter)
 

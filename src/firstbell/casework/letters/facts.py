@@ -8,6 +8,8 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db.models import QuerySet
 
 from firstbell.access.models import User
@@ -39,11 +41,13 @@ class Family:
     """Whom a letter can be for. `silent`: how many may not be contacted; who they are is not asked any further.
 
     languages  what they read, as two letters, those of recipients first
+    by_email   recipients with an address that nobody under no-contact shares
     """
 
     recipients: list[Contact]
     silent: int
     languages: list[str]
+    by_email: list[Contact]
 
     @property
     def language(self) -> str:
@@ -65,16 +69,26 @@ def family_of(student: Student) -> Family:
 
 def family_from(student: Student, links: Iterable[Sequence[Any]]) -> Family:
     """Contacts under no-contact are counted, never named."""
-    recipients, silent = [], 0
+    recipients: list[Contact] = []
+    silent: list[str] = []
     for _pk, no_contact, contact, given, family, phone, email, language in sorted(links):
         if no_contact:
-            silent += 1
+            silent.append(email.strip().casefold())
         else:
             recipients.append(
                 Contact(pk=contact, given_name=given, family_name=family, phone=phone, email=email, language=language)
             )
     codes = [c.language for c in recipients] + [student.home_language]
-    return Family(recipients, silent, list(dict.fromkeys(c[:2].lower() for c in codes if c)))
+    by_email = [c for c in recipients if _is_address(c.email) and c.email.casefold() not in silent]
+    return Family(recipients, len(silent), list(dict.fromkeys(c[:2].lower() for c in codes if c)), by_email)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def rule_of(letter: Letter, today: date, standing: Standing | None = None) -> tuple[Pack, Rule] | None:

@@ -8,7 +8,8 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from firstbell.access.scoped import ScopedManager
-from firstbell.register.models import Student
+from firstbell.outreach.models import Message
+from firstbell.register.models import Contact, Student
 
 
 def numbered(pk: int) -> str:
@@ -112,3 +113,25 @@ class LetterWord(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["letter", "about", "key"], name="one_word_a_key")]
+
+
+class Delivery(models.Model):
+    """A signed letter on its way to one guardian by e-mail. What became of it is told by its message."""
+
+    letter = models.ForeignKey(Letter, models.PROTECT, related_name="deliveries")
+    #: kept when the register forgets the contact
+    contact = models.ForeignKey(Contact, models.SET_NULL, null=True, related_name="+")
+    message = models.OneToOneField(Message, models.PROTECT, related_name="+")
+    put_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    put_at = models.DateTimeField()
+    #: what putting it there put on record as done
+    done = models.ForeignKey("casework.Done", models.PROTECT, null=True, related_name="+")
+    #: taken back while it waited: by a person, or because nobody may be written to any more
+    recalled_at = models.DateTimeField(null=True)
+
+    objects = ScopedManager(student_path="letter__student")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["letter", "contact"], condition=Q(recalled_at=None), name="one_delivery_a_guardian")
+        ]  # fmt: skip
