@@ -248,6 +248,19 @@ def test_signing_freezes_text_annex_and_evidence_and_puts_it_on_record(scene: Sc
     assert AuditEntry.objects.filter(action="signed_letter", detail__contains=signed.sha256).count() == 1
 
 
+def test_a_window_that_has_gone_on_since_the_line_was_reached_is_not_given_as_that_of_its_days(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Five of five days, reached on the first Friday; by the second Friday other days count together."""
+    rolling = OVERLAY.replace('kind = "school_year"', 'kind = "rolling_school_days", length = 5').replace(
+        "not_before = 2", "not_before = 0"
+    )
+    scene = set_the_scene(monkeypatch, overlay=rolling.replace(', "date_time_and_place"', ""), squares="UUUUU UUUUU UU")
+    signed = deeds.sign(scene.officer, scene.draft("five-days"), 0, {}, TODAY)
+    assert "Friday, September 4, 2026" in signed.annex
+    assert "Days that count together" not in signed.annex
+
+
 def test_signed_twice_it_is_signed_once(scene: Scene) -> None:
     letter = scene.draft()
     first = deeds.sign(scene.officer, letter, 0, {}, TODAY)
@@ -388,6 +401,7 @@ def test_a_late_note_undoes_the_letter_and_the_night_drafts_one_apology(
     sent = deeds.sign(scene.officer, apology, 0, {}, TODAY)
     assert "We wrote to you on Tuesday, September 15, 2026." in sent.text
     assert (sent.annex, sent.done.kind) == ("", "correction")
+    assert Done.objects.system(WHY).get(kind="notice").withdrawn_at is not None, "taken back, it counts no more"
     assert Letter.objects.system(WHY).get(pk=signed.pk).text == signed.text
 
 

@@ -62,10 +62,16 @@ class Line:
 
 
 def lines_of(standing: Standing, done: list[Done], today: date) -> list[Line]:
-    """Every rule, what asks for somebody first."""
+    """Every rule, what asks for somebody first; of those help before a sanction, also where the sanction's day is nearer."""
     packs = {v.pack.version: v.pack for v in standing.law}
     lines = [_line(p, packs[p.version], done, today) for p in standing.positions]
-    return sorted(lines, key=lambda line: (ORDER.index(line.position.status), line.position.due or date.max))
+
+    def order(line: Line) -> tuple[int, bool, date]:
+        duty = line.position.duty
+        sanction = duty is not None and duty.severity == "punitive"
+        return ORDER.index(line.position.status), sanction, line.position.due or date.max
+
+    return sorted(lines, key=order)
 
 
 def _asked(lines: list[Line]) -> bool:
@@ -159,14 +165,16 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
     letters = _letters(student)
     for deed in done:
         deed.letter_shown = next((x for x in letters if x.letter.done_id == deed.pk), None)
+    titles = {rule.id: rule.title for version in standing.law for rule in version.pack.rule}
     audit.record(request.user, "saw", f"student:{student.pk}", "before the law")
     return render(
         request, "desk/law.html",
         {
             "student": student, "lines": lines, "asked": _asked(lines),
+            "quiet": any(line.position.status is Status.CLEAR for line in lines),
             "pack": standing.law[-1].pack if standing.law else None, "adoption": standing.adoption, "done": [(d, taken_back[d.pk]) for d in done],
             "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.law[-1].pack if standing.law else None)], "today": today, "as_of": as_of, "standing_day": standing.day,
-            "protections": protections, "flags": Protection.Flag.choices, "superseded": undone[:20],
+            "protections": protections, "flags": Protection.Flag.choices, "superseded": [(titles.get(f.rule, f.rule), f) for f in undone[:20]],
             "letters": letters, "key": secrets.token_hex(12), "error": error, "form": form or {}, "page": "today",
         },
         status=422 if error else 200,

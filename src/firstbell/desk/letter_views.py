@@ -66,7 +66,9 @@ def _draft_page(
         {
             "letter": letter, "seen": seen, "paragraphs": paragraphs(seen.text), "headings": words(letter.language),
             "also": [seen.written[k] for k in written_keys(seen.duty) if seen.written.get(k)],
-            "asked": [item for item in seen.items if not item.placeholder], "names": sorted(FACTS | words(letter.language)["passages"].keys()),
+            "asked": [item for item in seen.items if not item.placeholder and item.key != "help_first"],
+            # what is to be written has its box, and its place in the list; a notice as well would say it a third time
+            "stops": [f for f in seen.findings if f.stops and f.code not in {f"contents_{key}" for key in written_keys(seen.duty)}], "names": sorted(FACTS | words(letter.language)["passages"].keys()),
             "others": for_others(seen.duty), "languages": LANGUAGES, "error": error, "theirs": theirs, "changes": changes, "page": "today", "rtl": letter.language == "ar",
             "version": theirs.version if theirs else letter.version,
         },

@@ -234,6 +234,8 @@ def _on_record(user: User, letter: Letter, duty: Duty | None, today: date) -> Le
         kinds = duty.done_by or DONE_BY[duty.kind]
         own = kinds[:1] if duty.kind == "notify" else ()
         kind = next((k for k in (*own, *kinds) if k in own or k in A_LETTER_CAN_BE), "notice")
+    if (before := letter.correction_of) is not None:  # taken back, it tells the family nothing: the step is open again
+        Done.objects.system(WHY).filter(pk=before.done_id, withdrawn_at=None).update(withdrawn_at=clock.now())
     done = record_done(
         user, letter.student, kind, today, today, rule=f"{letter.firing.pack}/{letter.firing.rule}",
         note=_("Letter %(number)s.") % {"number": letter.number}, key=f"letter:{letter.pk}",
@@ -282,8 +284,11 @@ def annex_of(checked: Checked) -> str:
     counted = [f"{said['counted']}: {number(Fraction(letter.count))} {unit}", f"{said['line']}: {of}"]
     counted.append(f"{said['reached']}: {day_words(firing.fired_on, letter.language)}")
     if checked.position and checked.position.window and checked.position.fired_on == firing.fired_on:
-        first, last = (day_words(d, letter.language) for d in checked.position.window)
-        counted.append(f"{said['window']}: {first} – {last}")
+        first, last = checked.position.window
+        if all(first <= date.fromisoformat(d) <= last for d in letter.marks.split()):  # else it has gone on since
+            counted.append(
+                f"{said['window']}: {day_words(first, letter.language)} – {day_words(last, letter.language)}"
+            )
     return "\n\n".join([*parts, "\n".join(counted), apart(f"{pack.title} · {pack.version}", letter.language)])
 
 
