@@ -113,6 +113,9 @@ def test_a_signed_letter_is_sent_from_its_page_once_and_the_ladder_says_what_bec
         connection.vendor == "postgresql"
     )
     assert "waits in the outbox" in text
+    assert "15 September 2026, 17:00" in text or "Sept. 15, 2026, 5 p.m." in text, (
+        "by the school's clock, not the server's"
+    )
     assert "Send it by e-mail" not in text
     assert client.get(law).content.decode().count("waits in the outbox") == 2, "on the rung, and among the letters"
     assert client.post(f"{page}recall/").status_code == 302

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from django.db.models import OuterRef
@@ -35,6 +36,7 @@ __all__ = [
     "stretch",
     "terms_of",
     "today_of",
+    "zone_of",
 ]
 
 WHY = "the law is asked about a student the reader was given"
@@ -88,10 +90,15 @@ class Standing:
     flags: frozenset[str] = frozenset()
 
 
-def today_of(student: Student) -> date:
-    """Today by the clock of the school the student came to last."""
+def zone_of(student: Student) -> ZoneInfo:
+    """The clock of the school the student came to last."""
     stays = sorted(student.enrolments.all(), key=lambda stay: (stay.starts, stay.pk))
-    return clock.today(stays[-1].school.zone) if stays else clock.now().date()
+    return stays[-1].school.zone if stays else ZoneInfo("UTC")
+
+
+def today_of(student: Student) -> date:
+    """Today by that clock."""
+    return clock.today(zone_of(student))
 
 
 def last_whole_day(column: Column, today: date) -> date:

@@ -20,7 +20,7 @@ from firstbell.casework.done import NotRecorded, protect, record_done, take_back
 from firstbell.casework.letters.facts import TEMPLATE_OF
 from firstbell.casework.letters.sending import STATES
 from firstbell.casework.models import Delivery, Done, Letter, Protection
-from firstbell.casework.standing import Standing, standing_of, today_of
+from firstbell.casework.standing import Standing, standing_of, today_of, zone_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, in_language, position_words
 from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Position, Status, shows
 from firstbell.law.packs import Pack
@@ -171,7 +171,7 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
         request, "desk/law.html",
         {
             "student": student, "lines": lines, "asked": _asked(lines),
-            "quiet": any(line.position.status is Status.CLEAR for line in lines),
+            "zone": zone_of(student), "quiet": any(line.position.status is Status.CLEAR for line in lines),
             "pack": standing.law[-1].pack if standing.law else None, "adoption": standing.adoption, "done": [(d, taken_back[d.pk]) for d in done],
             "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.law[-1].pack if standing.law else None)], "today": today, "as_of": as_of, "standing_day": standing.day,
             "protections": protections, "flags": Protection.Flag.choices, "superseded": [(titles.get(f.rule, f.rule), f) for f in undone[:20]],

@@ -111,7 +111,7 @@ def _kept_page(request: HttpRequest, letter: Letter, error: str = "", why: str =
     return render(
         request, "desk/letter_kept.html",
         {
-            "letter": letter, "paragraphs": paragraphs(letter.text or letter.body), "headings": words(letter.language),
+            "zone": letter.firing.school.zone, "letter": letter, "paragraphs": paragraphs(letter.text or letter.body), "headings": words(letter.language),
             "annex": paragraphs(letter.annex) if letter.annex else [], "reasons": said.select_related("said_by").order_by("pk"),
             "apology": some.exclude(state=Letter.State.WITHDRAWN).first(), "error": error, "why": why, "page": "today",
             "rtl": letter.language == "ar", "pack": rule[0] if rule else None, "rule": rule[1] if rule else None, "count": number(Fraction(letter.count)),
