@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from firstbell import clock
 from firstbell.access.models import User
 from firstbell.casework.letters.deeds import draft
 from firstbell.casework.letters.models import Letter
 from firstbell.casework.models import Adoption, ReplayRun
+from firstbell.register.models import Contact
 from firstbell.watch.models import Alert
 from tests.access.two_schools import a_signed_letter
 from tests.browser.scene import TODAY, Scene, set_the_scene, the_law
+from tests.casework.letters_scene import a_contact
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Arrive = Callable[..., Any]
@@ -47,6 +50,10 @@ def scene(live_desk: str, monkeypatch: pytest.MonkeyPatch) -> Scene:
     draft(scene.officer, scene.ana, "three-days", TODAY)
     assert Letter.objects.system("test").get(pk=undone.pk).undone
     a_signed_letter(scene.ana, scene.school, scene.officer)
+    guardian = a_contact(scene.ana)  # who can be written to by e-mail
+    Contact.objects.system("test").filter(pk=guardian.pk).update(email="maria@example.org")
+    lead = User.objects.get(email="district@example.org")
+    Adoption.objects.update(stop_asked_by=lead, stop_asked_at=clock.now(), stop_why="Counsel advises against it.")
     return scene
 
 

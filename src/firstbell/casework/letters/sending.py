@@ -41,7 +41,7 @@ STATES = {
     Message.State.SENDING: gettext_lazy("is being handed to the mail server"),
     Message.State.SENT: gettext_lazy("handed to the mail server"),
     Message.State.KEPT: gettext_lazy("kept: no mail server is set here, and nothing was sent"),
-    Message.State.FAILED: gettext_lazy("refused by the mail server: print it"),
+    Message.State.FAILED: gettext_lazy("not taken by the mail server: print it"),
     Message.State.RECALLED: gettext_lazy("recalled before it was sent"),
 }
 
