@@ -64,13 +64,14 @@ def _make(console: Console, students: int, seed: int, options: Options) -> None:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("Learning from last year", total=None)
         learn_and_judge(lambda words, n, total: progress.update(task, description=words, completed=n, total=total))
+    _people()
+    _law()
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("Looking it over", total=None)
         done = run_pass(progress=lambda n, total: progress.update(task, completed=n, total=total))
     console.print(f"{done.students:,} students looked over; {done.opened:,} alerts.")
-    _people()
     draw_looks()
-    _law()
+    look_over()
 
 
 def _people() -> None:
@@ -98,12 +99,11 @@ def _people() -> None:
 
 
 def _law() -> None:
-    """The district goes by Texas’s rules since its year began, and everybody is looked at under them."""
+    """The district goes by Texas’s rules since its year began."""
     year = current_year(clock.now().date())
     assert year is not None
     rosa, tom = (User.objects.get(email=f"{name}@demo.example") for name in ("district", "board"))
     approve(tom, propose(rosa, "us-tx", year.starts))
-    look_over()
 
 
 def _sign_ins(console: Console, port: int) -> None:

@@ -600,3 +600,12 @@ def test_a_class_of_students_is_asked_in_one_go() -> None:
     assert days.first.astype(str).tolist() == ["2026-09-02", "NaT", "2026-09-04"]
     assert "quarter" in quarter.why
     assert msgspec.structs.asdict(days.rule)["id"] == "rule"
+
+
+def test_a_rule_beyond_compulsory_age_is_not_asked_of_who_has_no_birth_date() -> None:
+    line, adult = a_line("UUUPP"), a_rule(applies=Applies(ages=Ages(from_=19, under=26)))
+    compulsory = a_rule(id="of-age", applies=Applies(ages=Ages(from_=12, under=19)))
+    pack = a_pack(adult, compulsory, ages=Ages(from_=6, under=19))
+    told = positions(line, 0, Person(), [in_force(pack, line)])
+    assert [p.status for p in told] == [Status.NOT_EVALUABLE, Status.REACHED]
+    assert told[0].why == "The rule is about ages 19 to 25, and no birth date is on record."

@@ -15,13 +15,15 @@ from firstbell.forecast.forecasts import Band
 from firstbell.forecast.lines import Counted, find_line
 from firstbell.forecast.model import Model, code_version
 from firstbell.forecast.training import collect, fit_layer_two, learn_layer_one
+from firstbell.law.clock import Person
 from firstbell.register import rows
 from firstbell.register.models import Calendar, Enrolment, School, Student
 from firstbell.watch import asof, backtests, live, verdicts
-from firstbell.watch.ahead import RAISED, Forecaster, Position, positions
+from firstbell.watch.ahead import RAISED, Forecaster, Position, page_lines, positions
 from firstbell.watch.forecasting import shelf
 from firstbell.watch.history import LastYear, last_year, last_year_of
 from firstbell.watch.learning import stale, tonight
+from firstbell.watch.lines import Lines
 from firstbell.watch.models import Alert, CalendarSummary, Verdict
 from firstbell.watch.passes import Around, evaluate, run_pass
 from firstbell.watch.registers import known_now
@@ -104,6 +106,7 @@ def stands(school: School, calendar: Calendar, student: Student) -> list[Positio
         known_now(grid, 30, around.last_year, around.elsewhere.stays(grid.student_ids)),
         student.pk,
         around.forecaster,
+        page_lines(Lines(), Person()),
     )
 
 

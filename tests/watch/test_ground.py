@@ -22,13 +22,13 @@ TEN = find_line("example", "ten-unexcused-days")
 DAYS = np.array([d for d in np.arange(np.datetime64("2026-08-31"), np.datetime64("2026-12-01")) if np.is_busday(d)])[
     :60
 ]
-SIMPLE = Asker("example/ten-unexcused-days", TEN, 10)
+SIMPLE = Asker(("example/ten-unexcused-days",), TEN, 10)
 
 
 @pytest.fixture(scope="module")
 def learned() -> Asker:
     one = learn_layer_one(closed_years(schools=2), Counted.UNEXCUSED)
-    return Asker("example/ten-unexcused-days", TEN, 10, one, None, Bars(0.1, 0.05), ((0.2, 0.1), (1.0, 0.6)))
+    return Asker(("example/ten-unexcused-days",), TEN, 10, one, None, Bars(0.1, 0.05), ((0.2, 0.1), (1.0, 0.6)))
 
 
 def registers(*codes: np.ndarray, sessions: int = 1, through: int = 60, today: int | None = 59) -> Registers:
@@ -69,10 +69,10 @@ def as_rows(found: Ground, school: int, first: int) -> list[tuple[object, ...]]:
 def test_schools_side_by_side_say_what_each_says_alone(sessions: int, asked: str, learned: Asker) -> None:
     asker = SIMPLE if asked == "the count itself" else learned
     codes = [drawn(seed, n, sessions) for seed, n in ((1, 40), (2, 25), (3, 60))]
-    together = ground(registers(*codes, sessions=sessions), asker)
+    together = ground(registers(*codes, sessions=sessions), [asker])
     first = 0
     for k, one in enumerate(codes):
-        alone = ground(registers(one, sessions=sessions), asker)
+        alone = ground(registers(one, sessions=sessions), [asker])
         assert as_rows(together, k, first) == as_rows(alone, 0, 0)
         assert len(alone) > len(one) / 3
         first += len(one)
@@ -87,10 +87,10 @@ def test_nothing_after_the_days_asked_about_is_read(seed: int, through: int) -> 
     codes = drawn(seed)
     later = codes.copy()
     later[:, through:] = ord("U")
-    told = [ground(registers(c, through=through, today=None), SIMPLE) for c in (codes, later)]
+    told = [ground(registers(c, through=through, today=None), [SIMPLE]) for c in (codes, later)]
     assert as_rows(told[0], 0, 0) == as_rows(told[1], 0, 0)
 
 
 def test_no_school_and_no_day_give_no_ground() -> None:
-    assert len(ground(registers(drawn(1)[:0]), SIMPLE)) == 0
-    assert len(ground(registers(drawn(1), through=0, today=None), SIMPLE)) == 0
+    assert len(ground(registers(drawn(1)[:0]), [SIMPLE])) == 0
+    assert len(ground(registers(drawn(1), through=0, today=None), [SIMPLE])) == 0

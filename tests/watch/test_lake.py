@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from firstbell import clock
-from firstbell.forecast.lines import Counted
+from firstbell.forecast.lines import Counted, find_line
 from firstbell.register.models import Calendar, Enrolment
 from firstbell.watch import export
 from firstbell.watch.executor import Told, judged, running
@@ -23,7 +23,7 @@ from firstbell.watch.lake import CALENDARS, LAST_YEAR, REGISTERS, BadLake, Regis
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, draw
 
 FRIDAY = FIRST_MONDAY + timedelta(days=11)
-RULE = ("example/ten-unexcused-days", 10)
+ASKED = ((("example/ten-unexcused-days",), find_line("example", "ten-unexcused-days"), 10, None),)
 DAYS = [FIRST_MONDAY + timedelta(days=d) for d in (0, 1, 2, 3, 4)]
 
 
@@ -85,27 +85,29 @@ class TestReading:
 
 def test_another_version_on_a_machine_is_said_and_not_judged() -> None:
     plan = pa.RecordBatch.from_pylist([{"school": "alder"}])
-    (answer,) = judged(Told("0.0.1+old", *RULE, None, None), iter([plan]))
+    (answer,) = judged(Told("0.0.1+old", None, ASKED), iter([plan]))
     assert "runs another version of Firstbell" in answer["refused"][0].as_py()
 
 
 def test_registers_without_a_calendar_are_refused() -> None:
     schema = pa.schema([CALENDARS.field(n) for n in ("school", "sessions", "dates", "through", "day")])
     plan = pa.RecordBatch.from_pylist([dict.fromkeys(schema.names) | {"school": "alder"}], schema)
-    (answer,) = judged(Told(running(), *RULE, None, None), iter([plan]))
+    (answer,) = judged(Told(running(), None, ASKED), iter([plan]))
     assert answer["refused"][0].as_py() == "School alder has registers, and no calendar in calendars.parquet."
 
 
 JUDGES = """
 import sys, pyarrow as pa
 from datetime import date, timedelta
+from firstbell.forecast.lines import find_line
 from firstbell.watch.executor import Told, judged, running
 from firstbell.watch.lake import REGISTERS, from_bytes
 days = [date(2026, 8, 31) + timedelta(days=7 * w + d) for w in range(6) for d in range(5)]
 rows = [{**dict.fromkeys(REGISTERS.names), "student": f"s{i}", "grade": "3", "codes": "P" * (30 - i) + "U" * i} for i in range(6)]
 plan = pa.table({"school": ["alder"], "sessions": [1], "dates": pa.array([days]), "through": [30], "day": pa.array([days[-1]]),
                  "registers": pa.array([rows], pa.list_(pa.struct(list(REGISTERS))))})
-(answer,) = judged(Told(running(), "example/ten-unexcused-days", 10, None, None), iter(plan.to_batches()))
+asked = ((("example/ten-unexcused-days",), find_line("example", "ten-unexcused-days"), 10, None),)
+(answer,) = judged(Told(running(), None, asked), iter(plan.to_batches()))
 print(answer["refused"][0].as_py(), from_bytes(answer["ground"][0].as_py()).to_pylist())
 """
 
@@ -221,7 +223,7 @@ class TestWriting:
                 "through": [told["through"]], "day": pa.array([told["day"]]), "registers": pa.array([table.to_pylist()]),
             }
         )  # fmt: skip
-        (answer,) = judged(Told(running(), *RULE, None, None), iter(plan.to_batches()))
+        (answer,) = judged(Told(running(), None, ASKED), iter(plan.to_batches()))
         assert answer["refused"][0].as_py() is None
         ground = from_bytes(answer["ground"][0].as_py())
         assert "2026-09-08U 2026-09-09U 2026-09-10U 2026-09-11U" in ground["days"].to_pylist()

@@ -121,8 +121,9 @@ class TestSchoolsOfWhichNothingHasChanged:
     ) -> None:
         a_student(alder.school)
         run_pass()
-        asker = Forecaster.asker
-        monkeypatch.setattr(Forecaster, "asker", lambda self: replace(asker(self), steps=((1.0, 0.5),)))
+        askers = Forecaster.askers
+        changed = lambda self, lines: tuple(replace(a, steps=((1.0, 0.5),)) for a in askers(self, lines))  # noqa: E731
+        monkeypatch.setattr(Forecaster, "askers", changed)
         run_pass()
         assert looked_at == ["Alder", "Alder"]
 

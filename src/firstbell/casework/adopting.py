@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -12,11 +12,25 @@ from django.utils.translation import gettext as _
 from firstbell import clock
 from firstbell.access import audit, policy
 from firstbell.access.models import User
+from firstbell.casework.adopted import adopted
 from firstbell.casework.models import Adoption
 from firstbell.law.overlays import overlaid, read_overlay
 from firstbell.law.packs import InForce, Overlay, Pack, PackError, built_in, in_force
+from firstbell.watch.models import LawInForce
 
-__all__ = ["OWN_RULES", "NotAdopted", "agree", "approve", "end", "keep", "laid", "propose", "refuse", "withdraw"]
+__all__ = [
+    "OWN_RULES",
+    "NotAdopted",
+    "agree",
+    "approve",
+    "end",
+    "keep",
+    "laid",
+    "propose",
+    "refuse",
+    "tell_watch",
+    "withdraw",
+]
 
 #: what a mistake in the district's own file is called in the sentence that names its line
 OWN_RULES = "your own rules"
@@ -95,6 +109,7 @@ def approve(user: User, adoption: Adoption) -> None:
         raise NotAdopted(_("Somebody else has to approve what you proposed."))
     if not Adoption.objects.filter(_WAITS, pk=adoption.pk).update(approved_by=user, approved_at=clock.now()):
         raise _answered()
+    tell_watch()
     audit.record(user, "approved_law", f"adoption:{adoption.pk}", f"{adoption.pack} from {adoption.starts}")
 
 
@@ -129,6 +144,7 @@ def withdraw(user: User, adoption: Adoption, why: str = "") -> bool:
         withdrawn_by=user, withdrawn_at=clock.now(), why=why.strip()[:4000], **_NOBODY_ASKS
     ):
         raise _meanwhile()
+    tell_watch()
     audit.record(user, "withdrew_law", f"adoption:{adoption.pk}", adoption.pack)
     return True
 
@@ -190,6 +206,7 @@ def agree(user: User, adoption: Adoption) -> None:
         changed = _stands(adoption).update(withdrawn_by=user, withdrawn_at=clock.now(), why=why)
     if not changed:
         raise _meanwhile()
+    tell_watch()
     done, detail = ("ended_law", f"{adoption.pack} with {last}") if last else ("withdrew_law", adoption.pack)
     audit.record(user, done, f"adoption:{adoption.pk}", detail)
 
@@ -200,3 +217,17 @@ def keep(user: User, adoption: Adoption) -> None:
     if not adoption.stop_waits or not _stands(adoption).update(**_NOBODY_ASKS):
         raise _meanwhile()
     audit.record(user, "kept_law", f"adoption:{adoption.pk}", adoption.pack)
+
+
+@transaction.atomic
+def tell_watch() -> None:
+    """Write down anew which law is in force when, where the alerts read it: they stand below casework, and ask about its lines."""
+    some = Adoption.objects.filter(withdrawn_at=None).exclude(approved_at=None).values_list("starts", "ends")
+    turns = sorted({starts for starts, _ends in some} | {ends + timedelta(days=1) for _starts, ends in some if ends})
+    last = [turn - timedelta(days=1) for turn in turns[1:]]
+    LawInForce.objects.all().delete()
+    LawInForce.objects.bulk_create(
+        LawInForce(pack=found.pack, overlay=found.overlay, first=turn, last=until)
+        for turn, until in zip(turns, [*last, None], strict=False)
+        if (found := adopted(turn)) is not None
+    )

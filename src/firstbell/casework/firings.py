@@ -17,28 +17,17 @@ from django.db import transaction
 from firstbell import clock
 from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.models import Done, Firing
-from firstbell.casework.standing import (
-    WHY,
-    Standing,
-    asks_earlier_years,
-    came_to,
-    evidence_of,
-    flags_of,
-    last_whole_day,
-    standing_of,
-    stretch,
-    terms_of,
-)
+from firstbell.casework.standing import WHY, Standing, evidence_of, flags_of, standing_of
 from firstbell.law.clock import Person, Position, Status, applies, positions, shows
-from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
 from firstbell.law.reaching import Reached, standings
 from firstbell.law.timeline import Timeline
 from firstbell.register import rows
 from firstbell.register.models import Calendar, RegisterRow, Student
 from firstbell.register.rows import SchoolGrid
+from firstbell.watch.timelines import asks_earlier_years, came_to, last_whole_day, stretch, terms_of, year_before
 
-__all__ = ["Looked", "look_at", "look_over", "since_evidence", "year_before"]
+__all__ = ["Looked", "look_at", "look_over", "since_evidence"]
 
 Terms = Mapping[int, tuple[tuple[date, date], ...]]
 
@@ -190,32 +179,6 @@ def _people(school: SchoolGrid, some: np.ndarray, on: date) -> dict[int, Person]
         k: Person(born[student], school.grades[k], flags.get(student, frozenset()))
         for k, student in zip(np.flatnonzero(some).tolist(), ids, strict=True)
     }
-
-
-def year_before(school: SchoolGrid) -> Stretch | None:
-    """Last year's register of the students of this one, at the same school, in their order; who was not there is not expected."""
-    calendar = (
-        Calendar.objects.filter(
-            school=school.calendar.school_id, school_year__ends_in=school.calendar.school_year.ends_in - 1
-        )
-        .select_related("school", "school_year")
-        .first()
-    )
-    if calendar is None:
-        return None
-    last = rows.school_grid(calendar)
-    if not len(last.grid.dates):
-        return None
-    made = stretch(last, terms_of([calendar.school_year_id]))
-    place = {int(s): k for k, s in enumerate(last.student_ids)}
-    at = np.array([place.get(int(s), -1) for s in school.student_ids])
-    codes = np.full((len(at), last.grid.codes.shape[1]), ord("#"), dtype=np.uint8)
-    codes[at >= 0] = last.grid.codes[at[at >= 0]]
-    missed = None
-    if made.missed is not None:
-        missed = np.zeros(codes.shape, dtype=np.uint16)
-        missed[at >= 0] = made.missed[at[at >= 0]]
-    return Stretch(made.school, made.year, made.dates, made.sessions, codes, missed, made.minutes, made.terms)
 
 
 def since_evidence(school: SchoolGrid, law: Sequence[InForce], pack: str) -> dict[str, list[tuple[int, date, str]]]:

@@ -28,10 +28,9 @@ from firstbell.access import audit, policy
 from firstbell.access.models import User
 from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.adopting import LONGEST
-from firstbell.casework.firings import since_evidence, year_before
+from firstbell.casework.firings import since_evidence
 from firstbell.casework.models import Protection, ReplayRun
 from firstbell.casework.replay_document import Side, Who, document
-from firstbell.casework.standing import asks_earlier_years, came_to, stretch, terms_of
 from firstbell.forecast.known import grade_band
 from firstbell.jobs.queue import Unrecoverable, enqueue, job_kind
 from firstbell.law.clock import Person
@@ -46,6 +45,7 @@ from firstbell.register.grid import Grid, decode_minutes
 from firstbell.register.marks import NOT_EXPECTED
 from firstbell.register.models import Calendar, Enrolment, SchoolYear, Student
 from firstbell.register.rows import Column, Past, SchoolGrid
+from firstbell.watch.timelines import asks_earlier_years, came_to, stretch, terms_of, year_before
 
 __all__ = ["NotReplayed", "ask_for", "replay", "tried_pack"]
 

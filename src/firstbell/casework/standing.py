@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from django.db.models import OuterRef
-from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.casework.adopted import adopted, law_of
@@ -20,21 +19,15 @@ from firstbell.law.packs import InForce
 from firstbell.law.timeline import Timeline
 from firstbell.register import rows
 from firstbell.register.gathered import at, day, gathered
-from firstbell.register.models import Enrolment, Student, Term
-from firstbell.register.rows import Column, SchoolGrid
-from firstbell.watch.registers import whole_days
+from firstbell.register.models import Student
+from firstbell.watch.timelines import asks_earlier_years, finest, last_whole_day, stretch_of
 
 __all__ = [
     "OnRecord",
     "Standing",
-    "asks_earlier_years",
-    "came_to",
     "evidence_of",
     "flags_of",
-    "last_whole_day",
     "standing_of",
-    "stretch",
-    "terms_of",
     "today_of",
     "zone_of",
 ]
@@ -99,55 +92,6 @@ def zone_of(student: Student) -> ZoneInfo:
 def today_of(student: Student) -> date:
     """Today by that clock."""
     return clock.today(zone_of(student))
-
-
-def last_whole_day(column: Column, today: date) -> date:
-    """Today, unless school is on and its source has not said everything about it: then the day before."""
-    through, at = whole_days(column.calendar, column.dates, today)
-    return today - timedelta(days=1) if at is not None and through <= at else today
-
-
-def terms_of(years: Sequence[int]) -> dict[int, tuple[tuple[date, date], ...]]:
-    """School year (its key) -> its finest terms."""
-    found: dict[int, list[tuple[str, date, date]]] = {}
-    for year, *term in Term.objects.filter(school_year__in=years).values_list(
-        "school_year_id", "kind", "starts", "ends"
-    ):
-        found.setdefault(year, []).append((term[0], term[1], term[2]))
-    return {year: finest(terms) for year, terms in found.items()}
-
-
-def finest(terms: Iterable[tuple[str, date, date]]) -> tuple[tuple[date, date], ...]:
-    """The finest kind of a year's terms, in order: four quarters say where two semesters are, not the other way."""
-    kinds: dict[str, list[tuple[date, date]]] = {}
-    for kind, starts, ends in sorted(terms, key=lambda term: term[1:]):
-        kinds.setdefault(kind, []).append((starts, ends))
-    return tuple(max(kinds.values(), key=lambda spans: (len(spans) <= 4, len(spans)), default=()))
-
-
-def stretch(school: SchoolGrid, terms: Mapping[int, tuple[tuple[date, date], ...]]) -> Stretch:
-    """A school's register as the law reads it."""
-    return _stretch(school, terms.get(school.calendar.school_year_id, ()))
-
-
-def _stretch(school: SchoolGrid, terms: tuple[tuple[date, date], ...]) -> Stretch:
-    calendar, grid = school.calendar, school.grid
-    minutes = tuple(int(m) for m in calendar.session_minutes.split())
-    return Stretch(
-        calendar.school.source_id, calendar.school_year.ends_in, grid.dates, grid.sessions, grid.codes, grid.minutes,
-        minutes if len(minutes) == grid.sessions else (), terms,
-    )  # fmt: skip
-
-
-def came_to(school: SchoolGrid) -> NDArray[np.datetime64]:
-    """(n,) the day each student of a school's register came there, or the year's first."""
-    stays = Enrolment.objects.system(WHY).filter(pk__in=school.enrolment_ids.tolist())
-    began, first = dict(stays.values_list("pk", "starts")), school.calendar.school_year.starts
-    return np.array([max(began[stay], first) for stay in school.enrolment_ids.tolist()], dtype="datetime64[D]")
-
-
-def asks_earlier_years(law: Sequence[InForce]) -> bool:
-    return any(rule.window.across_years for version in law for rule in version.pack.rule)
 
 
 def evidence_of(done: Sequence[Done], pack: str) -> list[Evidence]:
@@ -217,7 +161,7 @@ def standing_of(student: Student, today: date, *, as_known: bool = False, throug
         (rows.grid_as_known(r.column, as_of, student_ids=[student.pk]) if as_known else r.school, finest(r.terms))
         for r in wanted
     ]
-    stretches = [_stretch(g, terms) for g, terms in grids if len(g.student_ids) and len(g.grid.dates)]
+    stretches = [stretch_of(g, terms) for g, terms in grids if len(g.student_ids) and len(g.grid.dates)]
     if not stretches:
         return Standing(as_of, found, law, [], mine)
     here = [stay for stay in stays if stay.starts <= as_of]

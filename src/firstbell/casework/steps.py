@@ -12,9 +12,10 @@ from datetime import date
 from django.db.models import F, Min, Q
 
 from firstbell.access.models import User
-from firstbell.casework.adopted import adopted, with_overlay
+from firstbell.casework.adopted import adopted
 from firstbell.casework.models import Firing
 from firstbell.law.clock import Status
+from firstbell.law.overlays import with_overlay
 from firstbell.law.packs import Pack, Rule
 from firstbell.register.models import Student
 

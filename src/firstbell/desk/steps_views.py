@@ -11,8 +11,9 @@ from django.views.decorators.http import require_safe
 
 from firstbell.access import policy
 from firstbell.access.policy import Deed, allow
-from firstbell.casework.adopted import adopted, with_overlay
+from firstbell.casework.adopted import adopted
 from firstbell.casework.steps import asking_rules, steps_for
+from firstbell.law.overlays import with_overlay
 
 A_PAGE = 25
 

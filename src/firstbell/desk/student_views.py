@@ -47,7 +47,7 @@ def student_page(request: HttpRequest, pk: int) -> HttpResponse:
     schools = [None if as_of else rows.school_grid(year.column) for year in record.years]
     context = {
         "record": record, "years": [(y, course(record, y, s)) for y, s in zip(record.years, schools, strict=True)],
-        "ahead": outlook(record, record.years[-1], schools[-1]) if schools and schools[-1] else [],
+        "ahead": outlook(record, record.years[-1], schools[-1]) if schools and schools[-1] else None,
         "why": policy.why(request.user, student), "highlights": _highlights(record),
     }  # fmt: skip
     return render(request, "desk/student.html", context)

@@ -17,6 +17,7 @@ from firstbell.access import policy
 from firstbell.access.policy import Deed, allow, signed_in
 from firstbell.watch import lists
 from firstbell.watch.concerns import said_of
+from firstbell.watch.lines import Laws
 from firstbell.watch.looks import said_in_time
 from firstbell.watch.models import Alert, Kind, Verdict
 from firstbell.watch.verdicts import Conflict, NotGiven, give_verdict, undo_verdict
@@ -151,11 +152,11 @@ def alert_page(request: HttpRequest, pk: int) -> HttpResponse:
             alert, theirs, conflict, status = changed.alert, changed.theirs, True, 409
         else:
             return redirect(f"{reverse('today')}?{urlencode({'undo': verdict.pk})}")
-    others = []
+    others, laws = [], Laws()
     if alert.student_id:
         open_now = Alert.objects.for_user(request.user).filter(student=alert.student_id, state=Alert.State.OPEN)
         others = [
-            {"alert": a, "sentence": sentence(a)}
+            {"alert": a, "sentence": sentence(a, laws)}
             for a in said_in_time(open_now.select_related("student", "section", "school"))
             if a.pk != alert.pk
         ]
@@ -163,7 +164,7 @@ def alert_page(request: HttpRequest, pk: int) -> HttpResponse:
         request,
         "desk/verdict.html",
         {
-            "alert": alert, "sentence": sentence(alert), "days": alert_days(alert), "worse": worse_means(alert.kind),
+            "alert": alert, "sentence": sentence(alert, laws), "days": alert_days(alert), "worse": worse_means(alert.kind),
             "is_look": alert.kind == Kind.LOOK_OVER, "concerns": said_of(alert.student, alert.as_of) if alert.kind == Kind.CONCERN else [],
             "others": others, "form": form, "error": error, "conflict": conflict, "theirs": theirs,
             "verdicts": alert.verdicts.select_related("given_by").order_by("given_at"),

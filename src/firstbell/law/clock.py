@@ -38,6 +38,7 @@ __all__ = [
     "Status",
     "age",
     "applies",
+    "leaves_on",
     "positions",
     "shows",
 ]
@@ -247,6 +248,10 @@ def applies(rule: Rule, pack: Pack, person: Person, at: date, year: tuple[date, 
 
 def _of_another_age(rule: Rule, pack: Pack, person: Person, at: date, year: tuple[date, date]) -> str:
     ages = rule.applies.ages or pack.ages
+    if ages is not None and person.birth_date is None and pack.ages is not None and ages.from_ >= pack.ages.under:
+        return said(  # who is enrolled is of compulsory age, unless it is known otherwise
+            "The rule is about ages %(first)s to %(last)s, and no birth date is on record.", first=ages.from_, last=ages.under - 1
+        )  # fmt: skip
     if ages is None or person.birth_date is None or _of_age(ages, person.birth_date, at, year):
         return ""
     return said(
@@ -564,7 +569,7 @@ def _judged(
     fired = tuple(Fired(d, at[0], tuple(at[2])) for d, at in then)
     leaves = None
     if marks and rule.window.kind.startswith("rolling") and not open_:
-        leaves = _leaves(rule.window, marks[0], line)
+        leaves = leaves_on(rule.window, marks[0], line)
     return replace(
         base, status=status, count=count, possible=possible, threshold=c.threshold, window=window,
         remaining=Fraction(0) if fired_on is not None else _room(rule, c), leaves=leaves, fired_on=fired_on, firings=fired, since=since, due=due,
@@ -701,7 +706,7 @@ def _after(day: date, n: int, unit: str, line: Timeline) -> date | None:
     return line.frame.day(k) if k < len(line.frame.dates) else None
 
 
-def _leaves(window: Window, oldest: date, line: Timeline) -> date | None:
+def leaves_on(window: Window, oldest: date, line: Timeline) -> date | None:
     """The first day on which the oldest counted day no longer counts."""
     length = window.length or 1
     column = int(np.searchsorted(line.frame.dates, np.datetime64(oldest)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 import msgspec
 
@@ -24,9 +25,10 @@ from firstbell.law.packs import (
     hashed,
     read,
     refuse,
+    versions,
 )
 
-__all__ = ["on_versions", "overlaid", "read_overlay"]
+__all__ = ["on_versions", "overlaid", "read_overlay", "with_overlay"]
 
 #: kinds of duty that are a sanction, or open the way to one, whatever else the pack says of them
 _SANCTIONS = ("report_authority", "consider_sanction", "petition")
@@ -240,3 +242,10 @@ def on_versions(some: Sequence[Pack], text: str, where: str) -> tuple[Pack, ...]
     if refused is not None and all(a is b for a, b in zip(made, some, strict=True)):
         raise refused
     return tuple(made)
+
+
+@lru_cache(maxsize=16)  # a text is read once; built-in packs do not change while a process runs
+def with_overlay(pack: str, overlay: str) -> tuple[Pack, ...]:
+    """A pack's versions, each with the overlay where the overlay can be laid on it."""
+    some = versions(pack)
+    return on_versions(some, overlay, "the district's own rules") if overlay else some

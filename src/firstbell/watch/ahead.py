@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -16,18 +17,21 @@ from firstbell.forecast.layers import rates
 from firstbell.forecast.lines import PACKS, YEAR_END, Counted, Line
 from firstbell.forecast.model import BadModel, Model
 from firstbell.forecast.reasons import Reason, reasons
+from firstbell.law.clock import Person, applies
 from firstbell.register.rows import SchoolGrid
-from firstbell.watch.backtests import Offer, offer
+from firstbell.watch.backtests import Offer, offer_of
 from firstbell.watch.forecasting import shelf
 from firstbell.watch.ground import Asker
+from firstbell.watch.lines import Lines
 from firstbell.watch.words import AHEAD_DAYS
 
-__all__ = ["Forecaster", "Position", "positions"]
+__all__ = ["Forecaster", "Position", "page_lines", "positions"]
 
-#: What raises an alert: a line with consequences, far enough ahead to help. Other lines stand on the student's page.
+#: What raises an alert where no law is adopted, and what the weekly draw's strata are cut by
 RAISED, HORIZON = "example/ten-unexcused-days", AHEAD_DAYS
 #: how far a page looks ahead for each kind of line
-PAGE = {"example/ten-unexcused-days": 10, "example/chronic-absence": YEAR_END}
+CHRONIC = "example/chronic-absence"
+PAGE = {RAISED: HORIZON, CHRONIC: YEAR_END}
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,24 @@ class Forecaster:
             return cls(None)
         return cls(model)
 
-    def offer(self, rule: str, horizon: int) -> Offer | None:
-        return offer(rule, horizon) if self.model is not None else None
+    def offer(self, line: Line, horizon: int) -> Offer | None:
+        return offer_of(line, horizon) if self.model is not None else None
 
-    def asker(self) -> Asker:
-        """How an alert's line is asked about: by the forecast where the backtest allows it, else by the count itself."""
-        allowed = self.offer(RAISED, HORIZON)
-        return Asker.of(RAISED, HORIZON, self.model, allowed and allowed.steps)
+    def askers(self, lines: Lines) -> tuple[Asker, ...]:
+        """The lines a forecast speaks of: of the law in force those the backtest allows (arithmetic speaks of the others); where no law is
+        adopted the example's, by the count itself where it is not allowed."""
+        if not lines.law:
+            allowed = self.offer(_line(RAISED), HORIZON)
+            return (Asker.of((RAISED,), _line(RAISED), HORIZON, self.model, allowed and allowed.steps),)
+        alike: dict[tuple[Counted, int], list[str]] = {}
+        for name, line in lines.askable.items():
+            alike.setdefault((line.counted, line.days), []).append(name)
+        found = []
+        for names in alike.values():
+            line = lines.askable[names[0]]
+            if (allowed := self.offer(line, HORIZON)) is not None:
+                found.append(Asker.of(tuple(names), line, HORIZON, self.model, allowed.steps))
+        return tuple(found)
 
     def forecast(self, known: Known, line: Line, horizon: int, rows: NDArray[np.int64] | None = None) -> _Asked | None:
         """Of a whole school; reasons for these rows, or for those it says act of."""
@@ -110,15 +125,28 @@ class Position:
     why: tuple[Reason, ...]
 
 
-def positions(school: SchoolGrid, known: Known, student: int, forecaster: Forecaster) -> list[Position]:
-    """Every line, of one student of the school."""
+def page_lines(lines: Lines, person: Person) -> dict[str, tuple[Line, int]]:
+    """What a student's page asks a forecast about, each so far ahead: the example's lines; where a law is adopted its own in place of the
+    example's ten days."""
+    if not lines.law:
+        return {rule: (_line(rule), horizon) for rule, horizon in PAGE.items()}
+    year = (lines.law[0].first, lines.law[-1].last)
+    mine = {
+        n: line for n, line in lines.askable.items() if not applies(lines.told[n], lines.pack, person, year[1], year)
+    }
+    return {name: (line, HORIZON) for name, line in mine.items()} | {CHRONIC: (_line(CHRONIC), PAGE[CHRONIC])}
+
+
+def positions(
+    school: SchoolGrid, known: Known, student: int, forecaster: Forecaster, asked_about: Mapping[str, tuple[Line, int]]
+) -> list[Position]:  # fmt: skip
+    """Each of these lines, of one student of the school."""
     at = np.flatnonzero(school.student_ids == student)
     if not len(at) or not known.through:
         return []
     i = int(at[0])
     found = []
-    for rule, horizon in PAGE.items():
-        line = _line(rule)
+    for rule, (line, horizon) in asked_about.items():
         kinds = known.kinds[line.counted][i]
         absent = line.counted is Counted.ABSENT
         carried = int((known.carried.absent if absent else known.carried.count)[i])
@@ -126,7 +154,7 @@ def positions(school: SchoolGrid, known: Known, student: int, forecaster: Foreca
         # a share is asked of the whole year: what is there and what is left
         possible = int((kinds > 0).sum() + known.carried.possible[i]) + known.days_left
         room = max(int(line.reached_at(np.array([possible]))[0]) - count, 0)
-        allowed = forecaster.offer(rule, horizon)
+        allowed = forecaster.offer(line, horizon)
         asked = forecaster.forecast(known, line, horizon, at[:1]) if allowed and room else None
         f = asked.forecasts if asked else None
         band = None if f is None or not f.asked[i] else Band(f.band[i])

@@ -17,7 +17,7 @@ from firstbell import clock
 from firstbell.forecast import backtest as judging
 from firstbell.forecast.breaks import judge_breaks
 from firstbell.forecast.forecasts import NO_BARS
-from firstbell.forecast.lines import PACKS, YEAR_END
+from firstbell.forecast.lines import PACKS, YEAR_END, Line
 from firstbell.forecast.model import Model, code_version
 from firstbell.forecast.training import ClosedYear, fit_layer_two
 from firstbell.register.models import SchoolYear, Student
@@ -25,10 +25,12 @@ from firstbell.watch import asof
 from firstbell.watch.forecasting import WHY, NoYear, Progress, learn
 from firstbell.watch.history import LastYear
 from firstbell.watch.kinds import BREAK_SCORE, KINDS
+from firstbell.watch.lines import Lines
 from firstbell.watch.models import Kind
 
-__all__ = ["Offer", "backtest", "in_short", "is_current", "keep", "kept", "offer"]
+__all__ = ["Offer", "backtest", "in_short", "is_current", "keep", "kept", "offer", "offer_of"]
 
+_EXAMPLE = {f"{pack}/{rule}": line for pack, lines in PACKS.items() for rule, line in lines.items()}
 #: a running year is judged once so many of its days have gone by; before that, the one before
 ENOUGH_OF_A_YEAR = timedelta(days=120)
 
@@ -56,7 +58,12 @@ def backtest(progress: Progress | None = None) -> tuple[dict[str, Any], Model]:
         raise NoYear(
             "There are no settled school days to judge yet: marks take some weeks to settle. Nothing was changed."
         )
-    rules = {f"{pack}/{rule}": line for pack, lines in PACKS.items() for rule, line in lines.items()}
+    rules = dict(_EXAMPLE)
+    for name, line in Lines.on(judged_year, today).askable.items():
+        if _asks(line) not in {
+            _asks(other) for other in rules.values()
+        }:  # a question that is judged already is the same question
+            rules[name] = line
     model, examples = learn(trained, known_at, say)
     learned, two = model.learned, model.layer_two
     held_out = None
@@ -93,7 +100,8 @@ def backtest(progress: Progress | None = None) -> tuple[dict[str, Any], Model]:
         "learned_from": [str(y) for y in earlier], "judged_on": str(judged_year), "judged_whole": judged_year.ends <= today,
         "students": len({int(i) for y in judged for i in y.student}), "schools": len(judged),
         "made_up": clock.demo_start() is not None,
-        "rules": {name: line.title for name, line in rules.items()}, "questions": questions, "breaks": breaks,
+        "rules": {name: line.title for name, line in rules.items()}, "asked": {name: _asks(line) for name, line in rules.items()},
+        "questions": questions, "breaks": breaks,
     }  # fmt: skip
     return report, model
 
@@ -189,6 +197,17 @@ def offer(rule: str, horizon: int) -> Offer | None:
     if figures is None or not figures["verdict"]["offered"]:
         return None
     return Offer(tuple((step["upto"], step["share"]) for step in figures["steps"]))
+
+
+def offer_of(line: Line, horizon: int) -> Offer | None:
+    """Of a line whatever rule asks about it: ten unexcused days of a year are the same question in every pack."""
+    judged = {name: _asks(of) for name, of in _EXAMPLE.items()} | ((kept() or {}).get("asked") or {})
+    rule = next((name for name, asked in judged.items() if asked == _asks(line)), None)
+    return offer(rule, horizon) if rule is not None else None
+
+
+def _asks(line: Line) -> str:
+    return f"{line.counted} {line.days if line.share is None else line.share}"
 
 
 def is_current(report: dict[str, Any] | None) -> bool:

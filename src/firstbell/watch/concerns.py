@@ -31,7 +31,7 @@ class NotSaid(ValueError):
 @transaction.atomic
 def say(section: Section, student: Student, word: str, by: User) -> Concern:
     """Put it before the school's officers, at once. The same word again on the same day is the same concern."""
-    from firstbell.watch.live import marks_changed
+    from firstbell.watch.passes import evaluate
 
     if word not in Concern.Word.values:
         raise NotSaid(_("Choose one of the four words. Nothing was sent."))
@@ -43,18 +43,18 @@ def say(section: Section, student: Student, word: str, by: User) -> Concern:
     )  # fmt: skip
     if new:
         audit.record(by, "said_something_is_off", f"student:{student.pk}")
-        marks_changed(section.calendar, [student.pk])
+        evaluate(section.calendar, student_ids=[student.pk])
     return concern
 
 
 @transaction.atomic
 def take_back(concern: Concern, by: User) -> None:
-    from firstbell.watch.live import marks_changed
+    from firstbell.watch.passes import evaluate
 
     mine = Concern.objects.system(WHY).filter(pk=concern.pk, said_by=by, taken_back_at=None)
     if mine.update(taken_back_at=clock.now()):
         audit.record(by, "took_a_word_back", f"student:{concern.student_id}")
-        marks_changed(concern.section.calendar, [concern.student_id])
+        evaluate(concern.section.calendar, student_ids=[concern.student_id])
 
 
 def said_of(student: Student, day: date) -> list[Concern]:

@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 import firstbell
+
+if TYPE_CHECKING:
+    from firstbell.forecast.lines import Line
 
 __all__ = ["ANSWERS", "Told", "judged", "running"]
 
@@ -32,13 +35,12 @@ ANSWERS = pa.schema(
 
 @dataclass(frozen=True)
 class Told:
-    """What goes along with the job. code: of the version that asks; rule, horizon: the line ahead; model: its JSON; steps: the backtest's offer."""
+    """What goes along with the job. code: of the version that asks; model: its JSON; asked: the lines ahead a forecast speaks of, each with the
+    rules that ask, how far ahead, and the backtest's offer."""
 
     code: str
-    rule: str
-    horizon: int
     model: str | None
-    steps: tuple[tuple[float, float], ...] | None
+    asked: tuple[tuple[tuple[str, ...], Line, int, tuple[tuple[float, float], ...] | None], ...]
 
 
 @cache
@@ -79,7 +81,7 @@ def _judged(told: Told, batch: pa.RecordBatch, row: int) -> dict[str, Any]:
             raise BadLake(f"School {of('school')} has registers, and no calendar in calendars.parquet.")
         registers = batch.column("registers")[row].values
         register = read_school(of("school"), of("sessions"), of("dates"), of("through"), of("day"), registers)
-        answer["ground"] = as_bytes(table_of(ground(register.registers, _asker(told))))
+        answer["ground"] = as_bytes(table_of(ground(register.registers, _askers(told))))
     except BadLake as wrong:
         return answer | {"refused": str(wrong), "about": wrong.student}
     answer["students"] = register.students
@@ -87,11 +89,12 @@ def _judged(told: Told, batch: pa.RecordBatch, row: int) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _asker(told: Told) -> Any:
+def _askers(told: Told) -> Any:
     from firstbell.forecast.model import Model
     from firstbell.watch.ground import Asker
 
-    return Asker.of(told.rule, told.horizon, None if told.model is None else Model.from_json(told.model), told.steps)
+    model = None if told.model is None else Model.from_json(told.model)
+    return tuple(Asker.of(rules, line, horizon, model, steps) for rules, line, horizon, steps in told.asked)
 
 
 _begun = False

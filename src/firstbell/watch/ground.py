@@ -18,7 +18,7 @@ from firstbell.forecast.forecasts import NO_BARS, Band, Bars, forecast
 from firstbell.forecast.glassbox import GlassBox
 from firstbell.forecast.known import Carried, Known
 from firstbell.forecast.layers import Learned, rates
-from firstbell.forecast.lines import Counted, Line, find_line
+from firstbell.forecast.lines import Counted, Line
 from firstbell.forecast.model import Model
 from firstbell.forecast.pooling import Before
 from firstbell.forecast.reasons import reasons
@@ -105,12 +105,13 @@ class Registers:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """How the line ahead is asked about. learned: None where no forecast is offered, and the simple rule speaks.
+    """How a line ahead is asked about. learned: None where no forecast is offered, and the simple rule speaks.
 
+    rules: who asks, as "pack/rule", each of the same line
     steps: (chance up to, share of past answers up to there that came true), ascending
     """
 
-    rule: str
+    rules: tuple[str, ...]
     line: Line
     horizon: int
     learned: Learned | None = None
@@ -120,15 +121,15 @@ class Asker:
 
     @classmethod
     def of(
-        cls, rule: str, horizon: int, model: Model | None = None, steps: tuple[tuple[float, float], ...] | None = None
-    ) -> Asker:
+        cls, rules: tuple[str, ...], line: Line, horizon: int, model: Model | None = None,
+        steps: tuple[tuple[float, float], ...] | None = None,
+    ) -> Asker:  # fmt: skip
         """By this model, where there is one and a backtest offers it (its `steps`)."""
-        line = find_line(*rule.split("/"))
         if model is None or steps is None:
-            return cls(rule, line, horizon)
+            return cls(rules, line, horizon)
         key, two = (line.counted, line.share is not None, horizon), model.layer_two
         return cls(
-            rule, line, horizon, model.learned[line.counted], two.boxes.get(key), two.bars.get(key, NO_BARS), steps
+            rules, line, horizon, model.learned[line.counted], two.boxes.get(key), two.bars.get(key, NO_BARS), steps
         )
 
 
@@ -216,7 +217,7 @@ class Ground:
         return Ground(*(getattr(self, f.name)[rows] for f in fields(Ground)))
 
 
-def ground(registers: Registers, asker: Asker) -> Ground:
+def ground(registers: Registers, askers: Sequence[Asker]) -> Ground:
     """Everything the registers alone give reason to say: of every student and of each school itself.
 
     Rolls not taken and what teachers said are not on the register; who keeps them adds them.
@@ -231,7 +232,7 @@ def ground(registers: Registers, asker: Asker) -> Ground:
             of(registers, signals)
             for of in (_not_seen, _streak, _break, _weekday, _high_absence, _unexplained, _lateness)
         ]
-        parts += [_school_day(registers), _ahead(registers, asker)]
+        parts += [_school_day(registers), *(_ahead(registers, asker) for asker in askers)]
     if registers.today is not None and registers.n:
         parts.append(_today(registers, registers.today))
     return Ground.joined(parts)
@@ -378,9 +379,12 @@ def _ahead(r: Registers, asker: Asker) -> Ground:
     upto, share = np.array(asker.steps or ((1.0, 0.0),)).T
     in_ten = np.zeros(r.n, dtype=np.int32)
     in_ten[rows] = np.round(10 * share[np.searchsorted(upto, f.chance[rows], side="left")])
-    return _found(
-        r, Kind.LINE_AHEAD, rows, days[rows], count, np.full(r.n, line.days, dtype=np.int32), usual_count=in_ten, usual_of=10,
-        holds=~act, rule=asker.rule, why=why[rows],
+    return Ground.joined(
+        _found(
+            r, Kind.LINE_AHEAD, rows, days[rows], count, np.full(r.n, line.days, dtype=np.int32), usual_count=in_ten, usual_of=10,
+            holds=~act, rule=rule, why=why[rows],
+        )
+        for rule in asker.rules
     )  # fmt: skip
 
 
@@ -389,9 +393,11 @@ def _simple(r: Registers, known: Known, asker: Asker) -> Ground:
     count = ((kinds == COUNTED).sum(axis=1) + known.carried.count).astype(np.int32)
     lately = (kinds[:, -SIMPLE_DAYS:] == COUNTED).any(axis=1)
     rows = np.flatnonzero((count >= line.days - SIMPLE_ROOM) & (count < line.days) & known.here)
-    return _found(
-        r, Kind.LINE_AHEAD, rows, _text(r, rows, _COUNTED_DAY), count, np.full(r.n, line.days, dtype=np.int32), holds=~lately,
-        rule=asker.rule,
+    return Ground.joined(
+        _found(
+            r, Kind.LINE_AHEAD, rows, _text(r, rows, _COUNTED_DAY), count, np.full(r.n, line.days, dtype=np.int32), holds=~lately, rule=rule
+        )
+        for rule in asker.rules
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from firstbell.register.grid import Grid
 from firstbell.register.models import Calendar, RegisterRow, School, Student
 from firstbell.signals.metrics import day_letters
 from firstbell.watch.kinds import KINDS
+from firstbell.watch.lines import Laws
 from firstbell.watch.looks import WAITS, said_in_time
 from firstbell.watch.models import Alert, Clock, Kind, Pass, SchoolChange
 from firstbell.watch.words import next_step, sentence
@@ -35,10 +36,11 @@ class AlertLine:
     """One reason; its words are made when they are read, for most rows of a list stay below the line."""
 
     alert: Alert
+    laws: Laws
 
     @property
     def sentence(self) -> str:
-        return sentence(self.alert)
+        return sentence(self.alert, self.laws)
 
     @property
     def next_step(self) -> str:
@@ -122,8 +124,9 @@ def today(user: User, *, school: int | None = None, kind: str | None = None) -> 
     kinds = sorted({Kind(a.kind) for a in found}, key=lambda k: (KINDS[k].clock, KINDS[k].rank))
     if kind:
         found = [a for a in found if a.kind == kind]
-    now_rows = _grouped([a for a in found if a.clock == Clock.TODAY])
-    pattern_rows = _grouped([a for a in found if a.clock == Clock.PATTERN])
+    laws = Laws()
+    now_rows = _grouped([a for a in found if a.clock == Clock.TODAY], laws)
+    pattern_rows = _grouped([a for a in found if a.clock == Clock.PATTERN], laws)
     in_pattern = {row.key for row in pattern_rows}
     now_rows.sort(key=lambda row: (row.lines[0].alert.kind != Kind.NOT_IN_CLASS, row.key not in in_pattern))
     # Patterns get half of the time, or what they need if that is less: a loud morning must not push them out every day.
@@ -142,7 +145,7 @@ def today(user: User, *, school: int | None = None, kind: str | None = None) -> 
     last = Pass.objects.exclude(finished_at=None).aggregate(at=Max("finished_at"))["at"]
     return TodayList(
         now, now_below, pattern, below, user.daily_minutes,
-        [AlertLine(a) for a in gone], last, kinds, mine,
+        [AlertLine(a, laws) for a in gone], last, kinds, mine,
         mine[0].time_zone if mine else "UTC",
     )  # fmt: skip
 
@@ -157,7 +160,7 @@ def _urgency(alert: Alert) -> tuple[int, Fraction, int]:
     return (rule.rank, -past_bar, alert.pk)
 
 
-def _grouped(alerts: list[Alert]) -> list[Row]:
+def _grouped(alerts: list[Alert], laws: Laws) -> list[Row]:
     by: dict[str, list[Alert]] = defaultdict(list)
     for alert in alerts:
         by[f"s{alert.student_id}" if alert.student_id else f"a{alert.pk}"].append(alert)
@@ -168,7 +171,7 @@ def _grouped(alerts: list[Alert]) -> list[Row]:
         made.append(
             Row(
                 key, head.student, head.school, getattr(head, "enrolled_grade", None) or "",
-                [AlertLine(a) for a in group], minutes=max(KINDS[Kind(a.kind)].minutes for a in group),
+                [AlertLine(a, laws) for a in group], minutes=max(KINDS[Kind(a.kind)].minutes for a in group),
             )
         )  # fmt: skip
     made.sort(key=lambda row: _urgency(row.lines[0].alert))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from datetime import date
 
@@ -9,10 +10,15 @@ from django.db import transaction
 
 from firstbell import clock
 from firstbell.access.models import User
+from firstbell.jobs.queue import enqueue
 from firstbell.register import actions
 from firstbell.register.actions import NewMark
 from firstbell.register.models import Calendar, Section, SectionEnrolment
 from firstbell.watch import passes
+from firstbell.watch.lines import law_on
+
+#: students a job looks at: their numbers are its argument
+AT_ONCE = 10
 
 
 @transaction.atomic
@@ -39,10 +45,19 @@ def roll(
     )
     if new:
         members = SectionEnrolment.objects.system("the class whose roll was taken").filter(section=section)
-        marks_changed(section.calendar, sorted(set(members.values_list("student_id", flat=True))))
+        students = sorted(set(members.values_list("student_id", flat=True)))
+        vouched = section.calendar.covered_through
+        if vouched is not None and vouched >= day:
+            marks_changed(section.calendar, students)
+        else:  # the law reads whole days: it is asked when this one is
+            passes.evaluate(section.calendar, student_ids=students)
     return new
 
 
+@transaction.atomic
 def marks_changed(calendar: Calendar, student_ids: Sequence[int]) -> passes.Outcome:
-    """Judge these students again, and tell the school's open pages."""
+    """Judge these students again, tell the school's open pages, and have the law asked about them at once (casework.live)."""
+    if law_on(clock.today(calendar.school.zone)) is not None:
+        for some in (student_ids[k : k + AT_ONCE] for k in range(0, len(student_ids), AT_ONCE)):
+            enqueue("law_of_students", " ".join(map(str, some)), key=f"law:{secrets.token_hex(12)}")
     return passes.evaluate(calendar, student_ids=student_ids)

@@ -214,3 +214,13 @@ class SchoolChange(models.Model):
 
     school = models.OneToOneField(School, models.CASCADE, primary_key=True)
     number = models.BigIntegerField(default=0)
+
+
+class LawInForce(models.Model):
+    """From which day through which the district goes by which pack, with its own rules: what casework tells watch of it, without a gap it
+    does not mean and without an overlap."""
+
+    pack = models.CharField(max_length=60)
+    overlay = models.TextField(blank=True)
+    first = models.DateField(unique=True)
+    last = models.DateField(null=True)

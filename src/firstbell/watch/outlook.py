@@ -10,14 +10,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from firstbell.forecast.forecasts import Band
+from firstbell.law.clock import Person
 from firstbell.register.rows import SchoolGrid
-from firstbell.watch.ahead import Forecaster, Position, positions
+from firstbell.watch.ahead import Forecaster, Position, page_lines, positions
 from firstbell.watch.history import kept_of
+from firstbell.watch.lines import Lines
 from firstbell.watch.record import StudentRecord, Year
 from firstbell.watch.registers import known_now, whole_days
 from firstbell.watch.words import in_ten_words, line_words, reason_words
 
-__all__ = ["Outlook", "outlook"]
+__all__ = ["Ahead", "Outlook", "outlook"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,15 @@ class Outlook:
     days: tuple[date, ...]
 
 
-def outlook(record: StudentRecord, year: Year, school: SchoolGrid) -> list[Outlook]:
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """by_law: a law is adopted, whose other lines are counted without a forecast."""
+
+    lines: list[Outlook]
+    by_law: bool
+
+
+def outlook(record: StudentRecord, year: Year, school: SchoolGrid) -> Ahead:
     """Every line, today, at one of the student's schools; the forecast's part waits for an open look. school: the year's whole register."""
     through, _today = whole_days(year.calendar, year.dates, record.today)
     student = record.student.pk
@@ -37,7 +47,10 @@ def outlook(record: StudentRecord, year: Year, school: SchoolGrid) -> list[Outlo
     last = kept_of((y.calendar for y in record.earlier if y.calendar.school_year.ends_in == before), [student])
     stays = {student: [(y.column, y.codes) for y in record.years]}
     known = known_now(school, through, last, stays)
-    return [_in_words(p, waits=record.look is not None) for p in positions(school, known, student, Forecaster.now())]
+    lines = Lines.on(year.calendar.school_year, record.today)
+    asked = page_lines(lines, Person(record.student.birth_date, year.enrolment.grade))
+    found = positions(school, known, student, Forecaster.now(), asked)
+    return Ahead([_in_words(p, waits=record.look is not None) for p in found], bool(lines.law))
 
 
 def _in_words(p: Position, *, waits: bool) -> Outlook:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +21,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, Min, OuterRef, Sum
 
 from firstbell import clock
-from firstbell.jobs.queue import job_kind
+from firstbell.jobs.queue import enqueue, job_kind
 from firstbell.register import rows
 from firstbell.register.models import Calendar, District, RegisterRow, RollState, SchoolYear, Section, SectionEnrolment
 from firstbell.register.rows import SchoolGrid
@@ -28,6 +29,7 @@ from firstbell.watch.ahead import Forecaster
 from firstbell.watch.concerns import concern_findings
 from firstbell.watch.ground import Asker, Finding, Ground, ground
 from firstbell.watch.history import LastYear, last_year, last_year_of
+from firstbell.watch.lines import Lines, NearBy, law_on
 from firstbell.watch.looks import look_findings
 from firstbell.watch.models import Alert, CalendarPass, Concern, Kind, Pass, SchoolChange, Verdict
 from firstbell.watch.registers import Elsewhere, Place, Stays, registers_of
@@ -58,21 +60,27 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Around:
-    """What the registers asked about don't hold: last year, this year at other schools, and the forecast."""
+    """What the registers asked about don't hold: last year, this year at other schools, the forecast, and the law's lines."""
 
     last_year: LastYear
     elsewhere: Elsewhere
     forecaster: Forecaster
+    lines: Lines
 
     @classmethod
     def of(cls, year: SchoolYear, student_ids: Sequence[int] | None = None, *, as_of: date | None = None) -> Around:
         """`student_ids`: whom it will be asked about; for the others it may know less."""
         last = last_year(year) if student_ids is None else last_year_of(year, student_ids)
-        return cls(last, Elsewhere(year, student_ids), Forecaster.now(as_of))
+        return cls(last, Elsewhere(year, student_ids), Forecaster.now(as_of), Lines.on(year, as_of))
 
     @cached_property
-    def asker(self) -> Asker:
-        return self.forecaster.asker()
+    def askers(self) -> tuple[Asker, ...]:
+        return self.forecaster.askers(self.lines)
+
+    @property
+    def asked(self) -> list[str]:
+        """The lines a forecast speaks of."""
+        return [rule for asker in self.askers for rule in asker.rules]
 
 
 def run_pass(
@@ -162,12 +170,11 @@ def evaluate(
     place = Place.of(rows.columns(calendar), as_of or now.astimezone(calendar.school.zone).date())
     around = around or Around.of(calendar.school_year, student_ids, as_of=as_of)
     schools = read_schools([place], as_of)
-    return written_down(
-        Look([place], schools, _known(place, now, as_of), student_ids),
-        now,
-        as_of,
-        _ground(schools, place, around, _stays(schools, around)),
+    stays = _stays(schools, around)
+    found = _ground(
+        schools, place, around, stays, near_by(schools, place, around, stays, only=student_ids, as_of=as_of)
     )
+    return written_down(Look([place], schools, _known(place, now, as_of), student_ids), now, as_of, found, around.lines)
 
 
 # -- many schools at once ------------------------------------------------------------------------------------------
@@ -209,22 +216,24 @@ def _looked_over(
 
         def written() -> tuple[list[Place], Outcome]:
             batch, schools, found = waiting.pop(0)
-            return batch, written_down(Look(batch, schools, _known(batch[0], now, as_of)), now, as_of, found.result())
+            look = Look(batch, schools, _known(batch[0], now, as_of))
+            return batch, written_down(look, now, as_of, found.result(), around.lines)
 
         for batch in _batches(places, students):
             schools = read_schools(batch, as_of)
-            waiting.append(
-                (batch, schools, threads.submit(_ground, schools, batch[0], around, _stays(schools, around)))
-            )
+            stays = _stays(schools, around)
+            read = near_by(schools, batch[0], around, stays, as_of=as_of)
+            waiting.append((batch, schools, threads.submit(_ground, schools, batch[0], around, stays, read)))
             if len(waiting) > AHEAD:
                 yield written()
         while waiting:
             yield written()
 
 
-def written_down(look: Look, now: datetime, as_of: date | None, found: Ground) -> Outcome:
+def written_down(look: Look, now: datetime, as_of: date | None, found: Ground, lines: Lines) -> Outcome:
     """What the registers say, and what rolls and teachers say beside it, set against what stands: in one transaction."""
     others = [*_rolls_not_taken(look, now, as_of), *concern_findings(look), *look_findings(look)]
+    found = lines.one_each(look, found)
     every = Ground.joined([found, Ground.of_findings(others)]) if others else found
     with transaction.atomic():
         opened, withdrawn, touched = write(look, every)
@@ -243,12 +252,18 @@ def _stays(schools: list[SchoolGrid], around: Around) -> Stays:
     return around.elsewhere.stays(np.concatenate([s.student_ids for s in schools])) if schools else {}
 
 
-def _ground(schools: list[SchoolGrid], place: Place, around: Around, stays: Stays) -> Ground:
+def near_by(
+    schools: list[SchoolGrid], place: Place, around: Around, stays: Stays, *, only: Sequence[int] | None = None, as_of: date | None = None
+) -> NearBy:  # fmt: skip
+    return around.lines.read(schools, place, stays, asked=around.asked, only=only, as_of=as_of)
+
+
+def _ground(schools: list[SchoolGrid], place: Place, around: Around, stays: Stays, read: NearBy) -> Ground:
     """Asks the database nothing, and so may run beside. Nothing where nobody is on any of these schools' registers."""
     if not schools:
         return Ground.joined(())
     registers = registers_of(schools, place.through, place.column, around.last_year, stays)
-    return ground(registers, around.asker)
+    return Ground.joined([ground(registers, around.askers), around.lines.near(schools, read, asked=around.asked)])
 
 
 def _known(place: Place, now: datetime, as_of: date | None) -> datetime:
@@ -346,7 +361,8 @@ def _reads(places: Sequence[Place], around: Around) -> dict[int, str]:
     of_year = Calendar.objects.filter(school_year=year)
     folds = dict(of_year.values_list("pk", "folds"))
     shared = (
-        around.asker,
+        around.askers,
+        around.lines.key(places[0].today),
         Calendar.objects.filter(school_year__ends_in=year.ends_in - 1).aggregate(n=Sum("folds"))["n"],
         # somebody at two schools: what the one says may change the other's
         sum(folds.values()) if len(around.elsewhere.students) else 0,
@@ -408,6 +424,8 @@ def rescore_calendar(argument: str) -> None:
     year = current_year(clock.today(calendar.school.zone))
     if year is not None and calendar.school_year_id == year.pk:
         evaluate(calendar)
+        if law_on(clock.today(calendar.school.zone)) is not None:
+            enqueue("law_of_school", argument, key=f"law:{secrets.token_hex(12)}")
 
 
 def tonight() -> str | None:

@@ -17,6 +17,7 @@ from firstbell.register.models import Calendar, ContactLink, Enrolment, Register
 from firstbell.register.rows import Column
 from firstbell.signals import metrics
 from firstbell.signals.metrics import Attendance, CountedDay
+from firstbell.watch.lines import Laws
 from firstbell.watch.looks import said_in_time
 from firstbell.watch.models import Alert, Kind, Verdict
 from firstbell.watch.registers import whole_days
@@ -96,7 +97,8 @@ def student_record(student: Student, *, as_of: date | None = None) -> StudentRec
     for verdict in student.verdicts.select_related("given_by").order_by("given_at"):
         verdicts[verdict.alert_id].append(verdict)
     every = said_in_time(student.alerts.select_related("student", "section", "school").order_by("-opened_at"))
-    alerts = [Answered(a, sentence(a), verdicts[a.pk]) for a in every]
+    laws = Laws()
+    alerts = [Answered(a, sentence(a, laws), verdicts[a.pk]) for a in every]
     standing = [a for a in alerts if a.alert.state == Alert.State.OPEN]
     return StudentRecord(
         student, enrolments, current, earlier, _figures([d for y in current for d in y.days]),

@@ -31,13 +31,12 @@ from firstbell import clock
 from firstbell.register import rows
 from firstbell.register.models import Calendar, Student
 from firstbell.register.rows import SchoolGrid
-from firstbell.watch.ahead import HORIZON, RAISED, Forecaster
 from firstbell.watch.executor import ANSWERS, Told, judged, running
 from firstbell.watch.export import export_grid
 from firstbell.watch.ground import Ground
 from firstbell.watch.lake import CALENDARS, NEEDED, REGISTERS, from_bytes, ground_of
 from firstbell.watch.models import Pass
-from firstbell.watch.passes import Around, Outcome, current_year, evaluate, read_schools, written_down
+from firstbell.watch.passes import Around, Outcome, current_year, evaluate, near_by, read_schools, written_down
 from firstbell.watch.registers import Place
 from firstbell.watch.standing import Look
 
@@ -113,8 +112,11 @@ def run_pass_on_spark(
             _has_workers(spark, master)
             lake = _open(spark, grid)
             calendars = _known_here(lake, as_of or started.date(), as_of)
-            answers = _judge(spark, lake, as_of, say)
-            return _write(lake, calendars, answers, started, as_of, say)
+            year = current_year(as_of or started.date())
+            assert year is not None  # `_known_here` has found its calendars
+            around = Around.of(year, as_of=as_of)
+            answers = _judge(spark, lake, around, say)
+            return _write(lake, calendars, answers, around, started, as_of, say)
 
 
 # -- Spark ---------------------------------------------------------------------------------------------------------
@@ -279,16 +281,15 @@ def _parquet(spark: SparkSession, grid: str, name: str) -> DataFrame:
     return frame.select(*columns)
 
 
-def _judge(spark: SparkSession, lake: _Lake, as_of: date | None, say: Progress) -> DataFrame:
+def _judge(spark: SparkSession, lake: _Lake, around: Around, say: Progress) -> DataFrame:
     """Every school's ground, kept by the executors; or a sentence about the first that can't be judged."""
     from pyspark import StorageLevel
     from pyspark.sql import functions as F  # noqa: N812
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    forecaster = Forecaster.now(as_of)
-    allowed = forecaster.offer(RAISED, HORIZON)
-    model = None if forecaster.model is None else forecaster.model.as_json()
-    told = Told(running(), RAISED, HORIZON, model, allowed and allowed.steps)
+    model = around.forecaster.model
+    asked = tuple((a.rules, a.line, a.horizon, a.steps if a.learned is not None else None) for a in around.askers)
+    told = Told(running(), None if model is None else model.as_json(), asked)
     tasks = max(len(lake.calendars) // TASK, 4 * spark.sparkContext.defaultParallelism)
     spark.conf.set("spark.sql.shuffle.partitions", str(tasks))
     of_a_student = [name for name in REGISTERS.names if name != "school"]
@@ -364,13 +365,13 @@ def _write(
     lake: _Lake,
     calendars: dict[str, Calendar],
     answers: DataFrame,
+    around: Around,
     started: datetime,
     as_of: date | None,
     say: Progress,
 ) -> Pass:
     this = Pass.objects.create(started_at=started, as_of=as_of or started.date())
     columns = rows.columns_of(calendars.values())
-    around: list[Around] = []
     totals = np.zeros(3, dtype=np.int64)
     waiting = dict(calendars)
 
@@ -378,10 +379,9 @@ def _write(
         calendar, told = waiting.pop(name), lake.calendars[name]
         if as_of is None and told["folds"] is not None and told["folds"] != calendar.folds:
             # Marks have come since the grid was written: what is known now goes before what was known then.
-            around[:] = around or [Around.of(calendar.school_year)]
-            outcome = evaluate(calendar, around=around[0])
+            outcome = evaluate(calendar, around=around)
         else:
-            outcome = _settle(Place.of(columns[calendar.pk], told["day"]), told, answer, as_of)
+            outcome = _settle(Place.of(columns[calendar.pk], told["day"]), told, answer, around, as_of)
         totals[:] += (outcome.students, outcome.opened, outcome.withdrawn)
         say("Writing alerts", len(calendars) - len(waiting), len(calendars))
 
@@ -395,7 +395,9 @@ def _write(
     return this
 
 
-def _settle(place: Place, told: dict[str, Any], answer: Row | None, as_of: date | None) -> Outcome:
+def _settle(
+    place: Place, told: dict[str, Any], answer: Row | None, around: Around, as_of: date | None
+) -> Outcome:  # fmt: skip
     """What `passes.evaluate` does once it has the ground."""
     now = clock.now()
     schools = read_schools([place], as_of)
@@ -407,8 +409,11 @@ def _settle(place: Place, told: dict[str, Any], answer: Row | None, as_of: date 
         found = replace(found, row=row).only((found.row < 0) | (row >= 0))
         # A lake may hold some of a school's students: the alerts of the others are not touched.
         only = None if everybody else schools[0].student_ids[whose[whose >= 0]].tolist()
+        stays = around.elsewhere.stays(schools[0].student_ids)
+        read = near_by(schools, place, around, stays, only=only, as_of=as_of)
+        found = Ground.joined([found, around.lines.near(schools, read, asked=around.asked)])
     look = Look([place], schools, told["known"] or now, only)
-    outcome = written_down(look, now, as_of, found)
+    outcome = written_down(look, now, as_of, found, around.lines)
     return outcome if only is None else replace(outcome, students=len(only))
 
 

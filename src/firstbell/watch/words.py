@@ -7,10 +7,15 @@ from typing import Any
 
 from django.utils.dates import WEEKDAYS
 from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from firstbell.forecast.reasons import Why
+from firstbell.law.sentences import amount, number
+from firstbell.said import Said
+from firstbell.watch.lines import LEAVES, Laws, Told
 from firstbell.watch.models import Alert, Kind
 
 __all__ = ["alert_days", "in_ten_words", "line_words", "next_step", "reason_words", "sentence", "worse_means"]
@@ -35,8 +40,8 @@ def _since(alert: Alert) -> str:
     return date_format(days[0][0], "MONTH_DAY_FORMAT") if days else ""
 
 
-def sentence(alert: Alert) -> str:
-    """What an officer reads: who, how much, since when, and what is usual."""
+def sentence(alert: Alert, laws: Laws | None = None) -> str:
+    """What an officer reads: who, how much, since when, and what is usual. laws: of a page that says several."""
     figures = {
         "name": _name(alert), "count": alert.count, "of": alert.of, "usual": alert.usual_count, "usual_of": alert.usual_of,
         "since": _since(alert), "session": (alert.session or 0) + 1,
@@ -57,7 +62,8 @@ def sentence(alert: Alert) -> str:
                 % figures
             )
         case Kind.LINE_AHEAD:
-            return line_ahead(alert, figures)
+            told = (laws or Laws()).of(alert)
+            return line_ahead(alert, figures) if told is None else line_of_law(alert, told)
         case Kind.LOOK_OVER:
             return " ".join(
                 [_("Have a look at %(name)s: should somebody act?") % figures, record_words(alert, figures)]
@@ -120,10 +126,47 @@ def line_ahead(alert: Alert, figures: dict[str, Any]) -> str:
         % figures,
         room_words(alert.of - alert.count, alert.of),
     ]  # fmt: skip
-    parts += [reason_words(Why(why), int(count), int(of)) for why, count, of in _reasons(alert.why)]
+    return " ".join([*parts, *_forecast_words(alert)])
+
+
+def _forecast_words(alert: Alert) -> list[str]:
+    parts = []
+    if not alert.why.startswith(LEAVES):
+        parts = [reason_words(Why(why), int(count), int(of)) for why, count, of in _reasons(alert.why)]
     if alert.usual_of:
         parts.append(in_ten_words(alert.usual_count, AHEAD_DAYS))
-    return " ".join(parts)
+    return parts
+
+
+def line_of_law(alert: Alert, told: Told) -> SafeString:
+    """A line of the law in force: its own words and where they stand, how many more reach it, and when the oldest day leaves.
+
+    Markup, for the law's words are in the law's own language, and in its direction.
+    """
+    unit, room = told.unit, (alert.of - alert.count) * told.unit
+    count = told.pack.counts[told.rule.count or ""]
+    said = amount(alert.count * unit, count.unit)
+    figures = {
+        "name": format_html("<bdi>{}</bdi>", _name(alert)), "counted": said.into(_, ngettext) if isinstance(said, Said) else said, "more": number(room),
+        "title": format_html('<q lang="{}" dir="auto">{}</q>', told.pack.language, told.rule.title),
+        "source": format_html('<bdi lang="{}">{}</bdi>', told.pack.language, told.pack.cited(told.rule).citation),
+    }  # fmt: skip
+    parts = [format_html(_("{name}: {counted} so far towards {title} ({source})."), **figures)]
+    whole = room.numerator if room.denominator == 1 else 100
+    if told.rule.threshold.share is not None and not told.rule.window.kind.startswith("rolling"):
+        more = ngettext(
+            "{more} more reaches it by the year’s end.", "{more} more reach it by the year’s end.", whole
+        )  # fmt: skip
+    elif count.unit == "days":
+        more = ngettext("{more} more such day reaches it.", "{more} more such days reach it.", whole)
+    else:
+        more = ngettext("{more} more reaches it.", "{more} more reach it.", whole)
+    parts.append(format_html(more, **figures))
+    if alert.why.startswith(LEAVES):
+        day = date_format(date.fromisoformat(alert.why.removeprefix(LEAVES)), "MONTH_DAY_FORMAT")
+        parts.append(format_html(_("The oldest counted day leaves on {day}."), day=day))
+    parts += _forecast_words(alert)
+    return format_html(" ".join(["{}"] * len(parts)), *parts)
 
 
 def record_words(alert: Alert, figures: dict[str, Any]) -> str:
@@ -221,7 +264,7 @@ def worse_means(kind: Kind) -> str:
 
 _A_NEW_DAY = gettext_noop("a new day")
 _WORSE = {
-    Kind.LINE_AHEAD: gettext_noop("two more unexcused days"),
+    Kind.LINE_AHEAD: gettext_noop("two more days that count"),
     Kind.CONCERN: gettext_noop("a teacher says so again"),
     Kind.NOT_SEEN: gettext_noop("five more school days not seen"),
     Kind.STREAK: gettext_noop("two more days away in the same row"),

@@ -13,15 +13,17 @@ from django.core.validators import validate_email
 from django.db.models import QuerySet
 
 from firstbell.access.models import User
-from firstbell.casework.adopted import adopted, with_overlay
+from firstbell.casework.adopted import adopted
 from firstbell.casework.letters.models import Letter
 from firstbell.casework.letters.wording import BULLET, LANGUAGES, apart, day_words, words
-from firstbell.casework.standing import Standing, stretch
+from firstbell.casework.standing import Standing
 from firstbell.law.days import Stretch
+from firstbell.law.overlays import with_overlay
 from firstbell.law.packs import Duty, Pack, PackError, Rule, versions
 from firstbell.law.sentences import number
 from firstbell.register import rows
 from firstbell.register.models import Contact, ContactLink, Student
+from firstbell.watch.timelines import stretch
 
 __all__ = [
     "LINK", "TEMPLATE_OF", "Family", "duty_of", "facts_of", "family_from", "family_of", "letters_on", "links_of", "rule_of",

@@ -1,0 +1,115 @@
+"""Who is near a line and has not reached it: of many students at once, what is counted, where the line is, and when the oldest day leaves.
+
+The arithmetic is the clock's own (`clock.positions` says NEAR of the same students); only what a person has done is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from firstbell.law.clock import leaves_on
+from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE
+from firstbell.law.packs import InForce, Rule
+from firstbell.law.reaching import Asked, asked_of, standings
+from firstbell.law.timeline import Timeline
+from firstbell.law.windows import bounds
+
+__all__ = ["Near", "nearing", "told_ahead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """One rule and one student near it. count, at: in so many `unit`s (`days.unit_of`); at `at` the line is reached.
+
+    days    the counted days, ascending
+    leaves  the first day on which the oldest of them no longer counts, where the window slides
+    """
+
+    row: int
+    rule: Rule
+    count: int
+    at: int
+    days: tuple[date, ...]
+    leaves: date | None
+
+
+def told_ahead(rule: Rule) -> bool:
+    """Whether somebody is told before this line is reached: it counts marks, something follows, and the pack says how near is near.
+
+    What begins with something done, what is about students with a flag, and a sanction the law merely allows are told of on the student's
+    own page alone.
+    """
+    follows = (
+        rule.duty is not None
+        and rule.duty.kind != "classify"
+        and not (rule.duty.may and rule.duty.severity == "punitive")
+    )
+    alone = bool(rule.window.after_evidence or rule.applies.flags or rule.owed_to_everybody)
+    return rule.count is not None and follows and rule.near > 0 and not alone
+
+
+def nearing(
+    line: Timeline, grades: Sequence[str], law: Sequence[InForce], rules: Sequence[Rule]
+) -> list[Near]:  # fmt: skip
+    """Who of a timeline is near which of these rules of the version in force now (the last of `law`).
+
+    Near is the pack's own `near`, once half of the line is counted: of three days in four weeks the second, not the first. A line that was
+    reached in the window that counts now is not told of again: its duty stands among the steps.
+    """
+    found: list[Near] = []
+    leaves: dict[tuple[str, date], date | None] = {}
+    *before, last = (msgspec.structs.replace(v, pack=msgspec.structs.replace(v.pack, rule=())) for v in law)
+    now = msgspec.structs.replace(last, pack=msgspec.structs.replace(last.pack, rule=tuple(rules)))
+    for told in standings(line, grades, [*before, now]):
+        if told.why:
+            continue
+        rule, asked = told.rule, asked_of(told.rule, now, [*before, now], line, grades)
+        stop, strict, c = asked.eligible[2], rule.threshold.op == ">", told.count
+        begin = (
+            _run_begins(asked, stop) if rule.window.kind == "consecutive" else np.maximum(asked.floor, asked.start_now)
+        )
+        p = told.possible if asked.share else np.ones(line.n, dtype=np.int64)
+        reached = c * asked.den > asked.num * p if strict else c * asked.den >= asked.num * p
+        if asked.share:
+            reached &= (p >= asked.minimum) & (p > 0)
+        total = p + _ahead(rule, asked, line)
+        need = asked.num * total // asked.den + 1 if strict else -(-asked.num * total // asked.den)
+        room = np.maximum(need - c, 1)
+        again = told.times > 0
+        if rule.once == "window":
+            again &= told.last >= line.frame.dates[np.minimum(begin // asked.width, len(line.frame.dates) - 1)]
+        near = (c > 0) & (2 * c >= need) & (room <= int(rule.near / asked.unit)) & ~reached & ~again
+        rolls = rule.window.kind.startswith("rolling")
+        for row in np.flatnonzero(near).tolist():
+            columns = (np.flatnonzero(asked.counted[row, begin[row] : stop]) + begin[row]) // asked.width
+            days = tuple(line.frame.dates[columns if asked.width == 1 else np.unique(columns)].tolist())
+            key = (rule.id, days[0])
+            if key not in leaves:
+                leaves[key] = leaves_on(rule.window, days[0], line) if rolls else None
+            found.append(Near(row, rule, int(c[row]), int(c[row] + room[row]), days, leaves[key]))
+    return found
+
+
+def _ahead(rule: Rule, asked: Asked, line: Timeline) -> NDArray[np.int64] | int:
+    """What is still to come of a share's window, in its units: a share is asked of the whole of it."""
+    if not asked.share or rule.window.kind.startswith("rolling"):
+        return 0
+    end = int(np.searchsorted(line.frame.dates, np.datetime64(bounds(rule.window, line.frame, line.as_of)[1]), "right"))
+    usual: NDArray[np.int64] = asked.possible.max(axis=1, initial=1).astype(np.int64)
+    return max(end - line.known, 0) * usual
+
+
+def _run_begins(asked: Asked, stop: int) -> NDArray[np.int64]:
+    """The first column of the run each student is in at the end of the days known; `stop` where the last day ended it."""
+    stops = asked.stops[:, :stop]
+    at = np.arange(stop)[None, :]
+    before = np.where(stops & ENDS_BEFORE, at, 0).max(axis=1, initial=0)
+    after = np.where(stops & ENDS_AFTER, at + 1, 0).max(axis=1, initial=0)
+    begin: NDArray[np.int64] = np.maximum(np.maximum(before, after), asked.floor)
+    return np.maximum(begin, asked.start_now)
