@@ -12,7 +12,7 @@ from django.utils import translation
 
 from firstbell import clock
 from firstbell.access.models import Role
-from firstbell.casework.adopting import approve, end, propose, withdraw
+from firstbell.casework.adopting import agree, approve, end, propose, withdraw
 from firstbell.casework.models import Adoption
 from firstbell.law.clock import Person
 from firstbell.register.models import Calendar, Enrolment, School, Student
@@ -68,6 +68,15 @@ def adopt(pack: str = "us-tx", overlay: str = "", starts: date = date(2026, 8, 1
     approve(tom, made)
     made.refresh_from_db()
     return made
+
+
+def stopped(adoption: Adoption, last: date | None = None) -> None:
+    """One lead asks for it, another agrees."""
+    rosa, tom = a_user(Role.DISTRICT_LEAD), a_user(Role.DISTRICT_LEAD)
+    end(rosa, adoption, last, "not ours") if last else withdraw(rosa, adoption, "not ours")
+    adoption.refresh_from_db()
+    if adoption.stop_waits:
+        agree(tom, adoption)
 
 
 def a_student_drawn(
@@ -257,7 +266,7 @@ class TestEveryWay:
         made = adopt()
         run_pass()
         assert "example/ten-unexcused-days" not in [a.rule for a in standing(ana)]
-        withdraw(a_user(Role.DISTRICT_LEAD), made, "not ours")
+        stopped(made)
         run_pass()
         assert [a.rule for a in standing(ana)] == ["example/ten-unexcused-days"]
 
@@ -293,12 +302,12 @@ class TestWatchIsTold:
         assert list(LawInForce.objects.order_by("first").values_list("pack", "first", "last")) == [
             ("us-tx", date(2026, 8, 1), date(2027, 1, 3)), ("us-ga", date(2027, 1, 4), None)
         ]  # fmt: skip
-        end(a_user(Role.DISTRICT_LEAD), second, date(2027, 2, 1), "back")
+        stopped(second, date(2027, 2, 1))
         assert list(LawInForce.objects.order_by("first").values_list("pack", "first", "last")) == [
             ("us-tx", date(2026, 8, 1), date(2027, 1, 3)), ("us-ga", date(2027, 1, 4), date(2027, 2, 1)),
             ("us-tx", date(2027, 2, 2), None),
         ]  # fmt: skip
-        withdraw(a_user(Role.DISTRICT_LEAD), first, "no")
+        stopped(first)
         assert list(LawInForce.objects.values_list("pack", flat=True)) == ["us-ga"]
 
 

@@ -50,7 +50,7 @@ def told_ahead(rule: Rule) -> bool:
         and rule.duty.kind != "classify"
         and not (rule.duty.may and rule.duty.severity == "punitive")
     )
-    alone = bool(rule.window.after_evidence or rule.applies.flags or rule.owed_to_everybody)
+    alone = bool(rule.window.after_evidence or rule.applies.flags)
     return rule.count is not None and follows and rule.near > 0 and not alone
 
 
