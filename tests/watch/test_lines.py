@@ -17,7 +17,7 @@ from firstbell.casework.models import Adoption
 from firstbell.law.clock import Person
 from firstbell.register.models import Calendar, Enrolment, School, Student
 from firstbell.watch import backtests, live
-from firstbell.watch.ahead import Forecaster, page_lines
+from firstbell.watch.ahead import Forecaster, page_lines, told_how
 from firstbell.watch.forecasting import shelf
 from firstbell.watch.lines import Laws, Lines
 from firstbell.watch.models import Alert, LawInForce
@@ -357,3 +357,14 @@ class TestForecast:
             assert list(page_lines(Lines.on(calendar.school_year, FRIDAY), Person(date(2014, 3, 1)))) == asked
         nineteen = Person(date(2007, 3, 1))
         assert list(page_lines(Lines.on(calendar.school_year, FRIDAY), nineteen)) == ["us-tx/TX-18-warn", tenth]
+
+    def test_the_model_card_says_which_lines_are_forecast_and_which_are_counted(
+        self, calendar: Calendar, model: Any
+    ) -> None:
+        adopt("us-mi")
+        shelf().keep(model)
+        backtests.keep(report())
+        ten, tenth = told_how(calendar.school_year)
+        assert ("10 unexcused days" in ten.title, ten.forecast, tenth.forecast) == (True, True, False)
+        backtests.keep(report(offered=False))
+        assert not any(line.forecast for line in told_how(calendar.school_year))

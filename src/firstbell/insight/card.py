@@ -9,12 +9,15 @@ from typing import Any
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from firstbell import clock
 from firstbell.insight.breaks import Breaks, breaks
 from firstbell.insight.figures import slope_svg
 from firstbell.insight.looks import Looks, looks
 from firstbell.insight.report import Question, horizon_words, questions
 from firstbell.watch import backtests
+from firstbell.watch.ahead import ToldHow, told_how
 from firstbell.watch.forecasting import BadModel, ModelFacts, model_facts
+from firstbell.watch.passes import current_year
 from firstbell.watch.words import line_words
 
 __all__ = ["Card", "card"]
@@ -49,10 +52,11 @@ class Card:
     breaks: Breaks | None
     changes: list[Change]
     looks: Looks | None
+    law: list[ToldHow]
 
 
 def card() -> Card:
-    report = backtests.kept()
+    report, year = backtests.kept(), current_year(clock.now().date())
     try:
         facts, unreadable = model_facts(), False
     except BadModel:
@@ -60,7 +64,7 @@ def card() -> Card:
     return Card(
         facts, unreadable, _inputs(facts) if facts else [], report, datetime.fromisoformat(report["made_at"]) if report else None, backtests.is_current(report), questions(report) if report else [],
         breaks(report) if report else None,
-        _changes(report, backtests.kept(back=1)), looks(),
+        _changes(report, backtests.kept(back=1)), looks(), told_how(year) if year else [],
     )  # fmt: skip
 
 

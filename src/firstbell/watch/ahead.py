@@ -18,6 +18,7 @@ from firstbell.forecast.lines import PACKS, YEAR_END, Counted, Line
 from firstbell.forecast.model import BadModel, Model
 from firstbell.forecast.reasons import Reason, reasons
 from firstbell.law.clock import Person, applies
+from firstbell.register.models import SchoolYear
 from firstbell.register.rows import SchoolGrid
 from firstbell.watch.backtests import Offer, offer_of
 from firstbell.watch.forecasting import shelf
@@ -25,7 +26,7 @@ from firstbell.watch.ground import Asker
 from firstbell.watch.lines import Lines
 from firstbell.watch.words import AHEAD_DAYS
 
-__all__ = ["Forecaster", "Position", "page_lines", "positions"]
+__all__ = ["Forecaster", "Position", "ToldHow", "page_lines", "positions", "told_how"]
 
 #: What raises an alert where no law is adopted, and what the weekly draw's strata are cut by
 RAISED, HORIZON = "example/ten-unexcused-days", AHEAD_DAYS
@@ -123,6 +124,21 @@ class Position:
     band: Band | None
     in_ten: int | None
     why: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToldHow:
+    """A line of the law in force that is told ahead: by the forecast, or by arithmetic alone."""
+
+    title: str
+    language: str
+    forecast: bool
+
+
+def told_how(year: SchoolYear) -> list[ToldHow]:
+    lines = Lines.on(year)
+    asked = {rule for asker in Forecaster.now().askers(lines) for rule in asker.rules} if lines.law else set()
+    return [ToldHow(rule.title, lines.pack.language, name in asked) for name, rule in lines.told.items()]
 
 
 def page_lines(lines: Lines, person: Person) -> dict[str, tuple[Line, int]]:
