@@ -30,6 +30,7 @@ from firstbell import clock
 clock.now = lambda: datetime(2026, 9, 21, 13, 30, tzinfo=UTC)
 from firstbell.intake.command import import_path
 from firstbell.watch.passes import run_pass
+from firstbell.watch.lasting import as_they_stand, stands_through
 from firstbell.watch.models import Alert, Concern
 from firstbell.watch.verdicts import give_verdict
 from firstbell.access.people import give_role
@@ -42,7 +43,10 @@ alert = Alert.objects.system("test").filter(student__isnull=False).first()
 give_verdict(olive, alert, "act", "Called.", version=alert.version)
 
 # made anew from the rest by the next fold and the next night
-DERIVED = {"register.Calendar": {"folds"}, "watch.CalendarPass": None, "watch.CalendarSummary": None}
+DERIVED = {
+    "register.Calendar": {"folds"}, "watch.CalendarPass": None, "watch.CalendarSummary": None,
+    "watch.Alert": {"expires_on", "through"},
+}
 OURS = ["access", "register", "intake", "watch", "jobs", "outreach"]
 
 def rows():
@@ -56,6 +60,8 @@ def rows():
                 names = ", ".join(f'"{f.column}"' for f in model._meta.concrete_fields if f.column not in derived)
                 cursor.execute(f'SELECT {names} FROM "{model._meta.db_table}" ORDER BY 1')
                 found[model._meta.label] = cursor.fetchall()
+    alerts = as_they_stand(Alert.objects.system("test").select_related("calendar").order_by("pk"))
+    found["alerts as they stand"] = [(a.pk, a.as_of, a.of, stands_through(a)) for a in alerts]
     return found
 
 before = rows()

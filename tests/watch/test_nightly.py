@@ -15,6 +15,7 @@ from firstbell.register.models import Calendar, RollState
 from firstbell.register.rows import SchoolGrid
 from firstbell.watch import passes
 from firstbell.watch.ahead import Forecaster
+from firstbell.watch.lasting import stands_through
 from firstbell.watch.models import Alert, Pass
 from firstbell.watch.passes import run_pass, tonight
 from firstbell.watch.registers import Place
@@ -108,7 +109,7 @@ class TestSchoolsOfWhichNothingHasChanged:
         ana = a_student(alder.school)
         draw(alder, ana, "PPPPP PPPPP PPPPP PPPPP PPPPP PPEEE")
         run_pass()
-        expires = Alert.objects.system("t").get(kind="streak").expires_on
+        expires = stands_through(Alert.objects.system("t").get(kind="streak"))
         at(monkeypatch, 2026, 10, 11, 22)  # Sunday
         run_pass()
         assert looked_at == ["Alder"]

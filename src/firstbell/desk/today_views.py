@@ -17,6 +17,7 @@ from firstbell.access import policy
 from firstbell.access.policy import Deed, allow, signed_in
 from firstbell.watch import lists
 from firstbell.watch.concerns import said_of
+from firstbell.watch.lasting import as_they_stand, stands_through
 from firstbell.watch.lines import Laws
 from firstbell.watch.looks import said_in_time
 from firstbell.watch.models import Alert, Kind, Verdict
@@ -130,7 +131,10 @@ def _alert_for(request: HttpRequest, pk: int) -> Alert:
     visible = Alert.objects.for_user(request.user) | Alert.objects.system("a school's own item").filter(
         student=None, school__in=policy.schools_for(request.user, Deed.SEE_TODAY)
     )
-    found: Alert = policy.get_owned(request.user, visible.select_related("student", "school", "section"), pk, "alert")
+    found: Alert = policy.get_owned(
+        request.user, visible.select_related("student", "school", "section", "calendar"), pk, "alert"
+    )
+    as_they_stand([found])
     return found
 
 
@@ -157,14 +161,14 @@ def alert_page(request: HttpRequest, pk: int) -> HttpResponse:
         open_now = Alert.objects.for_user(request.user).filter(student=alert.student_id, state=Alert.State.OPEN)
         others = [
             {"alert": a, "sentence": sentence(a, laws)}
-            for a in said_in_time(open_now.select_related("student", "section", "school"))
+            for a in said_in_time(as_they_stand(open_now.select_related("student", "section", "school")))
             if a.pk != alert.pk
         ]
     return render(
         request,
         "desk/verdict.html",
         {
-            "alert": alert, "sentence": sentence(alert, laws), "days": alert_days(alert), "worse": worse_means(alert.kind),
+            "alert": alert, "stands_through": stands_through(alert), "sentence": sentence(alert, laws), "days": alert_days(alert), "worse": worse_means(alert.kind),
             "is_look": alert.kind == Kind.LOOK_OVER, "concerns": said_of(alert.student, alert.as_of) if alert.kind == Kind.CONCERN else [],
             "others": others, "form": form, "error": error, "conflict": conflict, "theirs": theirs,
             "verdicts": alert.verdicts.select_related("given_by").order_by("given_at"),

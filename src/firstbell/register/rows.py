@@ -44,11 +44,12 @@ _FOLD_LOCK = 0x1F1B  # any constant: with a calendar's number, the lock its fold
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A calendar's school days in order, and where a date's squares begin."""
+    """A calendar's school days in order, and where a date's squares begin. days: `dates` as an array, one for all calendars with the same."""
 
     calendar: Calendar
     dates: tuple[date, ...]
     index: dict[date, int]
+    days: NDArray[np.datetime64]
 
     def span(self, starts: date, ends: date | None) -> Span:
         first = bisect_left(self.dates, starts)
@@ -80,11 +81,10 @@ def columns_of(calendars: Iterable[Calendar]) -> dict[int, Column]:
                 [*(pks or ()), *types],
             )
             texts.update(cursor.fetchall())
-    days: dict[str, tuple[tuple[date, ...], dict[date, int]]] = {"": ((), {})}
-    for text in texts.values():
-        if text not in days:
-            dates = tuple(sorted(date.fromisoformat(day) for day in text.split()))
-            days[text] = (dates, {d: i for i, d in enumerate(dates)})
+    days: dict[str, tuple[tuple[date, ...], dict[date, int], NDArray[np.datetime64]]] = {}
+    for text in {"", *texts.values()}:
+        dates = tuple(sorted(date.fromisoformat(day) for day in text.split()))
+        days[text] = (dates, {d: i for i, d in enumerate(dates)}, np.array(dates, dtype="datetime64[D]"))
     return {pk: Column(calendar, *days[texts.get(pk, "")]) for pk, calendar in by_pk.items()}
 
 
@@ -471,8 +471,7 @@ def _one_grid(
         students, stays, letters, grades = students[by], stays[by], letters[by], [grades[i] for i in by.tolist()]
         if (students[1:] == students[:-1]).any():
             return None
-    dates = np.array(column.dates, dtype="datetime64[D]")
-    return SchoolGrid(column.calendar, Grid(letters, dates, column.calendar.sessions), students, stays, grades)
+    return SchoolGrid(column.calendar, Grid(letters, column.days, column.calendar.sessions), students, stays, grades)
 
 
 def stays_as_known(
@@ -506,7 +505,7 @@ def _as_grid(column: Column, rows: list[tuple[int, int, str, str, str]]) -> Scho
         minutes = decode_minutes(plane.reshape(len(rows), squares * MINUTES_WIDTH))
     return SchoolGrid(
         column.calendar,
-        Grid(codes, np.array(column.dates, dtype="datetime64[D]"), column.calendar.sessions, minutes),
+        Grid(codes, column.days, column.calendar.sessions, minutes),
         np.array([r[0] for r in rows], dtype=np.int64),
         np.array([r[1] for r in rows], dtype=np.int64),
         [r[4] for r in rows],

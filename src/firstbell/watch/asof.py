@@ -47,7 +47,7 @@ class School:
 
     @property
     def dates(self) -> NDArray[np.datetime64]:
-        return np.array(self.column.dates, dtype="datetime64[D]")
+        return self.column.days
 
     def grid(self, day: date | None) -> Grid:
         """As known at the end of `day` by the school's clock; None: as known now."""

@@ -48,6 +48,7 @@ class KindRule:
     life     school days it stands without being found anew (today kinds: none)
     minutes  of an officer's time a first step takes, for the line under today's time
     rank     which comes first on a list, 0 before 1
+    of_days  its `of` counts days possible: one more with each whole day that goes by
     """
 
     clock: Clock
@@ -56,6 +57,7 @@ class KindRule:
     life: int
     minutes: int
     rank: int
+    of_days: bool = False
 
 
 KINDS: dict[Kind, KindRule] = {
@@ -65,10 +67,10 @@ KINDS: dict[Kind, KindRule] = {
     Kind.CONCERN: KindRule(Clock.PATTERN, 1, 1, 5, 5, -1),
     Kind.NOT_SEEN: KindRule(Clock.PATTERN, 10, 5, 5, 15, 0),
     Kind.STREAK: KindRule(Clock.PATTERN, 3, 2, 5, 10, 1),
-    Kind.BREAK: KindRule(Clock.PATTERN, 3, 3, 10, 10, 2),
+    Kind.BREAK: KindRule(Clock.PATTERN, 3, 3, 10, 10, 2, of_days=True),
     Kind.LINE_AHEAD: KindRule(Clock.PATTERN, 5, 2, 20, 10, 2),
     Kind.WEEKDAY: KindRule(Clock.PATTERN, 4, 2, 20, 10, 3),
-    Kind.HIGH_ABSENCE: KindRule(Clock.PATTERN, 1, 3, 20, 15, 4),
+    Kind.HIGH_ABSENCE: KindRule(Clock.PATTERN, 1, 3, 20, 15, 4, of_days=True),
     Kind.UNEXPLAINED: KindRule(Clock.PATTERN, 3, 2, 10, 5, 5),
     Kind.LATENESS: KindRule(Clock.PATTERN, 5, 3, 20, 5, 6),
     Kind.SCHOOL_DAY: KindRule(Clock.PATTERN, 8, 8, 2, 10, 0),

@@ -18,6 +18,7 @@ from firstbell.register.grid import Grid
 from firstbell.register.models import Calendar, RegisterRow, School, Student
 from firstbell.signals.metrics import day_letters
 from firstbell.watch.kinds import KINDS
+from firstbell.watch.lasting import as_they_stand
 from firstbell.watch.lines import Laws
 from firstbell.watch.looks import WAITS, said_in_time
 from firstbell.watch.models import Alert, Clock, Kind, Pass, SchoolChange
@@ -117,7 +118,7 @@ def today(user: User, *, school: int | None = None, kind: str | None = None) -> 
         Alert.objects.system(WHY).filter(school__in=chosen, state=Alert.State.OPEN)
         .select_related("student", "section").annotate(enrolled_grade=F("enrolment__grade")).order_by("id")
     )  # fmt: skip
-    found = said_in_time(alerts)
+    found = said_in_time(as_they_stand(alerts))
     schools = {school.pk: school for school in chosen}
     for alert in found:
         alert.school = schools[alert.school_id]
@@ -201,7 +202,6 @@ def _strips(rows: list[Row]) -> None:
     """The last school days of each student, a letter a day."""
     calendars = {row.first.alert.calendar_id for row in rows}
     columns = register_rows.columns_of(Calendar.objects.filter(pk__in=calendars))
-    dates = {pk: np.array(column.dates, dtype="datetime64[D]") for pk, column in columns.items()}
     enrolments = [row.first.alert.enrolment_id for row in rows if row.student]
     codes = {
         (calendar, enrolment): text
@@ -217,7 +217,7 @@ def _strips(rows: list[Row]) -> None:
         column = columns[alert.calendar_id]
         through = column.through(alert.as_of)
         grid = Grid(
-            np.frombuffer(text.encode("ascii"), dtype=np.uint8).reshape(1, -1), dates[alert.calendar_id],
+            np.frombuffer(text.encode("ascii"), dtype=np.uint8).reshape(1, -1), column.days,
             column.calendar.sessions,
         )  # fmt: skip
         row.letters = day_letters(grid, through, 0)[-STRIP_DAYS:]

@@ -51,10 +51,14 @@ class Alert(models.Model):
     #: how bad, in the kind's own unit; only to say whether an answered alert got worse, and to order the list
     measure = models.IntegerField()
     opened_at = models.DateTimeField()
+    #: when the figures above were last written; while `expires_on` is empty they are as of its calendar's last look (watch.lasting)
     as_of = models.DateField()
     #: which knowledge it used: marks recorded through this second
     known_through = models.DateTimeField()
-    expires_on = models.DateField()
+    #: how many whole school days were read; empty where no pass said it
+    through = models.PositiveSmallIntegerField(null=True)
+    #: empty while its ground stands
+    expires_on = models.DateField(null=True)
     closed_at = models.DateTimeField(null=True)
     #: why it was withdrawn, in words
     closing = models.CharField(max_length=200, blank=True)
@@ -187,7 +191,7 @@ class CalendarSummary(models.Model):
 
 
 class CalendarPass(models.Model):
-    """What the last pass over a calendar had read: while it reads just the same, it would say the same, and passes on."""
+    """The last look over a whole calendar, and what the last pass had read of it: while it reads just the same, it would say the same, and passes on."""
 
     calendar = models.OneToOneField(Calendar, models.CASCADE, primary_key=True, related_name="last_pass")
     school = models.ForeignKey(School, models.CASCADE, related_name="+")
@@ -196,6 +200,10 @@ class CalendarPass(models.Model):
     change = models.BigIntegerField()
     #: from this day on something that stands expires or wakes by itself
     wakes = models.DateField()
+    #: the look: of which day, knowing marks recorded through which moment, over how many whole school days (watch.lasting)
+    as_of = models.DateField(null=True)
+    known_through = models.DateTimeField(null=True)
+    through = models.PositiveSmallIntegerField(null=True)
 
 
 class Pass(models.Model):

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Count, Exists, F, Min, OuterRef, Sum
+from django.db.models import Count, Exists, F, OuterRef, Sum
 
 from firstbell import clock
 from firstbell.jobs.queue import enqueue, job_kind
@@ -31,7 +31,7 @@ from firstbell.watch.ground import Asker, Finding, Ground, ground
 from firstbell.watch.history import LastYear, last_year, last_year_of
 from firstbell.watch.lines import Lines, NearBy, law_on
 from firstbell.watch.looks import look_findings
-from firstbell.watch.models import Alert, CalendarPass, Concern, Kind, Pass, SchoolChange, Verdict
+from firstbell.watch.models import CalendarPass, Concern, Kind, Pass, SchoolChange, Verdict
 from firstbell.watch.registers import Elsewhere, Place, Stays, registers_of
 from firstbell.watch.standing import Look, write
 
@@ -53,9 +53,12 @@ AHEAD = 3
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """expires: when the first of what stands does, by school."""
+
     students: int
     opened: int
     withdrawn: int
+    expires: dict[int, date]
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ def _run_pass(
         found = list(Calendar.objects.filter(school_year=year).select_related("school", "school_year")) if year else []
     this = Pass.objects.create(started_at=started, as_of=day)
     totals, done = np.zeros(3, dtype=np.int64), 0
+    expires: dict[int, date] = {}
     for _year, of_year in groupby(sorted(found, key=lambda c: c.school_year_id), key=lambda c: c.school_year_id):
         places = [
             Place.of(column, as_of or started.astimezone(column.calendar.school.zone).date())
@@ -139,11 +143,12 @@ def _run_pass(
             places = changed
         for batch, outcome in _looked_over(places, students, around, started, as_of):
             totals += (outcome.students, outcome.opened, outcome.withdrawn)
+            expires |= outcome.expires
             done += len(batch)
             if progress:
                 progress(done, len(found))
         if not as_of:
-            _keep(places, reads)
+            _keep(places, reads, expires)
     this.students, this.opened, this.withdrawn = (int(n) for n in totals)
     this.finished_at = clock.now()
     this.save()
@@ -236,9 +241,26 @@ def written_down(look: Look, now: datetime, as_of: date | None, found: Ground, l
     found = lines.one_each(look, found)
     every = Ground.joined([found, Ground.of_findings(others)]) if others else found
     with transaction.atomic():
-        opened, withdrawn, touched = write(look, every)
-        _bump(touched if look.only is None else [p.calendar.school_id for p in look.places])
-    return Outcome(sum(len(s.student_ids) for s in look.schools), opened, withdrawn)
+        done = write(look, every)
+        if look.only is None:
+            _looked(look)
+        _bump(done.touched if look.only is None else [p.calendar.school_id for p in look.places])
+    return Outcome(sum(len(s.student_ids) for s in look.schools), done.opened, done.closed, done.expires)
+
+
+def _looked(look: Look) -> None:
+    """These calendars were looked over: what stands there is as of now (`watch.lasting`)."""
+    now = {"as_of": look.today, "known_through": look.known, "through": look.through}
+    passes = CalendarPass.objects.filter(pk__in=[p.calendar.pk for p in look.places])
+    if passes.update(**now) < len(look.places):
+        there = set(passes.values_list("pk", flat=True))
+        CalendarPass.objects.bulk_create(
+            CalendarPass(
+                calendar_id=p.calendar.pk, school_id=p.calendar.school_id, read="", change=0, wakes=look.today, **now
+            )
+            for p in look.places
+            if p.calendar.pk not in there
+        )
 
 
 def read_schools(batch: Sequence[Place], as_of: date | None) -> list[SchoolGrid]:
@@ -392,11 +414,9 @@ def _changed(places: Sequence[Place], reads: dict[int, str]) -> list[Place]:
     return [p for p in places if p.calendar.pk not in same]
 
 
-def _keep(places: Sequence[Place], reads: dict[int, str]) -> None:
+def _keep(places: Sequence[Place], reads: dict[int, str], expires: dict[int, date]) -> None:
     """What a pass had read of these schools, and the day from which something of what stands there wakes by itself."""
     numbers = dict(SchoolChange.objects.values_list("pk", "number"))
-    first = Alert.objects.system(WHY).filter(state=Alert.State.OPEN).values_list("school").annotate(Min("expires_on"))
-    expires = dict(first)
     given = Verdict.objects.system(WHY).filter(undone_at=None, student__isnull=False)
     moved = {
         *given.values_list("alert__school", flat=True).distinct(),

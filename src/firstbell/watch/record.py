@@ -17,6 +17,7 @@ from firstbell.register.models import Calendar, ContactLink, Enrolment, Register
 from firstbell.register.rows import Column
 from firstbell.signals import metrics
 from firstbell.signals.metrics import Attendance, CountedDay
+from firstbell.watch.lasting import as_they_stand
 from firstbell.watch.lines import Laws
 from firstbell.watch.looks import said_in_time
 from firstbell.watch.models import Alert, Kind, Verdict
@@ -96,7 +97,8 @@ def student_record(student: Student, *, as_of: date | None = None) -> StudentRec
     verdicts: dict[int, list[Verdict]] = defaultdict(list)
     for verdict in student.verdicts.select_related("given_by").order_by("given_at"):
         verdicts[verdict.alert_id].append(verdict)
-    every = said_in_time(student.alerts.select_related("student", "section", "school").order_by("-opened_at"))
+    found = student.alerts.select_related("student", "section", "school").order_by("-opened_at")
+    every = said_in_time(as_they_stand(found))
     laws = Laws()
     alerts = [Answered(a, sentence(a, laws), verdicts[a.pk]) for a in every]
     standing = [a for a in alerts if a.alert.state == Alert.State.OPEN]
@@ -128,7 +130,7 @@ def _years(student: Student, enrolments: list[Enrolment], day: date, *, rebuilt:
             continue
         through = column.through(day)
         grid = Grid(
-            np.frombuffer(codes.encode("ascii"), dtype=np.uint8).reshape(1, -1), np.array(column.dates, dtype="datetime64[D]"),
+            np.frombuffer(codes.encode("ascii"), dtype=np.uint8).reshape(1, -1), column.days,
             row.calendar.sessions,
         )  # fmt: skip
         whole, _today = whole_days(row.calendar, column.dates, day)

@@ -162,7 +162,7 @@ def _carried(school: SchoolGrid, through: int, stays: Stays) -> Carried:
                 continue
             grid = Grid(
                 np.frombuffer(codes.encode("ascii"), dtype=np.uint8).reshape(1, -1),
-                np.array(column.dates, dtype="datetime64[D]"), column.calendar.sessions,
+                column.days, column.calendar.sessions,
             )  # fmt: skip
             upto = grid.through(last)
             days = [d for d, day in enumerate(grid.dates[:upto].tolist()) if day not in here]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,11 @@ from firstbell.register.grid import Grid
 from firstbell.register.rows import SchoolGrid, whole_numbers
 from firstbell.watch.ground import KIND_NUMBERS, Ground
 from firstbell.watch.kinds import KINDS, Clock, Kind
-from firstbell.watch.models import Alert, Verdict
+from firstbell.watch.lasting import last_day, write_down
+from firstbell.watch.models import Alert, CalendarPass, Verdict
 from firstbell.watch.registers import Place
 
-__all__ = ["Look", "write"]
+__all__ = ["Look", "Written", "write"]
 
 WHY = "alerts are evaluated"
 #: after somebody acted on a student, high absence is not raised again for so long
@@ -29,6 +31,10 @@ ACTED_DAYS = timedelta(days=28)
 #: "not a concern" holds so long, unless it gets worse
 NO_CONCERN_DAYS = timedelta(days=28)
 _KINDS = tuple(KIND_NUMBERS)
+_OF_DAYS = np.array([KINDS[kind].of_days for kind in _KINDS])
+#: where in `_Keys.of` the kind stands
+_KIND_AT = 48
+_CLOCKS = tuple(KINDS[kind].clock.value for kind in _KINDS)
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,11 @@ class Look:
     @property
     def today(self) -> date:
         return self.places[0].today
+
+    @property
+    def through(self) -> int:
+        """Whole school days that were read."""
+        return self.places[0].through
 
     @property
     def school_ids(self) -> list[int]:
@@ -91,13 +102,49 @@ class _Standing:
     count: NDArray[np.int64]
     of: NDArray[np.int64]
     usual: NDArray[np.int64]
+    through: NDArray[np.int64]
+    #: `expires_on` where it is set (`dated`), else `as_of` as the alert stands, as a number: 20261102
+    day: NDArray[np.int64]
+    dated: NDArray[np.bool_]
+    #: it is as of its calendar's last look, which came after it was written; it would not be as of this one
+    looked: NDArray[np.bool_]
+    apart: NDArray[np.bool_]
     days: NDArray[np.object_]
     why: NDArray[np.object_]
-    expires: NDArray[np.object_]  # ISO text: it compares as dates do
+
+    @property
+    def kind(self) -> NDArray[np.int64]:
+        return self.key >> _KIND_AT & 31
+
+    def stands_through(self, look: Look) -> NDArray[np.int64]:
+        """The day each expires, as a number."""
+        found, of = self.day.copy(), self.day << 5 | self.kind
+        for one in set(of[~self.dated].tolist()):
+            found[~self.dated & (of == one)] = _number(last_day(look.places[0].days, _KINDS[one & 31], _day(one >> 5)))
+        return found
 
 
-def write(look: Look, found: Ground) -> tuple[int, int, set[int]]:
-    """(opened, withdrawn or expired, the schools where either happened). Call it in a transaction.
+def _number(day: date) -> int:
+    return (day.year * 100 + day.month) * 100 + day.day
+
+
+def _day(number: int) -> date:
+    return date(number // 10_000, number // 100 % 100, number % 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a look changed: how many alerts it opened, and withdrew or let expire; the schools where it did either; and when the first of what
+    stands expires, by school."""
+
+    opened: int
+    closed: int
+    touched: set[int]
+    expires: dict[int, date]
+
+
+def write(look: Look, found: Ground) -> Written:
+    """Set what was found against what stands. Call it in a transaction.
 
     An alert of the same kind about the same student (class, school) and rule is the same alert.
     """
@@ -120,34 +167,47 @@ def write(look: Look, found: Ground) -> tuple[int, int, set[int]]:
     standing = _standing(look, keys)
     at = np.minimum(np.searchsorted(standing.key, key), max(len(standing.key) - 1, 0))
     stands = standing.key[at] == key if len(standing.key) else np.zeros(len(key), dtype=np.bool_)
-    today = look.today.isoformat()
-    expires = _expiries(look, found.kind)
+    today, until = _number(look.today), standing.stands_through(look)
     acted, still = _answered(look, found, whom)
     goes_on = stands & ~acted
-    kept = np.zeros(len(standing.key), dtype=np.bool_)
     # what only holds an alert keeps it until it expires; what is ground for one keeps it anew
-    fresh = standing.expires[at] >= today if len(standing.key) else np.zeros(len(key), dtype=np.bool_)
+    fresh = until[at] >= today if len(until) else np.zeros(len(key), dtype=np.bool_)
+    kept, grounded = np.zeros((2, len(standing.key)), dtype=np.bool_)
     kept[at[goes_on & (~found.holds | fresh)]] = True
     new = ~stands & ~found.holds & ~still
     on = np.flatnonzero(goes_on & ~found.holds)
     was, here = at[on], found.only(on)
+    grounded[was] = True
     same = (here.count == standing.count[was]) & (here.usual_count == standing.usual[was])
     same &= (here.days == standing.days[was]) & (here.why == standing.why[was])
-    later, more = expires[on] != standing.expires[was], here.of - standing.of[was]
+    # the same ground for longer, of some more days: nothing that anybody decides by has changed, and mostly nothing is to be written
+    more = np.where(_OF_DAYS[here.kind], look.through - standing.through[was], 0)
+    lasts = ~standing.dated[was] & ~standing.apart[was] & (standing.of[was] + more == here.of)
+    if look.only is not None:
+        lasts[:] = False
 
-    _insert(look, found.only(new), whom[new], school[new], expires[new])
-    _update(look, here.only(~same), expires[on][~same], standing.pk[was[~same]])
-    # the same ground for longer, of some more days: nothing that anybody decides by has changed
-    for until, days in {
-        (until, days) for until, days in zip(expires[on][same].tolist(), more[same].tolist(), strict=True)
-    }:
-        alike = same & (expires[on] == until) & (more == days) & (later | (more != 0))
-        _of(standing.pk[was[alike]], as_of=look.today, known_through=look.known, expires_on=until, add={"of": days})
-    expired = ~kept & (standing.expires < today)
-    gone = ~kept & ~expired
-    _of(standing.pk[expired], state=Alert.State.EXPIRED, closed_at=look.known, add={"version": 1})
-    _of(standing.pk[gone], state=Alert.State.WITHDRAWN, closed_at=look.known, add={"version": 1})
-    return int(new.sum()), int((~kept).sum()), {*school[new].tolist(), *standing.school[~kept].tolist()}
+    _insert(look, found.only(new), whom[new], school[new])
+    _update(look, here.only(~same), standing.pk[was[~same]])
+    _last(look, here.only(same & ~lasts), standing.pk[was[same & ~lasts]])
+    expired, held = ~kept & (until < today), kept & ~grounded & ~standing.dated
+    closed = {"closed_at": look.known, "add": {"version": 1}}
+    for some, change in (
+        (held, {}), (expired, {"state": Alert.State.EXPIRED} | closed), (~kept & ~expired, {"state": Alert.State.WITHDRAWN} | closed)
+    ):  # fmt: skip
+        _settle(standing, some, until, **change)
+    ends: dict[int, int] = {}
+    tonight = np.array([_number(last_day(look.places[0].days, kind, look.today)) for kind in _KINDS])
+    for whose, day in (
+        (standing.school[kept & ~grounded], until[kept & ~grounded]), (standing.school[was], tonight[here.kind]),
+        (school[new], tonight[found.kind[new]]),
+    ):  # fmt: skip
+        later_first = np.argsort(-day, kind="stable")
+        for of, one in dict(zip(whose[later_first].tolist(), day[later_first].tolist(), strict=True)).items():
+            ends[of] = min(one, ends.get(of, one))
+    return Written(
+        int(new.sum()), int((~kept).sum()), {*school[new].tolist(), *standing.school[~kept].tolist()},
+        {of: _day(day) for of, day in ends.items()},
+    )  # fmt: skip
 
 
 @dataclass
@@ -167,64 +227,84 @@ class _Keys:
         some = np.flatnonzero(rule != "")
         rules[some] = [self.rules.setdefault(r, len(self.rules)) for r in rule[some].tolist()]
         key: NDArray[np.int64] = (
-            (((number << 5 | kind.astype(np.int64)) << 5 | (session.astype(np.int64) + 1)) << 8 | rules) << 35
+            (((number << 5 | kind.astype(np.int64)) << 5 | (session.astype(np.int64) + 1)) << 8 | rules)
+            << 35  # see _KIND_AT
         ) | subject
         return key
 
 
-_COMPARED = (
-    "id AS c0, school_id AS c1, coalesce(student_id, section_id, 0) AS c2, CASE WHEN section_id IS NULL THEN -1 ELSE session END AS c3, "
-    '"count" AS c4, "of" AS c5, usual_count AS c6, kind AS c7, rule AS c8, days AS c9, why AS c10, CAST(expires_on AS text) AS c11'
-)
+def _compared() -> str:
+    """What is read of an alert `a`, the calendar looked over `c`, and its last look `p`, as columns. One hole: the moment through which is known now."""
+    day = "CASE WHEN a.expires_on IS NOT NULL THEN a.expires_on WHEN p.known_through > a.known_through THEN p.as_of ELSE a.as_of END"
+    day = f"to_char({day}, 'YYYYMMDD')" if connection.vendor == "postgresql" else f"replace({day}, '-', '')"
+    stands = (
+        "CASE WHEN a.expires_on IS NOT NULL THEN 4 WHEN a.calendar_id <> c.id THEN 8 WHEN p.known_through > a.known_through THEN 2 ELSE 0 END + "
+        "CASE WHEN a.calendar_id = c.id AND a.known_through <= %s THEN 0 ELSE 1 END"
+    )
+    columns = (
+        "a.id", "a.school_id", "coalesce(a.student_id, a.section_id, 0)", "CASE WHEN a.section_id IS NULL THEN -1 ELSE a.session END",
+        'a."count"', 'a."of"', "a.usual_count", "coalesce(a.through, 0)", f"16 * CAST({day} AS integer) + {stands}",
+        "a.kind", "a.rule", "a.days", "a.why",
+    )  # fmt: skip
+    return ", ".join(f"{column} AS c{k}" for k, column in enumerate(columns))
+
+
+_NUMBERS, _WORDS = 9, 4
 
 
 def _standing(look: Look, keys: _Keys) -> _Standing:
     """What stands at these schools. Locked, so that a live mark and the nightly pass don't both open the same alert."""
-    schools = look.school_ids
+    calendars = [p.calendar.pk for p in look.places]
     whose = ""
     if look.only is not None:
-        whose = f" AND (student_id IS NULL OR student_id IN ({', '.join(['%s'] * len(look.only))}))" if look.only else " AND student_id IS NULL"  # fmt: skip
-    lock = " FOR UPDATE" if connection.vendor == "postgresql" else ""
+        whose = f" AND (a.student_id IS NULL OR a.student_id IN ({', '.join(['%s'] * len(look.only))}))" if look.only else " AND a.student_id IS NULL"  # fmt: skip
+    lock = " FOR UPDATE OF a" if connection.vendor == "postgresql" else ""
     asked = (
-        f"SELECT {_COMPARED} FROM {Alert._meta.db_table} WHERE state = %s "  # noqa: S608 - our own names
-        f"AND school_id IN ({', '.join(['%s'] * len(schools))}){whose}{lock}"
+        f"SELECT {_compared()} FROM register_calendar c LEFT JOIN {CalendarPass._meta.db_table} p ON p.calendar_id = c.id "  # noqa: S608 - our own names
+        f"CROSS JOIN {Alert._meta.db_table} a WHERE a.school_id = c.school_id AND a.state = %s "
+        f"AND c.id IN ({', '.join(['%s'] * len(calendars))}){whose}{lock}"
     )
     with connection.cursor() as cursor:
-        values = [Alert.State.OPEN, *schools, *(look.only or ())]
+        known, state = _prepared({"known_through": look.known, "state": Alert.State.OPEN})
+        values = [known, state, *calendars, *(look.only or ())]
         if connection.vendor == "postgresql":
             cursor.execute(asked, values)
-            columns: list[Sequence[Any]] = list(zip(*cursor.fetchall(), strict=True)) or [()] * 12
-            numbers = [np.array(column, dtype=np.int64) for column in columns[:7]]
-            words = columns[7:]
+            columns: list[Sequence[Any]] = list(zip(*cursor.fetchall(), strict=True)) or [()] * (_NUMBERS + _WORDS)
+            numbers = [np.array(column, dtype=np.int64) for column in columns[:_NUMBERS]]
+            words = columns[_NUMBERS:]
         else:  # a column at a time, all rows in one step: between rows SQLite hands the interpreter to other threads
-            joined = [f"group_concat(c{k})" for k in range(7)] + [f"json_group_array(c{k})" for k in range(7, 12)]
+            joined = [f"group_concat(c{k})" for k in range(_NUMBERS)]
+            joined += [f"json_group_array(c{k})" for k in range(_NUMBERS, _NUMBERS + _WORDS)]
             cursor.execute(f"SELECT {', '.join(joined)} FROM ({asked})", values)  # noqa: S608
             told = cursor.fetchone()
-            numbers, words = [whole_numbers(column) for column in told[:7]], [json.loads(column) for column in told[7:]]
-    pk, school, subject, session, count, of, usual = numbers
-    kind, rule, days, why, expires = words
+            numbers, words = (
+                [whole_numbers(column) for column in told[:_NUMBERS]],
+                [json.loads(column) for column in told[_NUMBERS:]],
+            )
+    pk, school, subject, session, *figures, when = numbers
+    if (when & 8).any():  # it stood when another year was looked over for the last time
+        write_down(Alert.objects.system(WHY).filter(pk__in=pk[when & 8 != 0].tolist()).select_related("calendar"))
+        return _standing(look, keys)
+    kind, rule, days, why = words
     key = keys.of(school, np.array([KIND_NUMBERS[k] for k in kind], dtype=np.int64), subject, session, _objects(rule))
+    every = (
+        pk,
+        school,
+        *figures,
+        when >> 4,
+        when & 4 != 0,
+        when & 2 != 0,
+        when & 1 != 0,
+        _objects(days),
+        _objects(why),
+    )
     by = np.argsort(key, kind="stable")
-    texts = [_objects(column)[by] for column in (days, why, expires)]
-    return _Standing(key[by], *(column[by] for column in (pk, school, count, of, usual)), *texts)
+    return _Standing(key[by], *(column[by] for column in every))
 
 
 def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
     found = np.empty(len(values), dtype=object)
     found[:] = values
-    return found
-
-
-def _expiries(look: Look, kind: NDArray[np.int8]) -> NDArray[np.object_]:
-    place = look.places[0]
-    dates = place.days.dates
-    by_kind = _objects(
-        [
-            (look.today if KINDS[k].clock is Clock.TODAY or not dates else dates[min(place.upto + KINDS[k].life, len(dates)) - 1]).isoformat()
-            for k in _KINDS
-        ]
-    )  # fmt: skip
-    found: NDArray[np.object_] = by_kind[kind]
     return found
 
 
@@ -234,7 +314,9 @@ def _expiries(look: Look, kind: NDArray[np.int8]) -> NDArray[np.object_]:
 def _answered(look: Look, found: Ground, whom: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """By finding: (somebody has acted, so that "nobody has acted" is no longer so; what was decided still answers it)."""
     acted, still = np.zeros((2, len(found)), dtype=np.bool_)
-    given = Verdict.objects.system(WHY).filter(undone_at=None, student__isnull=False, alert__school__in=look.school_ids)
+    given = Verdict.objects.system(WHY).filter(
+        undone_at=None, student__isnull=False, alert__school__in=look.school_ids, alert__state=Alert.State.ANSWERED
+    )  # the state, or every alert these schools ever had would be looked through
     if look.only is not None:
         given = given.filter(student_id__in=look.only)
     verdicts: dict[tuple[int, int], list[Verdict]] = defaultdict(list)
@@ -304,91 +386,131 @@ def _acted_on(finding: _One, verdicts: list[Verdict], today: date) -> bool:
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------
-# A pass over a big district writes some hundred thousand alerts. They go to the database as one text, and it takes them apart: row by row
-# SQLite would hand the interpreter to other threads between any two.
+# A pass over a big district writes some hundred thousand alerts. They go to the database many at a stroke: row by row SQLite would hand
+# the interpreter to other threads between any two.
 
 
-def _said(look: Look, found: Ground, expires: NDArray[np.object_]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+def _said(look: Look, found: Ground) -> tuple[dict[str, list[Any]], dict[str, Any]]:
     """The fields a night says anew: a value an alert, and what all have in common."""
     return {
         "count": found.count.tolist(), "of": found.of.tolist(), "measure": found.measure.tolist(), "usual_count": found.usual_count.tolist(),
         "usual_of": found.usual_of.tolist(), "weekday": found.weekday.tolist(), "session": _or_none(found.session),
-        "days": found.days.tolist(), "why": found.why.tolist(), "expires_on": expires.tolist(),
-    }, {"as_of": look.today, "known_through": look.known}  # fmt: skip
+        "days": found.days.tolist(), "why": found.why.tolist(),
+    }, _lasting(look)  # fmt: skip
+
+
+def _lasting(look: Look) -> dict[str, Any]:
+    """Of an alert whose ground this look found."""
+    return {"as_of": look.today, "known_through": look.known, "through": look.through, "expires_on": None}
 
 
 def _or_none(column: NDArray[Any]) -> list[int | None]:
     return [None if value < 0 else value for value in column.tolist()]
 
 
-def _insert(
-    look: Look, found: Ground, whom: NDArray[np.int64], school: NDArray[np.int64], expires: NDArray[np.object_]
-) -> None:
+def _insert(look: Look, found: Ground, whom: NDArray[np.int64], school: NDArray[np.int64]) -> None:
     if not len(found):
         return
     calendars = {p.calendar.school_id: p.calendar.pk for p in look.places}
-    kinds = [_KINDS[k] for k in found.kind.tolist()]
-    each, every = _said(look, found, expires)
+    kinds = [_KINDS[k].value for k in found.kind.tolist()]
+    each, every = _said(look, found)
     each |= {
-        "kind": kinds, "clock": [KINDS[k].clock for k in kinds], "school": school.tolist(),
+        "kind": kinds, "clock": [_CLOCKS[k] for k in found.kind.tolist()], "school": school.tolist(),
         "calendar": [calendars[pk] for pk in school.tolist()], "student": _or_none(whom),
         "enrolment": _or_none(np.where(found.row >= 0, look.enrolments[found.row] if len(look.enrolments) else -1, -1)),
         "section": _or_none(found.section), "rule": found.rule.tolist(),
     }  # fmt: skip
     every |= {"state": Alert.State.OPEN, "opened_at": look.known, "closing": "", "version": 0}
-    names = ", ".join(f'"{Alert._meta.get_field(name).column}"' for name in (*each, *every))
-    taken, rows = _rows(each)
+    names = ", ".join(f'"{Alert._meta.get_field(name).column}"' for name in (*every, *each))
     holes = ["%s"] * len(every)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {Alert._meta.db_table} ({names}) SELECT {', '.join([*taken, *holes])} FROM {_EACH[connection.vendor]}",  # noqa: S608 - our own names
-            [*_prepared(every), rows],
-        )
+    _for_each(
+        each, every,
+        lambda taken, rows: f"INSERT INTO {Alert._meta.db_table} ({names}) SELECT {', '.join([*holes, *taken])} FROM {rows}",  # noqa: S608 - our own names
+    )  # fmt: skip
 
 
-def _update(look: Look, found: Ground, expires: NDArray[np.object_], pks: NDArray[np.int64]) -> None:
-    if not len(found):
+def _update(look: Look, found: Ground, pks: NDArray[np.int64]) -> None:
+    each, every = _said(look, found)
+    _set(pks, each, every, "version = version + 1")
+
+
+def _last(look: Look, found: Ground, pks: NDArray[np.int64]) -> None:
+    """The same alerts, whose day or `of` would not follow from the look."""
+    _set(pks, {"of": found.of.tolist()}, _lasting(look))
+
+
+def _set(pks: NDArray[np.int64], each: dict[str, list[Any]], every: dict[str, Any], *also: str) -> None:
+    if not len(pks):
         return
-    each, every = _said(look, found, expires)
-    (pk, *taken), rows = _rows({"id": pks.tolist()} | each)
-    sets = [f'"{name}" = {value}' for name, value in zip((*each, *every), [*taken, *["%s"] * len(every)], strict=True)]
     table = Alert._meta.db_table
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE {table} SET {', '.join(sets)}, version = version + 1 FROM {_EACH[connection.vendor]} WHERE {table}.id = {pk}",  # noqa: S608
-            [*_prepared(every), rows],
-        )
+
+    def statement(taken: list[str], rows: str) -> str:
+        holes = zip((*every, *each), [*["%s"] * len(every), *taken[1:]], strict=True)
+        sets = ", ".join([*(f'"{name}" = {value}' for name, value in holes), *also])
+        return f"UPDATE {table} SET {sets} FROM {rows} WHERE {table}.id = {taken[0]}"  # noqa: S608
+
+    _for_each({"id": pks.tolist()} | each, every, statement)
 
 
-#: the rows of a text, one after another, as `a.one`; as JSONB, or SQLite would read a row's text anew for each of its values
-_EACH = {
-    "sqlite": "(SELECT value AS one FROM jsonb_each(%s)) a",
-    "postgresql": "(SELECT value AS one FROM json_array_elements(CAST(%s AS json))) a",
-}
+#: rows in one statement of SQLite: of one length, so that it is understood once
+_AT_ONCE = 250
 
 
-def _rows(values: dict[str, list[Any]]) -> tuple[list[str], str]:
-    """How the database takes each of these fields out of `_EACH`, and the text with all of their values."""
-    taken = [f"a.one ->> {k}" for k in range(len(values))]
+def _for_each(values: dict[str, list[Any]], every: dict[str, Any], statement: Callable[[list[str], str], str]) -> None:
+    """Run a statement over rows of alerts' fields. It is told how each field is taken and what from; holes for `every` stand before that."""
+    shared, rows = _prepared(every), list(zip(*values.values(), strict=True))
     if connection.vendor == "postgresql":
         types = [Alert._meta.get_field(name).rel_db_type(connection) for name in values]
-        taken = [f"CAST({value} AS {of})" for value, of in zip(taken, types, strict=True)]
-    return taken, json.dumps(list(zip(*values.values(), strict=True)))
+        taken = [f"CAST(a.one ->> {k} AS {of})" for k, of in enumerate(types)]
+        with connection.cursor() as cursor:
+            each = "(SELECT value AS one FROM json_array_elements(CAST(%s AS json))) a"
+            cursor.execute(statement(taken, each), [*shared, json.dumps(rows)])
+        return
+    taken = [f"a.column{k + 1}" for k in range(len(values))]
+    one = f"({', '.join('?' * len(values))})"
+    for some in (rows[k : k + _AT_ONCE] for k in range(0, len(rows), _AT_ONCE)):
+        told = statement(taken, f"(VALUES {', '.join([one] * len(some))}) a").replace("%s", "?")
+        # past Django, which looks through the text for holes, longer than SQLite takes to write the rows
+        connection.connection.execute(told, [*shared, *chain.from_iterable(some)])
 
 
 def _prepared(values: dict[str, Any]) -> list[Any]:
     return [Alert._meta.get_field(name).get_db_prep_save(value, connection) for name, value in values.items()]
 
 
-def _of(pks: NDArray[np.int64], *, add: dict[str, int] | None = None, **change: Any) -> None:
-    """Set these fields of these alerts, and add so much to those."""
-    if not len(pks):
-        return
+def _settle(
+    standing: _Standing,
+    some: NDArray[np.bool_],
+    until: NDArray[np.int64],
+    *,
+    add: dict[str, int] | None = None,
+    **change: Any,
+) -> None:
+    """The ground of these alerts has ceased: set what changes, and write down until when they stand, of how many days and as of when."""
+    for day, looked in set(zip(until[some].tolist(), standing.looked[some].tolist(), strict=True)):
+        alike = some & (until == day) & (standing.looked == looked)
+        _of(standing.pk[alike], add=add or {}, looked=looked, **change, expires_on=_day(day))
+
+
+_WHOSE_OF_GROWS = ", ".join(f"'{kind.value}'" for kind in _KINDS if KINDS[kind].of_days)
+
+
+def _of(pks: NDArray[np.int64], *, add: dict[str, int], looked: bool, **change: Any) -> None:
+    """Set these fields of these alerts, and add so much to those. looked: they were as of their calendar's last look, and that is written down."""
+    table, look = Alert._meta.db_table, CalendarPass._meta.db_table
     ids: Any = pks.tolist()
-    some = "id = ANY(%s)"
+    some = f"{table}.id = ANY(%s)"
     if connection.vendor != "postgresql":
-        ids, some = str(ids), "id IN (SELECT value FROM json_each(%s))"
-    sets = [f'"{name}" = %s' for name in change] + [f'"{name}" = "{name}" + %s' for name in add or {}]
-    values = [*_prepared(change), *(add or {}).values()]
+        ids, some = str(ids), f"{table}.id IN (SELECT value FROM json_each(%s))"  # noqa: S608
+    sets = [f'"{name}" = %s' for name in change] + [f'"{name}" = {table}."{name}" + %s' for name in add]
+    if looked:
+        sets += [
+            "as_of = p.as_of", "known_through = p.known_through", "through = p.through",
+            f"\"of\" = {table}.\"of\" + CASE WHEN kind IN ({_WHOSE_OF_GROWS}) THEN p.through - {table}.through ELSE 0 END",
+        ]  # fmt: skip
+        some = f"{some} AND p.calendar_id = {table}.calendar_id"
     with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE {Alert._meta.db_table} SET {', '.join(sets)} WHERE {some}", [*values, ids])  # noqa: S608 - our own names
+        cursor.execute(
+            f"UPDATE {table} SET {', '.join(sets)} {f'FROM {look} p' if looked else ''} WHERE {some}",  # noqa: S608 - our own names
+            [*_prepared(change), *add.values(), ids],
+        )

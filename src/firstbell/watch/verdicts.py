@@ -11,6 +11,7 @@ from django.db.models import F
 from firstbell import clock
 from firstbell.access import audit
 from firstbell.access.models import User
+from firstbell.watch.lasting import as_they_stand, stands_through
 from firstbell.watch.models import Alert, Verdict
 from firstbell.watch.passes import bump
 
@@ -41,6 +42,7 @@ def give_verdict(
     """
     from django.utils.translation import gettext as _
 
+    as_they_stand([alert])
     if decision not in Verdict.Decision.values:
         raise NotGiven(_("Choose one: act, watch, not a concern, or the data is wrong."))
     reason = reason.strip()
@@ -49,8 +51,13 @@ def give_verdict(
     if decision == Verdict.Decision.WATCH and (until is None or until <= alert.as_of):
         raise NotGiven(_("Choose a day after today to look again."))
     mine = Alert.objects.system(WHY).filter(pk=alert.pk, version=version, state=Alert.State.OPEN)
-    if not mine.update(state=Alert.State.ANSWERED, closed_at=clock.now(), version=F("version") + 1):
-        fresh = Alert.objects.system(WHY).select_related("student", "school", "section").get(pk=alert.pk)
+    stood = {"as_of": alert.as_of, "known_through": alert.known_through, "through": alert.through, "of": alert.of}
+    if not mine.update(
+        state=Alert.State.ANSWERED, closed_at=clock.now(), version=F("version") + 1, expires_on=stands_through(alert), **stood
+    ):  # fmt: skip
+        [fresh] = as_they_stand(
+            Alert.objects.system(WHY).select_related("student", "school", "section", "calendar").filter(pk=alert.pk)
+        )
         raise Conflict(
             fresh, fresh.verdicts.filter(undone_at=None).select_related("given_by").order_by("-given_at").first()
         )
