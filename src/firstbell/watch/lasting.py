@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
+from django.db.models import F, QuerySet
+
 from firstbell.register.rows import Column, columns
 from firstbell.watch.kinds import KINDS, Clock, Kind
 from firstbell.watch.models import Alert, CalendarPass
@@ -19,16 +21,25 @@ __all__ = ["as_they_stand", "last_day", "stands_through", "write_down"]
 
 
 def as_they_stand(alerts: Iterable[Alert]) -> list[Alert]:
-    """These alerts with the days and figures they have now; nothing is written. Anything that shows or answers one asks this first."""
-    every = list(alerts)
-    lasting = [a for a in every if a.state == Alert.State.OPEN and a.expires_on is None]
-    looks = CalendarPass.objects.exclude(as_of=None).in_bulk({a.calendar_id for a in lasting}) if lasting else {}
-    for alert in lasting:
-        look = looks.get(alert.calendar_id)
-        if look is not None and look.known_through > alert.known_through:
+    """These alerts with the days and figures they have now; nothing is written. Anything that shows or answers one asks this first.
+
+    Of a query it asks in that same query; of alerts read before, in one of its own.
+    """
+    if isinstance(alerts, QuerySet):
+        look = {name: F(f"calendar__last_pass__{name}") for name in ("as_of", "known_through", "through")}
+        every = list(alerts.annotate(**{f"look_{name}": of for name, of in look.items()}))
+        looks = {a.calendar_id: (a.look_as_of, a.look_known_through, a.look_through) for a in every}
+    else:
+        every = list(alerts)
+        found = CalendarPass.objects.filter(pk__in={a.calendar_id for a in every})
+        looks = {pk: told for pk, *told in found.values_list("pk", "as_of", "known_through", "through")}
+    for alert in every:
+        as_of, known, through = looks.get(alert.calendar_id, (None, None, None))
+        stands = alert.state == Alert.State.OPEN and alert.expires_on is None
+        if stands and known is not None and known > alert.known_through:
             if KINDS[Kind(alert.kind)].of_days:
-                alert.of += look.through - alert.through
-            alert.as_of, alert.known_through, alert.through = look.as_of, look.known_through, look.through
+                alert.of += through - alert.through
+            alert.as_of, alert.known_through, alert.through = as_of, known, through
     return every
 
 
