@@ -36,7 +36,7 @@ def as_they_stand(alerts: Iterable[Alert]) -> list[Alert]:
     for alert in every:
         as_of, known, through = looks.get(alert.calendar_id, (None, None, None))
         stands = alert.state == Alert.State.OPEN and alert.expires_on is None
-        if stands and known is not None and known > alert.known_through:
+        if stands and known is not None and known >= alert.known_through:
             if KINDS[Kind(alert.kind)].of_days:
                 alert.of += through - alert.through
             alert.as_of, alert.known_through, alert.through = as_of, known, through

@@ -83,10 +83,9 @@ def look_findings(look: Look) -> Iterator[Finding]:
 
     Marks that change are no reason to withdraw a look.
     """
-    drawn = Alert.objects.system(WHY).filter(
-        school__in=look.school_ids, student__isnull=False, kind=Kind.LOOK_OVER, state=Alert.State.OPEN
-    )
-    keep = set(drawn.values_list("school_id", "student_id"))
+    # by the drawn, who are few: of the alerts that stand, each would be read to see of which kind it is
+    drawn = LookOver.objects.system(WHY).filter(alert__school__in=look.school_ids, alert__state=Alert.State.OPEN)
+    keep = set(drawn.values_list("alert__school_id", "student_id"))
     again = _watched_until(look.school_ids, look.today)
     if not keep and not again:
         return
@@ -105,7 +104,7 @@ def look_findings(look: Look) -> Iterator[Finding]:
 def _watched_until(schools: Sequence[int], today: date) -> set[tuple[int, int]]:
     """(school, student) where the latest answer to a look was to watch, until a day that has come."""
     given = Verdict.objects.system(WHY).filter(
-        alert__school__in=schools, alert__kind__in=(Kind.LOOK_OVER, Kind.LOOK_AGAIN), undone_at=None,
+        alert__school__in=schools, alert__kind__in=(Kind.LOOK_OVER, Kind.LOOK_AGAIN), alert__state=Alert.State.ANSWERED, undone_at=None,
         given_at__gte=clock.now() - COUNTED_FOR,
     )  # fmt: skip
     latest = {

@@ -195,18 +195,17 @@ def write(look: Look, found: Ground) -> Written:
         (held, {}), (expired, {"state": Alert.State.EXPIRED} | closed), (~kept & ~expired, {"state": Alert.State.WITHDRAWN} | closed)
     ):  # fmt: skip
         _settle(standing, some, until, **change)
-    ends: dict[int, int] = {}
+    ids, none = np.sort(np.array(look.school_ids, dtype=np.int64)), _number(date.max)
+    ends = np.full(len(ids), none)
     tonight = np.array([_number(last_day(look.places[0].days, kind, look.today)) for kind in _KINDS])
     for whose, day in (
         (standing.school[kept & ~grounded], until[kept & ~grounded]), (standing.school[was], tonight[here.kind]),
         (school[new], tonight[found.kind[new]]),
     ):  # fmt: skip
-        later_first = np.argsort(-day, kind="stable")
-        for of, one in dict(zip(whose[later_first].tolist(), day[later_first].tolist(), strict=True)).items():
-            ends[of] = min(one, ends.get(of, one))
+        np.minimum.at(ends, np.searchsorted(ids, whose), day)
     return Written(
         int(new.sum()), int((~kept).sum()), {*school[new].tolist(), *standing.school[~kept].tolist()},
-        {of: _day(day) for of, day in ends.items()},
+        {of: _day(day) for of, day in zip(ids.tolist(), ends.tolist(), strict=True) if day != none},
     )  # fmt: skip
 
 
@@ -227,18 +226,17 @@ class _Keys:
         some = np.flatnonzero(rule != "")
         rules[some] = [self.rules.setdefault(r, len(self.rules)) for r in rule[some].tolist()]
         key: NDArray[np.int64] = (
-            (((number << 5 | kind.astype(np.int64)) << 5 | (session.astype(np.int64) + 1)) << 8 | rules)
-            << 35  # see _KIND_AT
+            (((number << 5 | kind.astype(np.int64)) << 5 | (session.astype(np.int64) + 1)) << 8 | rules) << 35
         ) | subject
         return key
 
 
 def _compared() -> str:
     """What is read of an alert `a`, the calendar looked over `c`, and its last look `p`, as columns. One hole: the moment through which is known now."""
-    day = "CASE WHEN a.expires_on IS NOT NULL THEN a.expires_on WHEN p.known_through > a.known_through THEN p.as_of ELSE a.as_of END"
+    day = "CASE WHEN a.expires_on IS NOT NULL THEN a.expires_on WHEN p.known_through >= a.known_through THEN p.as_of ELSE a.as_of END"
     day = f"to_char({day}, 'YYYYMMDD')" if connection.vendor == "postgresql" else f"replace({day}, '-', '')"
     stands = (
-        "CASE WHEN a.expires_on IS NOT NULL THEN 4 WHEN a.calendar_id <> c.id THEN 8 WHEN p.known_through > a.known_through THEN 2 ELSE 0 END + "
+        "CASE WHEN a.expires_on IS NOT NULL THEN 4 WHEN a.calendar_id <> c.id THEN 8 WHEN p.known_through >= a.known_through THEN 2 ELSE 0 END + "
         "CASE WHEN a.calendar_id = c.id AND a.known_through <= %s THEN 0 ELSE 1 END"
     )
     columns = (
@@ -276,30 +274,18 @@ def _standing(look: Look, keys: _Keys) -> _Standing:
             joined = [f"group_concat(c{k})" for k in range(_NUMBERS)]
             joined += [f"json_group_array(c{k})" for k in range(_NUMBERS, _NUMBERS + _WORDS)]
             cursor.execute(f"SELECT {', '.join(joined)} FROM ({asked})", values)  # noqa: S608
-            told = cursor.fetchone()
-            numbers, words = (
-                [whole_numbers(column) for column in told[:_NUMBERS]],
-                [json.loads(column) for column in told[_NUMBERS:]],
-            )
+            columns = cursor.fetchone()
+            numbers = [whole_numbers(column) for column in columns[:_NUMBERS]]
+            words = [json.loads(column) for column in columns[_NUMBERS:]]
     pk, school, subject, session, *figures, when = numbers
     if (when & 8).any():  # it stood when another year was looked over for the last time
         write_down(Alert.objects.system(WHY).filter(pk__in=pk[when & 8 != 0].tolist()).select_related("calendar"))
         return _standing(look, keys)
     kind, rule, days, why = words
     key = keys.of(school, np.array([KIND_NUMBERS[k] for k in kind], dtype=np.int64), subject, session, _objects(rule))
-    every = (
-        pk,
-        school,
-        *figures,
-        when >> 4,
-        when & 4 != 0,
-        when & 2 != 0,
-        when & 1 != 0,
-        _objects(days),
-        _objects(why),
-    )
+    told = (when >> 4, when & 4 != 0, when & 2 != 0, when & 1 != 0, _objects(days), _objects(why))
     by = np.argsort(key, kind="stable")
-    return _Standing(key[by], *(column[by] for column in every))
+    return _Standing(key[by], *(column[by] for column in (pk, school, *figures, *told)))
 
 
 def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
@@ -479,13 +465,8 @@ def _prepared(values: dict[str, Any]) -> list[Any]:
 
 
 def _settle(
-    standing: _Standing,
-    some: NDArray[np.bool_],
-    until: NDArray[np.int64],
-    *,
-    add: dict[str, int] | None = None,
-    **change: Any,
-) -> None:
+    standing: _Standing, some: NDArray[np.bool_], until: NDArray[np.int64], *, add: dict[str, int] | None = None, **change: Any
+) -> None:  # fmt: skip
     """The ground of these alerts has ceased: set what changes, and write down until when they stand, of how many days and as of when."""
     for day, looked in set(zip(until[some].tolist(), standing.looked[some].tolist(), strict=True)):
         alike = some & (until == day) & (standing.looked == looked)

@@ -16,7 +16,7 @@ def write_down(apps, _editor):
         dates = sorted(days.filter(calendar=calendar).values_list("date", flat=True))
         here, look = alerts.filter(calendar=calendar), looks.get(calendar)
         if look is not None:
-            before = here.filter(known_through__lt=look.known_through)
+            before = here.filter(known_through__lte=look.known_through)
             grow = [kind.value for kind, rule in KINDS.items() if rule.of_days]
             before.filter(kind__in=grow).update(of=F("of") + look.through - F("through"))
             before.update(as_of=look.as_of, known_through=look.known_through, through=look.through)
