@@ -30,7 +30,7 @@ def write_down(apps, _editor):
 class Migration(migrations.Migration):
     dependencies = [
         ("register", "0002_folds"),
-        ("watch", "0004_audit_sample"),
+        ("watch", "0005_law_in_force"),
     ]
 
     operations = [
