@@ -50,8 +50,10 @@ def told_ahead(rule: Rule) -> bool:
         and rule.duty.kind != "classify"
         and not (rule.duty.may and rule.duty.severity == "punitive")
     )
+    t = rule.threshold
     alone = bool(rule.window.after_evidence or rule.applies.flags)
-    return rule.count is not None and follows and rule.near > 0 and not alone
+    numbered = t.count is not None or t.share is not None or bool(t.by_grade)  # or the law leaves it to the district
+    return rule.count is not None and numbered and follows and rule.near > 0 and not alone
 
 
 def nearing(
