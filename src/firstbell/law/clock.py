@@ -192,7 +192,13 @@ def positions(
                     position.status is not Status.DUTY_OPEN or rule.duty is None or rule.duty.severity == "punitive"
                 ):
                     position = replace(
-                        position, status=Status.NOT_EVALUABLE, why=grown, due=None, not_before=None, missing=()
+                        position,
+                        status=Status.NOT_EVALUABLE,
+                        why=grown,
+                        due=None,
+                        due_in=None,
+                        not_before=None,
+                        missing=(),
                     )
             gone = (earlier or {}).get(rule.id)
             if (
