@@ -412,7 +412,9 @@ def registers_of(student_id: int, begun_by: date) -> list[Register]:
     for _calendar, stays in groupby(some, key=lambda row: row.calendar_id):
         rows = list(stays)
         dates = tuple(sorted(date.fromisoformat(d) for (d,) in rows[0].days or ()))
-        column = Column(rows[0].calendar, dates, {d: k for k, d in enumerate(dates)})
+        column = Column(
+            rows[0].calendar, dates, {d: k for k, d in enumerate(dates)}, np.array(dates, dtype="datetime64[D]")
+        )
         grid = _as_grid(column, [(r.student_id, r.enrolment_id, r.codes, r.minutes, r.enrolment.grade) for r in rows])
         spans = [(kind, date.fromisoformat(a), date.fromisoformat(b)) for kind, a, b in rows[0].terms or ()]
         found.append(Register(grid, column, spans))
