@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from firstbell.forecast import glassbox
-from firstbell.forecast.forecasts import Band, Bars, forecast
+from firstbell.forecast.evidence import COUNTED, EXCUSED, PRESENT, Col
+from firstbell.forecast.forecasts import Band, Bars, chances, forecast
 from firstbell.forecast.glassbox import TERMS, fit, venn_abers
 from firstbell.forecast.judging import Ranked
 from firstbell.forecast.known import Known
@@ -106,6 +108,56 @@ def test_weights_keep_their_directions(model: Model) -> None:
             assert weight * term.direction >= 0, term.name
 
 
+def test_one_more_counted_day_never_lowers_the_chance(model: Model) -> None:
+    """Each term keeps its own direction; this asks it of their sum, also at the end of a long illness, where a pair of terms speaks."""
+    learned, box = model.learned[Counted.UNEXCUSED], model.layer_two.boxes[KEY]
+    for year in closed_years(schools=3, seed=6):
+        for known in year.known[3::3]:
+            ill = known.kinds[Counted.UNEXCUSED].copy()
+            ill[::9, -8:-1] = EXCUSED
+            known = replace(known, kinds={Counted.UNEXCUSED: ill})
+            r = rates(known, Counted.UNEXCUSED, learned)
+            rows = np.flatnonzero((ill[:, -1] == PRESENT) & (r.evidence[Col.COUNT] < 9))
+            here, _low, _high = chances(known, r, answers(known, TEN, 10, learned, r, rows), box, rows)
+            away = ill[rows]
+            away[:, -1] = COUNTED
+            more = replace(known.only(rows), kinds={Counted.UNEXCUSED: away})
+            of_more = rates(more, Counted.UNEXCUSED, learned, among=(r.prior[rows], r.lean[rows]))
+            with_it, _low, _high = chances(more, of_more, answers(more, TEN, 10, learned, of_more), box)
+            assert (with_it >= here).mean() > 0.998
+            assert (with_it >= 0.95 * here).all()
+
+
+def test_the_pairs_by_hand(model: Model) -> None:
+    """Forty days. Ana was away the last four with a reason, Bo the last four without leave; nobody's mark is open.
+
+        Ana  PPPP … PPPP EEEE
+        Bo   PPPP … PPPP UUUU
+
+    A day weighs half as much every five days: the last four weigh 1 - 2^(-4/5) of all there can be, and are .43 of forty.
+    """
+    crowd = closed_years(schools=1)[0].known[3]
+    two = np.full((2, 40), PRESENT, dtype=np.uint8)
+    two[0, -4:], two[1, -4:] = EXCUSED, COUNTED
+    kinds = np.vstack([two, crowd.kinds[Counted.UNEXCUSED][2:, :40]])
+    known = replace(crowd, through=40, kinds={Counted.UNEXCUSED: kinds})
+    learned = model.learned[Counted.UNEXCUSED]
+    r = rates(known, Counted.UNEXCUSED, learned)
+    ana, bo = (
+        dict(zip((t.name for t in TERMS), row, strict=True))
+        for row in glassbox.inputs(known, r, answers(known, TEN, 10, learned, r))[:2]
+    )
+    lately = (1 - 2 ** (-4 / 5)) / (1 - 2 ** (-40 / 5))
+    assert (ana["away_5"], bo["away_5"]) == pytest.approx((lately, lately))
+    assert ana["counted_5"] < 0.1 * lately  # a mark with a reason hardly ever ends as counted
+    assert ana["reasoned_streak"] == pytest.approx((lately - ana["counted_5"]) * np.log(5))
+    assert ana["reasoned_share"] == pytest.approx((lately - ana["counted_5"]) * ana["share"])
+    assert ana["away_seldom"] == pytest.approx(lately * (1 - ana["share"]))
+    assert ana["needed_share"] == pytest.approx(ana["needed_expected"] * ana["share"])
+    assert ana["seldom_stay"] == pytest.approx(-ana["level"] * ana["stay"])
+    assert bo["reasoned_streak"] < 0.05 * ana["reasoned_streak"]
+
+
 def test_an_alert_that_fell_and_rose_again_counts_as_new_for_the_bar_of_act() -> None:
     """Four looks, three weeks from the first to the last, a hundred students.
 
@@ -185,3 +237,9 @@ class TestShelf:
         text = model.as_json().replace('"chance_year"', '"shoe_size"', 1)
         with pytest.raises(BadModel, match="Train anew"):
             Model.from_json(text)
+
+    def test_a_model_from_before_the_pairs_is_refused(self, model: Model) -> None:
+        raw = json.loads(model.as_json())
+        raw["terms"] = raw["terms"][:23]
+        with pytest.raises(BadModel, match="trained on other terms"):
+            Model.from_json(json.dumps(raw))

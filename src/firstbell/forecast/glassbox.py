@@ -57,6 +57,20 @@ TERMS = (
     Term("away_5", said("days away of the last days"), 1),
     Term("away_15", said("days away of the last weeks"), 1),
     Term("part", said("days partly missed or late, the last weeks against the last months")),
+    # five pairs, chosen by measurement: decision 0013
+    Term(
+        "reasoned_streak",
+        said("days away lately that will not count, times days away in a row, unless the last of them will count"),
+        -1,
+    ),
+    Term("reasoned_share", said("days away lately that will not count, times the share of absences that do"), -1),
+    Term("away_seldom", said("days away lately, times the share of absences that do not count"), 1),
+    Term(
+        "needed_share",
+        said("days still needed when what is unsettled has been settled, times the share of absences that count"),
+        -1,
+    ),
+    Term("seldom_stay", said("how seldom an absence begins, times how long one lasts"), -1),
 )
 
 
@@ -67,28 +81,40 @@ def inputs(known: Known, r: Rates, a: Answers, rows: NDArray[np.int64] | None = 
     mean = {span: level[some] for span, level in r.mean.items()}
     new = (np.stack(list(a.chance.values())) - a.already) / np.maximum(1 - a.already, 1e-3)
     chance_new = np.clip(new, 1e-6, 1 - 1e-6)
+    needed = np.log1p(np.maximum(a.line - e[:, Col.EXPECTED] - (a.count - e[:, Col.COUNT]), 0))
+    streak = np.log1p(e[:, Col.STREAK])
+    stay, share = r.stay[some], r.share[some]
+    counted_5, away_5 = _share(e, Col.EVENTS_5, Col.DAYS_5), _share(e, Col.AWAY_5, Col.DAYS_5)
+    reasoned = away_5 - counted_5
+    # a counted day at the end of a long illness must not lower the chance: the pair fades where the last day is likelier to count than not
+    uncounted = np.minimum(2 * (1 - e[:, Col.CURRENT]), 1)
     return np.column_stack(
         [
             *(_logit(a.chance[span]) for span in ("year", "45", "15", "5")),
             _logit(chance_new).mean(axis=0),
             a.already,
             np.log1p(np.maximum(a.needed, 0)),
-            np.log1p(np.maximum(a.line - e[:, Col.EXPECTED] - (a.count - e[:, Col.COUNT]), 0)),
+            needed,
             np.log1p(e[:, Col.PENDING]),
             np.log1p(e[:, Col.POSSIBLE]),
-            np.log1p(e[:, Col.STREAK]),
+            streak,
             np.log1p(e[:, Col.SINCE]),
             mean["year"],
             mean["45"] - mean["year"],
             mean["15"] - mean["year"],
             mean["5"] - mean["year"],
-            r.stay[some],
-            r.share[some],
+            stay,
+            share,
             e[:, Col.CURRENT],
-            _share(e, Col.EVENTS_5, Col.DAYS_5),
-            _share(e, Col.AWAY_5, Col.DAYS_5),
+            counted_5,
+            away_5,
             _share(e, Col.AWAY_15, Col.DAYS_15),
             _share(e, Col.PART_15, Col.DAYS_15) - _share(e, Col.PART_45, Col.DAYS_45),
+            reasoned * streak * uncounted,
+            reasoned * share,
+            away_5 * (1 - share),
+            needed * share,
+            -mean["year"] * stay,
         ]
     )
 
@@ -157,7 +183,7 @@ def fit(x: Array, y: NDArray[np.bool_], weight: Array, band: NDArray[np.int8], h
     weights, bias = _logistic(z, y, weight)
     out = np.empty(len(y))
     for side in (0, 1):
-        w, b = _logistic(z[half != side], y[half != side], weight[half != side])
+        w, b = _logistic(z[half != side], y[half != side], weight[half != side], np.append(weights, bias))
         out[half == side] = z[half == side] @ w + b
     by_band = np.array([_slope(out[band == k], y[band == k], weight[band == k]) for k in range(3)])
     slope, shift = by_band[band].T
@@ -165,8 +191,11 @@ def fit(x: Array, y: NDArray[np.bool_], weight: Array, band: NDArray[np.int8], h
     return GlassBox(middle, spread, weights, bias, by_band, cut, low, high)
 
 
-def _logistic(z: Array, y: NDArray[np.bool_], weight: Array) -> tuple[Array, float]:
-    """Newton's method (iteratively reweighted least squares), each step the least squares within the terms' directions."""
+def _logistic(z: Array, y: NDArray[np.bool_], weight: Array, start: Array | None = None) -> tuple[Array, float]:
+    """Newton's method (iteratively reweighted least squares), each step the least squares within the terms' directions.
+
+    start: weights and bias to begin from. There is one best answer, so that it only saves steps.
+    """
     x = np.column_stack([z, np.ones(len(z))])
     shrink = np.append(np.full(z.shape[1], SHRINK), 1e-6)
     direction = np.array([t.direction for t in TERMS])
@@ -179,7 +208,7 @@ def _logistic(z: Array, y: NDArray[np.bool_], weight: Array) -> tuple[Array, flo
         margin = np.where(y, 1.0, -1.0) * (x @ beta)
         return float(weight @ np.logaddexp(0, -margin) + (shrink * beta**2).sum() / 2)
 
-    beta = np.zeros(x.shape[1])
+    beta = np.zeros(x.shape[1]) if start is None else start
     now = loss(beta)
     for _ in range(_NEWTON_STEPS):
         p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
