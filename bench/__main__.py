@@ -8,7 +8,16 @@ import platform
 
 import pysqlite3
 
-from bench import intake_bench, law_bench, pages_bench, pass_bench, range_bench, signals_bench, spark_bench
+from bench import (
+    intake_bench,
+    law_bench,
+    law_night_bench,
+    pages_bench,
+    pass_bench,
+    range_bench,
+    signals_bench,
+    spark_bench,
+)
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
@@ -16,7 +25,16 @@ quick = parser.parse_args().quick
 print(
     f"{os.cpu_count()} cores, Python {platform.python_version()}, SQLite {pysqlite3.sqlite_version}, {platform.platform()}"
 )
-for bench in (signals_bench, law_bench, pass_bench, spark_bench, intake_bench, pages_bench, range_bench):
+for bench in (
+    signals_bench,
+    law_bench,
+    pass_bench,
+    law_night_bench,
+    spark_bench,
+    intake_bench,
+    pages_bench,
+    range_bench,
+):
     load = f"{os.getloadavg()[0]:.1f}"
     print(f"\n{bench.__name__} (load average before it: {load})", flush=True)
     bench.show(bench.run(bench.QUICK if quick else bench.FULL))

@@ -1,35 +1,34 @@
 """Everybody against every rule in force: which lines were reached, and which a corrected mark has undone since.
 
-A school is asked at once; only students for whom something was reached, or had been, are looked at one by one. What was found is
-kept, and never deleted: where what is known now says a line was not reached, its firing is superseded.
+Schools that share their days are asked at once, some thousand students at a time; what is found is told by how often each line was reached and
+the sum of the days, and only where the record says otherwise is a student looked at in full. What was found is kept, and never deleted: where
+what is known now says a line was not reached, its firing is superseded.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import groupby
 
 import numpy as np
-from django.db import transaction
+from django.db import connection, transaction
+from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.casework.adopted import adopted, law_of
+from firstbell.casework.lines import Lines, lines
 from firstbell.casework.models import Done, Firing
 from firstbell.casework.standing import WHY, Standing, evidence_of, flags_of, standing_of
-from firstbell.law.clock import Person, Position, Status, applies, positions, shows
-from firstbell.law.packs import InForce
+from firstbell.law.clock import Person, Position, Status, applies, named_by, positions, shows
+from firstbell.law.packs import InForce, Pack, Rule
 from firstbell.law.reaching import Reached, standings
-from firstbell.law.timeline import Timeline
-from firstbell.register import rows
-from firstbell.register.models import Calendar, RegisterRow, Student
+from firstbell.register.models import Calendar, Student
 from firstbell.register.rows import SchoolGrid
-from firstbell.watch.timelines import asks_earlier_years, came_to, last_whole_day, stretch, terms_of, year_before
 
 __all__ = ["Looked", "look_at", "look_over", "since_evidence"]
-
-Terms = Mapping[int, tuple[tuple[date, date], ...]]
 
 
 @dataclass
@@ -48,20 +47,17 @@ def look_over(calendars: Iterable[Calendar] | None = None, *, on: date | None = 
     found = Looked()
     if calendars is None:
         calendars = Calendar.objects.select_related("school", "school_year")
-    by_day: dict[date, list[Calendar]] = defaultdict(list)
+    by_day: dict[tuple[date, int], list[Calendar]] = defaultdict(list)
     for calendar in calendars:
-        day = on or clock.today(calendar.school.zone)
-        if calendar.school_year.starts <= day <= calendar.school_year.ends:
-            by_day[day].append(calendar)
-    for day, some in by_day.items():
-        law = law_of(adopted(day), min(c.school_year.starts for c in some), day)
-        if not law:
-            continue
-        columns = rows.columns_of(some)
-        terms = terms_of(list({c.school_year_id for c in some}))
-        for calendar in some:
-            column = columns[calendar.pk]
-            _school(rows.school_grid(column), law, terms, day, on or last_whole_day(column, day), found)
+        today = on or clock.today(calendar.school.zone)
+        if calendar.school_year.starts <= today <= calendar.school_year.ends:
+            by_day[today, calendar.school_year_id].append(calendar)
+    for (today, _year), some in by_day.items():
+        law = law_of(adopted(today), some[0].school_year.starts, today)
+        if law:
+            night = _Night(law, today)
+            for batch in lines(some, law, today, on):
+                _look(batch, night, found)
     return found
 
 
@@ -69,86 +65,130 @@ def look_at(student: Student, day: date) -> Looked:
     """One student, at once: after a mark was corrected, or something was done."""
     found = Looked(students=1)
     found.standing = standing = standing_of(student, day)
-    here = Calendar.objects.filter(rows__student=student, school_year__starts__lte=day).order_by(
-        "-school_year__ends_in"
-    )
-    school = here.values_list("school_id", flat=True).first()
-    if standing.law and school is not None:
-        _written(school, standing.law, {student.pk: standing.positions}, found)
+    if standing.school is not None:
+        _written({student.pk: standing.school}, standing.law, {student.pk: standing.positions}, found)
     return found
 
 
-def _school(
-    school: SchoolGrid, law: Sequence[InForce], terms: Terms, today: date, day: date, found: Looked
-) -> None:  # fmt: skip
-    n = len(school.student_ids)
-    if not n:
-        return
-    found.students += n
-    stretches = [stretch(school, terms)]
-    if asks_earlier_years(law) and (before := year_before(school)) is not None:
-        stretches.insert(0, before)
-    line = Timeline(stretches, day, came_to(school))
-    pack, ids = law[-1].pack.id, school.student_ids.tolist()
-    stood = standings(line, school.grades, law, since_evidence(school, law, pack))
-    kept = Firing.objects.system(WHY).filter(
-        pack=pack, superseded_at=None, fired_on__gte=line.frame.day(0), fired_on__lte=day, student__in=ids
-    )
-    changed = _changed(school, line, stood, kept.values_list("student_id", "rule", "fired_on"), law, found)
-    done: dict[int, list[Done]] = defaultdict(list)
-    for deed in Done.objects.system(WHY).filter(student__in=ids, withdrawn_at=None, on__lte=today):
-        done[deed.student_id].append(deed)
-    counted_deeds = {kind for v in law for r in v.pack.rule if r.evidence for kind, _of in shows(r.evidence, v.pack)}
-    changed |= {student for student, deeds in done.items() if any(d.kind in counted_deeds for d in deeds)}
-    changed |= _due_by_now(ids, stood, pack)
-    registers = RegisterRow.objects.system(WHY).filter(
-        student__in=changed, calendar__school_year=school.calendar.school_year_id
-    )
-    several = set(registers.exclude(calendar=school.calendar).values_list("student_id", flat=True))
-    looked: dict[int, list[Position]] = {  # at two schools this year: their days count together
-        student.pk: standing_of(student, today, through=day).positions
-        for student in Student.objects.system(WHY).filter(pk__in=several).prefetch_related("enrolments")
-    }
-    alone = np.isin(school.student_ids, list(changed - several))
-    for k, person in _people(school, alone, today).items():
-        looked[ids[k]] = positions(line.of(k), 0, person, law, evidence_of(done[ids[k]], pack))
-    _written(school.calendar.school_id, law, looked, found)
+class _Night:
+    """What a look at everybody reads once: the law, what protects students, and whom a rule is about."""
+
+    def __init__(self, law: Sequence[InForce], today: date) -> None:
+        self.law, self.today, self.pack = law, today, law[-1].pack.id
+        self.flags = flags_of(None, today)
+        said = Done.objects.system(WHY).filter(withdrawn_at=None, on__lte=today)
+        kinds = {kind for v in law for r in v.pack.rule if r.evidence for kind, _of in shows(r.evidence, v.pack)}
+        #: for whom something was done that a rule counts
+        self.counted = np.array(
+            sorted(set(said.filter(kind__in=kinds).values_list("student_id", flat=True))) if kinds else [],
+            dtype=np.int64,
+        )
+        rules = [r for v in law for r in v.pack.rule]
+        self.rules = {r.id for r in rules}
+        #: rule -> those whose step waits for its own, from the day its line was first reached
+        self.waiting = {name: {r.id for r in rules if name in named_by(law, {r.id})} - {name} for name in self.rules}
+        self.beginnings = _beginnings(law)
+        kinds = {kind for ways in self.beginnings.values() for kind, _of in ways}
+        self.begun = list(said.filter(kind__in=kinds)) if kinds else []
+        self._people: dict[tuple[str | None, str, frozenset[str]], int] = {}
+        self.people: list[Person] = []
+        self._about: dict[tuple[str, str, date], list[bool]] = defaultdict(list)
+
+    def asks_who(self, rule: Rule, pack: Pack) -> bool:
+        some = rule.applies
+        return bool(some.ages or pack.ages or some.grades or some.flags or some.not_flags)
+
+    def numbers(self, students: Sequence[int], grades: Sequence[str]) -> NDArray[np.int64]:
+        """Each student's place among the kinds of people met so far: born on a day, in a grade, with what protects them."""
+        born, nothing = _born(students), frozenset[str]()
+        found = np.empty(len(students), dtype=np.int64)
+        for k, (student, grade) in enumerate(zip(students, grades, strict=True)):
+            kind = born.get(student), grade, self.flags.get(student, nothing)
+            number = self._people.setdefault(kind, len(self.people))
+            if number == len(self.people):
+                self.people.append(Person(kind[0] and date.fromisoformat(kind[0]), *kind[1:]))  # type: ignore[arg-type]
+            found[k] = number
+        return found
+
+    def about(self, rule: Rule, pack: Pack, at: date, year: tuple[date, date]) -> NDArray[np.bool_]:
+        """Whether the rule is, or was when the year began, about each kind of people met so far: who grew out of it keeps what was reached."""
+        known = self._about[pack.version, rule.id, at]
+        known += [
+            not all(applies(rule, pack, person, day, year) for day in (at, year[0]))
+            for person in self.people[len(known) :]
+        ]
+        return np.array(known, dtype=np.bool_)
 
 
-def _changed(
-    school: SchoolGrid, line: Timeline, stood: Sequence[Reached], kept: Iterable[tuple[int, str, date]],
-    law: Sequence[InForce], found: Looked,
-) -> set[int]:  # fmt: skip
-    """The students whose firings are not those on record: how often a line was reached, and on which days, both tell."""
-    n, place = len(school.student_ids), {int(s): k for k, s in enumerate(school.student_ids)}
-    on_record: dict[str, np.ndarray] = {}  # type: ignore[type-arg]
-    for student, rule, fired_on in kept:
-        had = on_record.setdefault(rule, np.zeros((2, n), dtype=np.int64))
-        had[0, place[student]] += 1
-        had[1, place[student]] += int(np.searchsorted(line.frame.dates, np.datetime64(fired_on)))
-    packs = {v.pack.version: v.pack for v in law}
-    told = [standing for standing in stood if not standing.why]
+def _born(students: Sequence[int]) -> dict[int, str | None]:
+    """Student -> the day of birth, as text: most are met many times."""
+    text = "birth_date::text" if connection.vendor == "postgresql" else "birth_date || ''"
+    some = f"({', '.join(['%s'] * len(students))})"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id, {text} FROM register_student WHERE id IN {some}", list(students))  # noqa: S608
+        return dict(cursor.fetchall())
+
+
+def _look(batch: Lines, night: _Night, found: Looked) -> None:
+    found.students += len(batch.students)
+    line, law, ids = batch.line, night.law, batch.students.tolist()
+    stood = standings(
+        line, batch.grades, law, _since(ids, line.school_year[0], night.begun, night.beginnings, night.pack)
+    )
     found.not_evaluable |= {standing.rule.id: standing.why for standing in stood if standing.why}
-    people = _people(
-        school, np.logical_or.reduce([np.zeros(n, dtype=np.bool_), *(s.times > 0 for s in told)]), line.as_of
-    )
-    now: dict[str, np.ndarray] = {}  # type: ignore[type-arg]
+    changed = _changed(batch, stood, night)
+    for student in batch.students[np.isin(batch.students, night.counted)].tolist():
+        changed[student] = night.rules
+    for student in _due_by_now(ids, stood, night.pack):
+        changed[student] = night.rules
+    if not changed:
+        return
+    done: dict[int, list[Done]] = defaultdict(list)
+    for deed in Done.objects.system(WHY).filter(student__in=changed, withdrawn_at=None, on__lte=night.today):
+        done[deed.student_id].append(deed)
+    some = [k for k, student in enumerate(ids) if student in changed]
+    numbers = night.numbers([ids[k] for k in some], [batch.grades[k] for k in some])
+    looked = {
+        ids[k]: positions(
+            batch.of(k), 0, night.people[number], law, evidence_of(done[ids[k]], night.pack), only=changed[ids[k]]
+        )
+        for k, number in zip(some, numbers.tolist(), strict=True)
+    }
+    _written(dict(zip(ids, batch.schools.tolist(), strict=True)), law, looked, found, changed)
+
+
+def _changed(batch: Lines, stood: Sequence[Reached], night: _Night) -> dict[int, set[str]]:
+    """Students whose firings are not those on record, and of which rules (and of those that wait for these): how often a line was reached,
+    and on which days, both tell."""
+    line, n = batch.line, len(batch.students)
+    packs = {v.pack.version: v.pack for v in night.law}
+    told = [standing for standing in stood if not standing.why]
+    asked = [s for s in told if night.asks_who(s.rule, packs[s.version])]
+    who = np.flatnonzero(np.logical_or.reduce([np.zeros(n, dtype=np.bool_), *(s.times > 0 for s in asked)]))
+    kind = np.zeros(n, dtype=np.int64)
+    if len(who):
+        kind[who] = night.numbers(batch.students[who].tolist(), [batch.grades[k] for k in who.tolist()])
+    now: dict[str, NDArray[np.int64]] = {}
     for standing in told:
         reached = standing.times > 0
+        if night.asks_who(standing.rule, packs[standing.version]) and reached.any():
+            reached &= night.about(standing.rule, packs[standing.version], line.as_of, line.school_year)[kind]
         if standing.rule.once == "year":
-            times, columns = reached.astype(np.int64), np.searchsorted(line.frame.dates, standing.first) * reached
+            times, days = reached.astype(np.int64), standing.first.astype(np.int64)
         else:
-            times, columns = standing.times.copy(), standing.columns.copy()
-        for k in np.flatnonzero(reached).tolist():
-            if applies(standing.rule, packs[standing.version], people[k], line.as_of, line.school_year):
-                times[k] = columns[k] = 0
-        so_far = now.setdefault(standing.rule.id, np.zeros((2, n), dtype=np.int64))
-        so_far += np.stack([times, columns])
-    other = np.zeros(n, dtype=np.bool_)
+            times, days = standing.times, standing.days
+        so_far = now.setdefault(standing.rule.id, _never(n))
+        so_far[:2] += np.where(reached, np.stack([times, days]), 0)
+        so_far[2] = np.where(reached, np.minimum(so_far[2], standing.first.astype(np.int64)), so_far[2])
+    on_record = _on_record(batch, night.pack)
+    changed: dict[int, set[str]] = defaultdict(set)
     for rule in on_record.keys() | now.keys():
-        nothing = np.zeros((2, n), dtype=np.int64)
-        other |= (on_record.get(rule, nothing) != now.get(rule, nothing)).any(axis=0)
-    return set(school.student_ids[other].tolist())
+        times, days, first = on_record.get(rule, _never(n)) != now.get(rule, _never(n))
+        for student in batch.students[times | days].tolist():
+            changed[student].add(rule)
+        for student in batch.students[first].tolist():
+            changed[student] |= night.waiting.get(rule, set())
+    return changed
 
 
 def _due_by_now(ids: Sequence[int], stood: Sequence[Reached], pack: str) -> set[int]:
@@ -170,31 +210,60 @@ def _due_by_now(ids: Sequence[int], stood: Sequence[Reached], pack: str) -> set[
     return found
 
 
-def _people(school: SchoolGrid, some: np.ndarray, on: date) -> dict[int, Person]:  # type: ignore[type-arg]
-    """Row -> what the law asks about the student there, of the rows that are true in `some`."""
-    ids = school.student_ids[some].tolist()
-    born = dict(Student.objects.system(WHY).filter(pk__in=ids).values_list("pk", "birth_date"))
-    flags = flags_of(ids, on)
-    return {
-        k: Person(born[student], school.grades[k], flags.get(student, frozenset()))
-        for k, student in zip(np.flatnonzero(some).tolist(), ids, strict=True)
-    }
+def _never(n: int) -> NDArray[np.int64]:
+    """Of n students: how often a line was reached, the sum of the days (as days since 1970), and the first of them."""
+    found = np.zeros((3, n), dtype=np.int64)
+    found[2] = np.iinfo(np.int64).max
+    return found
+
+
+def _on_record(batch: Lines, pack: str) -> dict[str, NDArray[np.int64]]:
+    """Rule -> what the record says of each student, as `_never` has it."""
+    day = (
+        "fired_on - DATE '1970-01-01'"
+        if connection.vendor == "postgresql"
+        else "CAST(julianday(fired_on) - 2440587.5 AS INTEGER)"
+    )
+    ids = batch.students.tolist()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT rule, student_id, count(*), sum({day}), min({day}) FROM casework_firing WHERE pack = %s AND superseded_at IS NULL "  # noqa: S608
+            f"AND fired_on BETWEEN %s AND %s AND student_id IN ({', '.join(['%s'] * len(ids))}) GROUP BY rule, student_id",
+            [pack, batch.line.frame.day(0), batch.line.as_of, *ids],
+        )
+        kept = sorted(cursor.fetchall())
+    order = np.argsort(batch.students)
+    found = {}
+    for rule, some in groupby(kept, key=lambda row: row[0]):
+        figures = np.array([row[1:] for row in some], dtype=np.int64)
+        had = found[rule] = _never(len(ids))
+        had[:, order[np.searchsorted(batch.students[order], figures[:, 0])]] = figures[:, 1:].T
+    return found
 
 
 def since_evidence(school: SchoolGrid, law: Sequence[InForce], pack: str) -> dict[str, list[tuple[int, date, str]]]:
     """Of rules that begin with something done: what was done this year, as `reaching.standings` takes it."""
-    rules = {r.id: shows(r.window.after_evidence, v.pack) for v in law for r in v.pack.rule if r.window.after_evidence}
-    if not rules:
-        return {}
-    place = {int(s): k for k, s in enumerate(school.student_ids)}
-    found: dict[str, list[tuple[int, date, str]]] = {rule: [] for rule in rules}
-    done = Done.objects.system(WHY).filter(
-        withdrawn_at=None, kind__in={kind for ways in rules.values() for kind, _of in ways}, on__gte=school.calendar.school_year.starts,
-        student__in=list(place),
-    )  # fmt: skip
+    beginnings, ids, first = _beginnings(law), school.student_ids.tolist(), school.calendar.school_year.starts
+    kinds = {kind for ways in beginnings.values() for kind, _of in ways}
+    done = Done.objects.system(WHY).filter(withdrawn_at=None, kind__in=kinds, on__gte=first, student__in=ids)
+    return _since(ids, first, done if kinds else (), beginnings, pack)
+
+
+def _beginnings(law: Sequence[InForce]) -> dict[str, list[tuple[str, str]]]:
+    """Rule -> what shows done what it begins with, of those that begin with something done."""
+    return {r.id: shows(r.window.after_evidence, v.pack) for v in law for r in v.pack.rule if r.window.after_evidence}
+
+
+def _since(
+    ids: list[int], first: date, done: Iterable[Done], beginnings: Mapping[str, list[tuple[str, str]]], pack: str
+) -> dict[str, list[tuple[int, date, str]]]:
+    place = {student: k for k, student in enumerate(ids)} if beginnings else {}
+    found: dict[str, list[tuple[int, date, str]]] = {rule: [] for rule in beginnings}
     for deed in done:
+        if deed.student_id not in place or deed.on < first:
+            continue
         (said,) = evidence_of([deed], pack) or [None]
-        for rule, ways in rules.items():
+        for rule, ways in beginnings.items():
             found[rule] += [
                 (place[deed.student_id], deed.on, of)
                 for kind, of in ways
@@ -204,13 +273,22 @@ def since_evidence(school: SchoolGrid, law: Sequence[InForce], pack: str) -> dic
 
 
 @transaction.atomic
-def _written(school: int, law: Sequence[InForce], looked: Mapping[int, Sequence[Position]], found: Looked) -> None:
-    """Set what was found against what is on record: new firings are kept, those no longer borne out are superseded."""
+def _written(
+    schools: Mapping[int, int], law: Sequence[InForce], looked: Mapping[int, Sequence[Position]], found: Looked,
+    of: Mapping[int, Collection[str]] | None = None,
+) -> None:  # fmt: skip
+    """Set what was found against what is on record: new firings are kept, those no longer borne out are superseded.
+
+    of: student -> the rules asked; else all were
+    """
     pack = law[-1].pack.id
     hashes = {v.pack.version: v.pack.sha256 for v in law}
     since = min(v.first for v in law)
     kept: dict[int, dict[tuple[str, date], Firing]] = defaultdict(dict)
-    for firing in Firing.objects.system(WHY).filter(student__in=looked, pack=pack, superseded_at=None):
+    on_record = Firing.objects.system(WHY).filter(student__in=looked, pack=pack, superseded_at=None)
+    if of is not None:
+        on_record = on_record.filter(rule__in=set().union(*of.values()))
+    for firing in on_record.only("student_id", "rule", "fired_on", "status", "due"):
         kept[firing.student_id][firing.rule, firing.fired_on] = firing
     new: list[Firing] = []
     changed: list[Firing] = []
@@ -226,7 +304,7 @@ def _written(school: int, law: Sequence[InForce], looked: Mapping[int, Sequence[
                 if firing is None:
                     new.append(
                         Firing(
-                            student_id=student, school_id=school, pack=pack, version=position.version, rule=position.rule,
+                            student_id=student, school_id=schools[student], pack=pack, version=position.version, rule=position.rule,
                             pack_sha256=hashes[position.version], fired_on=fired.on, threshold=str(position.threshold),
                             count=str(fired.count), marks=" ".join(d.isoformat() for d in fired.marks), found_at=now,
                             status=status, due=due,
@@ -235,7 +313,9 @@ def _written(school: int, law: Sequence[InForce], looked: Mapping[int, Sequence[
                 elif (firing.status, firing.due) != (status, due):
                     firing.status, firing.due = status, due
                     changed.append(firing)
-        gone += [f.pk for (_rule, fired_on), f in had.items() if fired_on >= since]
+        gone += [
+            f.pk for (rule, fired_on), f in had.items() if fired_on >= since and (of is None or rule in of[student])
+        ]
     Firing.objects.system(WHY).bulk_create(new, batch_size=1000)
     Firing.objects.system(WHY).bulk_update(changed, ["status", "due"], batch_size=500)
     Firing.objects.system(WHY).filter(pk__in=gone).update(superseded_at=now)

@@ -29,6 +29,7 @@ from firstbell.access.models import User
 from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.adopting import LONGEST
 from firstbell.casework.firings import since_evidence
+from firstbell.casework.lines import some_of
 from firstbell.casework.models import Protection, ReplayRun
 from firstbell.casework.replay_document import Side, Who, document
 from firstbell.forecast.known import grade_band
@@ -41,7 +42,7 @@ from firstbell.law.replay import reached_by, replayed
 from firstbell.law.timeline import Timeline
 from firstbell.register import rows
 from firstbell.register.fold import blank_minutes
-from firstbell.register.grid import Grid, decode_minutes
+from firstbell.register.grid import decode_minutes
 from firstbell.register.marks import NOT_EXPECTED
 from firstbell.register.models import Calendar, Enrolment, SchoolYear, Student
 from firstbell.register.rows import Column, Past, SchoolGrid
@@ -197,14 +198,6 @@ def _order(calendars: Sequence[Calendar], grids: dict[int, SchoolGrid]) -> dict[
     return {student: tuple(some) for student, some in found.items()}
 
 
-def _some(school: SchoolGrid, keep: NDArray[np.int64]) -> SchoolGrid:
-    grid = school.grid
-    return replace(
-        school, grid=Grid(grid.codes[keep], grid.dates, grid.sessions, None if grid.minutes is None else grid.minutes[keep]),
-        student_ids=school.student_ids[keep], enrolment_ids=school.enrolment_ids[keep], grades=[school.grades[int(k)] for k in keep],
-    )  # fmt: skip
-
-
 def _people(school: SchoolGrid) -> list[Person]:
     ids = school.student_ids.tolist()
     born = dict(_of_students(ids, "birth_date"))
@@ -235,7 +228,7 @@ def _stayed(
     keep = np.flatnonzero([len(order.get(int(s), ())) == 1 for s in school.student_ids])
     if not len(keep) or not len(school.grid.dates):
         return None
-    mine = _some(school, keep)
+    mine = some_of(school, keep)
     before = year_before(mine) if asks_earlier_years(laws) else None
     stretches = [stretch(mine, terms)] if before is None else [before, stretch(mine, terms)]
     return _Group(mine, Timeline(stretches, through, came_to(mine)), _people(mine), before)
@@ -248,7 +241,7 @@ def _movers(
     several = sorted((way, student) for student, way in order.items() if len(way) > 1)
     for way, some in groupby(several, key=lambda pair: pair[0]):
         students = np.array([student for _way, student in some], dtype=np.int64)
-        parts = [_some(grids[pk], np.searchsorted(grids[pk].student_ids, students)) for pk in way]
+        parts = [some_of(grids[pk], np.searchsorted(grids[pk].student_ids, students)) for pk in way]
         if not all(len(part.grid.dates) for part in parts):
             continue
         line = Timeline([stretch(p, terms) for p in parts], through, came_to(parts[-1]))

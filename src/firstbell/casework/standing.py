@@ -81,6 +81,8 @@ class Standing:
     on_record: OnRecord
     stretches: tuple[Stretch, ...] = ()
     flags: frozenset[str] = frozenset()
+    #: which the student came to last; None where nothing was asked
+    school: int | None = None
 
 
 def zone_of(student: Student) -> ZoneInfo:
@@ -108,10 +110,12 @@ def _evidence(done: Iterable[tuple[date, str, str]], pack: str) -> list[Evidence
     return found
 
 
-def flags_of(students: Collection[int], on: date) -> dict[int, frozenset[str]]:
-    """What protects these students on a day."""
+def flags_of(students: Collection[int] | None, on: date) -> dict[int, frozenset[str]]:
+    """What protects these students (all, where none are named) on a day."""
     found: dict[int, set[str]] = {}
-    some = Protection.objects.system(WHY).filter(student__in=students, withdrawn_at=None, starts__lte=on)
+    some = Protection.objects.system(WHY).filter(withdrawn_at=None, starts__lte=on)
+    if students is not None:
+        some = some.filter(student__in=students)
     for student, flag, ends in some.values_list("student_id", "flag", "ends"):
         if ends is None or ends >= on:
             found.setdefault(student, set()).add(flag)
@@ -163,7 +167,7 @@ def standing_of(student: Student, today: date, *, as_known: bool = False, throug
     ]
     stretches = [stretch_of(g, terms) for g, terms in grids if len(g.student_ids) and len(g.grid.dates)]
     if not stretches:
-        return Standing(as_of, found, law, [], mine)
+        return Standing(as_of, found, law, [], mine, school=wanted[-1].school.calendar.school_id)
     here = [stay for stay in stays if stay.starts <= as_of]
     entered = np.array([max(here[-1].starts, year.starts)], dtype="datetime64[D]") if here else None
     flags = frozenset(p.flag for p in mine.protections if p.holds(today))
@@ -175,4 +179,4 @@ def standing_of(student: Student, today: date, *, as_known: bool = False, throug
     }  # fmt: skip
     line = Timeline(stretches, as_of, entered)
     stood = positions(line, 0, person, law, mine.evidence, earlier)
-    return Standing(as_of, found, law, stood, mine, line.stretches, flags)
+    return Standing(as_of, found, law, stood, mine, line.stretches, flags, wanted[-1].school.calendar.school_id)

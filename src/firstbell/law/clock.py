@@ -10,7 +10,7 @@ is judged under the version in force on it; a punitive step stays locked until w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -39,6 +39,7 @@ __all__ = [
     "age",
     "applies",
     "leaves_on",
+    "named_by",
     "positions",
     "shows",
 ]
@@ -153,21 +154,25 @@ def age(birth: date, at: date) -> int:
 
 def positions(
     line: Timeline, row: int, person: Person, law: Sequence[InForce], evidence: Sequence[Evidence] = (),
-    earlier: Mapping[str, date] | None = None,
+    earlier: Mapping[str, date] | None = None, only: Collection[str] | None = None,
 ) -> list[Position]:  # fmt: skip
     """Where one student of a timeline stands under every rule in force this school year.
 
     evidence what was done so far; also after the timeline's last day
     law      the versions in force in the days the timeline covers (`packs.in_force`), oldest first
     earlier  rule -> the day it had fired by what was known before: where it has not now, it was superseded
+    only     answers for these rules alone (and asks what they require)
 
     A version that has ended is answered for only where its line was reached while it was in force.
     """
     found = []
+    asks = None if only is None else {*only, *named_by(law, only)}
     asked: dict[tuple[str, str], tuple[Position, _Counted | None]] = {}
     begun: dict[str, date] = {}  # rule -> since when what is done shows its duty done
     for version in law:
         for rule in version.pack.rule if version.last >= line.frame.day(line.first) else ():
+            if asks is not None and rule.id not in asks:
+                continue
             _base, c = asked[version.pack.version, rule.id] = _position(
                 line, row, person, version, law, rule, evidence, begun
             )
@@ -178,6 +183,8 @@ def positions(
             continue
         over = version.last < line.as_of
         for rule in version.pack.rule:
+            if only is not None and rule.id not in only:
+                continue
             position, counted = asked[version.pack.version, rule.id]
             if counted is not None:
                 heir = [
@@ -394,7 +401,8 @@ def _of_marks(
 
     def days(begin: int, stop: int) -> list[date]:
         some = np.flatnonzero(asked.counted[row, begin:stop]) + begin
-        return [line.frame.day(int(k)) for k in np.unique(some // width)]
+        found: list[date] = dates[np.unique(some // width) if width > 1 else some].astype(object).tolist()
+        return found
 
     def begins(at: int) -> int:
         """The first column that counts with column `at`."""
@@ -592,6 +600,22 @@ def _since(rule: Rule, c: _Counted, firing: date | None, begun: Mapping[str, dat
     if since not in ("trigger", "window") and since in begun:
         return begun[since] if firing is None else min(begun[since], firing)
     return firing
+
+
+def named_by(law: Sequence[InForce], some: Collection[str]) -> set[str]:
+    """What rules name, and what that names in turn: kinds of evidence, and rules whose duty comes first."""
+    found: set[str] = set()
+    new = set(some)
+    while new:
+        rules = [r for v in law for r in v.pack.rule if r.id in new]
+        names = {n for r in rules for n in (r.evidence, r.window.after_evidence, *_named_by_duty(r.duty))}
+        new = {one for name in names for one in name.split("|")} - found
+        found |= new
+    return found
+
+
+def _named_by_duty(duty: Duty | None) -> tuple[str, ...]:
+    return () if duty is None else (*duty.requires, duty.done_from, duty.deadline.from_ if duty.deadline else "")
 
 
 def shows(name: str, pack: Pack) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """From the squares of a register to counted days, by each of the ways statutes know (law.md § 1.4).
 
-A student can be present for one rule and truant for another on the same day, so nothing here is kept: every rule asks anew.
+A student can be present for one rule and truant for another on the same day, so every count asks anew; but of all of them a day attended in
+full says the same, and there are few others (`Exceptions`).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -17,7 +19,7 @@ from firstbell.law.packs import MARKS, Count
 from firstbell.register.marks import ABSENT_LETTERS, NOT_EXPECTED, PRESENT_LETTERS, UNKNOWN
 from firstbell.said import said
 
-__all__ = ["Derived", "NotEvaluable", "Stretch", "derive", "unit_of"]
+__all__ = ["Derived", "Exceptions", "NotEvaluable", "Stretch", "Told", "derive", "exceptions", "told", "unit_of"]
 
 
 class NotEvaluable(Exception):  # an answer, not a fault
@@ -67,9 +69,41 @@ class Derived:
     unknown: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class Exceptions:
+    """The known days of n students that were not attended in full: few, and the same whatever is counted.
+
+    begin   (n + 1,) int64: those of student i are begin[i] up to begin[i + 1]
+    day     int32 of the stretch, ascending for each student
+    codes   (exceptions, sessions) their letters; missed: their minutes, or None
+    """
+
+    begin: NDArray[np.int64]
+    day: NDArray[np.int32]
+    codes: NDArray[np.uint8]
+    missed: NDArray[np.uint16] | None
+
+    @property
+    def row(self) -> NDArray[np.int64]:
+        return np.repeat(np.arange(len(self.begin) - 1), np.diff(self.begin))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a count makes of the exceptions of a stretch, and of every other known day: nothing counts there, and a run ends before it.
+
+    each     (exceptions, columns a day) of all four
+    usual    (columns a day,) int16, possible on a day attended in full
+    """
+
+    each: Derived
+    usual: NDArray[np.int16]
+
+
 #: who was late missed what came before, who left early what came after, who was there for a part of it nobody knows
 ENDS_BEFORE, ENDS_AFTER = 1, 2
 _LATE, _EARLY, _SOME = (tuple(map(ord, pair)) for pair in ("Tt", "Ll", "Hh"))
+_PRESENT = ord("P")
 _POSSIBLE, _AWAY, _COUNTS, _PART, _UNKNOWN, _PENDING = 1, 2, 4, 8, 16, 32
 _STRATEGIES = (
     "any_period", "majority_of_periods", "min_fraction_present", "full_day_only", "snapshot", "sessions",
@@ -136,54 +170,79 @@ def _weights(count: Count, stretch: Stretch) -> NDArray[np.int32]:
     return np.ones(n, dtype=np.int32)
 
 
-def derive(count: Count, stretch: Stretch, known: int, *, by_square: bool = False) -> Derived:
-    """Counted days of a stretch.
+def exceptions(stretch: Stretch, known: int) -> Exceptions:
+    """known: so many of its days have come."""
+    begin = np.zeros(len(stretch.codes) + 1, dtype=np.int64)
+    _count_exceptions(stretch.codes, stretch.sessions, known, begin)
+    np.cumsum(begin, out=begin)
+    day, codes = np.empty(begin[-1], dtype=np.int32), np.empty((begin[-1], stretch.sessions), dtype=np.uint8)
+    _find_exceptions(stretch.codes, stretch.sessions, begin, day, codes)
+    found = Exceptions(begin, day, codes, None)
+    if stretch.missed is None:
+        return found
+    missed = stretch.missed.reshape(len(stretch.codes), -1, stretch.sessions)[found.row, day]
+    return Exceptions(begin, day, codes, missed)
+
+
+def told(count: Count, stretch: Stretch, some: Exceptions, known: int, *, by_square: bool = False) -> Told:
+    """What a count makes of these exceptions.
 
     known      so many of its days have come; those after are neither counted nor possible
     by_square  a column a session, for runs that begin and end within a day
 
     Raises NotEvaluable where the stretch does not say what the strategy needs.
     """
-    n, sessions, days = len(stretch.codes), stretch.sessions, len(stretch.dates)
+    sessions = stretch.sessions
     weights = _weights(count, stretch)
     if by_square and count.strategy not in ("sessions", "accumulate_minutes"):
         raise ValueError("only sessions and minutes are counted by the square")
     share, table = Fraction(count.missed), _table(count)
     minutes = np.array(stretch.minutes or (0,) * sessions, dtype=np.int32)
 
-    def made_of(
-        codes: NDArray[np.uint8], missed: NDArray[np.uint16] | None, days: int, known: int, settled: int
-    ) -> Derived:
-        some = _nothing(len(codes), days * (sessions if by_square else 1))
+    def made_of(codes: NDArray[np.uint8], missed: NDArray[np.uint16] | None, settled: bool) -> Derived:
+        """Of days by themselves: (days, sessions) each. settled: what is unexplained on them has waited out its grace."""
+        made = _nothing(len(codes), sessions if by_square else 1)
         _derive(
-            codes, np.zeros((1, 1), dtype=np.uint16) if missed is None else missed, missed is not None, table, sessions, known,
-            settled, weights, minutes, _STRATEGIES.index(count.strategy), by_square,
-            -1 if count.minutes_over is None else count.minutes_over, share.numerator, share.denominator, count.periods,
-            min(count.session, sessions) - 1, some.counted, some.possible, some.stops, some.unknown,
+            codes, np.zeros((1, 1), dtype=np.uint16) if missed is None else missed, missed is not None, table, sessions, settled, weights,
+            minutes, _STRATEGIES.index(count.strategy), by_square, -1 if count.minutes_over is None else count.minutes_over,
+            share.numerator, share.denominator, count.periods, min(count.session, sessions) - 1, made.counted, made.possible, made.stops,
+            made.unknown,
         )  # fmt: skip
-        return some
+        return made
 
-    if sessions > 1 or n < 256:
-        return made_of(stretch.codes, stretch.missed, days, known, known - count.grace)
-    # of a day of one square there are no more than there are letters, but for those of whom minutes were written down
-    letters = np.arange(256, dtype=np.uint8)[:, None]
-    made, settled = _nothing(n, days), min(max(known - count.grace, 0), known)
-    old, new = made_of(letters, None, 1, 1, 1), made_of(letters, None, 1, 1, 0)
-    usual = ord("P")
-    for some, first, last in ((old, 0, settled), (new, settled, known)):
-        for part in ("counted", "possible", "stops", "unknown"):
-            if value := getattr(some, part)[usual, 0]:
-                getattr(made, part)[:, first:last] = value
-        _by_letter(
-            stretch.codes, usual, some.counted[:, 0], some.possible[:, 0], some.stops[:, 0], some.unknown[:, 0], first, last,
-            made.counted, made.possible, made.stops, made.unknown,
-        )  # fmt: skip
-    if stretch.missed is not None:
-        rows = np.flatnonzero(stretch.missed.any(axis=1))
-        again = made_of(stretch.codes[rows], stretch.missed[rows], days, known, known - count.grace)
-        made.counted[rows], made.possible[rows] = again.counted, again.possible
-        made.stops[rows], made.unknown[rows] = again.stops, again.unknown
+    usual = made_of(np.full((1, sessions), ord("P"), dtype=np.uint8), None, True).possible[0]
+    codes, lost = some.codes, some.missed
+    settled = min(max(known - count.grace, 0), known) if count.pending == "after_grace" else known
+    if sessions > 1:
+        made = made_of(codes, lost, True)
+        waits = some.day >= settled
+        _put(made, waits, made_of(codes[waits], None if lost is None else lost[waits], False))
+        return Told(made, usual)
+    # of days of one square there are no more than there are letters, but for those of which minutes were written down
+    made, old, new = _nothing(len(codes), 1), made_of(_LETTERS, None, True), made_of(_LETTERS, None, False)
+    _by_letter(codes, some.day, settled, *_parts(old), *_parts(new), *_parts(made))
+    if lost is not None:
+        for is_settled in (True, False):
+            timed = (lost[:, 0] > 0) & ((some.day < settled) == is_settled)
+            _put(made, timed, made_of(codes[timed], lost[timed], is_settled))
+    return Told(made, usual)
+
+
+def derive(count: Count, stretch: Stretch, known: int, *, by_square: bool = False) -> Derived:
+    """Counted days of a whole stretch, of every known day (see `told`)."""
+    n, width = len(stretch.codes), stretch.sessions if by_square else 1
+    some = exceptions(stretch, known)
+    found = told(count, stretch, some, known, by_square=by_square)
+    made = _nothing(n, len(stretch.dates) * width)
+    made.possible.reshape(n, -1, width)[:, :known] = found.usual
+    made.stops.reshape(n, -1, width)[:, :known] = ENDS_BEFORE
+    at = some.row, some.day
+    for whole, part in zip(_parts(made), _parts(found.each), strict=True):
+        whole.reshape(n, -1, width)[at] = part
     return made
+
+
+_LETTERS = np.arange(256, dtype=np.uint8)[:, None]
 
 
 def _nothing(n: int, columns: int) -> Derived:
@@ -193,94 +252,131 @@ def _nothing(n: int, columns: int) -> Derived:
     )  # fmt: skip
 
 
+def _parts(made: Derived) -> tuple[NDArray[Any], ...]:
+    return made.counted, made.possible, made.stops, made.unknown
+
+
+def _put(made: Derived, where: NDArray[np.bool_], some: Derived) -> None:
+    for whole, part in zip(_parts(made), _parts(some), strict=True):
+        whole[where] = part
+
+
+@njit(cache=True, nogil=True)
+def _count_exceptions(codes, sessions, known, found):  # type: ignore[no-untyped-def]
+    for i in range(codes.shape[0]):
+        some = 0
+        if sessions == 1:
+            for d in range(known):
+                some += codes[i, d] != _PRESENT
+        else:
+            for d in range(known):
+                other = False
+                for q in range(d * sessions, (d + 1) * sessions):
+                    other |= codes[i, q] != _PRESENT
+                some += other
+        found[i + 1] = some
+
+
+@njit(cache=True, nogil=True)
+def _find_exceptions(codes, sessions, begin, day, found):  # type: ignore[no-untyped-def]
+    for i in range(codes.shape[0]):
+        k, end = begin[i], begin[i + 1]
+        d = 0
+        while k < end:  # which day will be one nobody can guess: each is written down, and its place kept where it is
+            other = False
+            for s in range(sessions):
+                letter = codes[i, d * sessions + s]
+                found[k, s] = letter
+                other |= letter != _PRESENT
+            day[k] = d
+            k += other
+            d += 1
+
+
 @njit(cache=True, nogil=True)
 def _by_letter(  # type: ignore[no-untyped-def]
-    codes, usual, counts, could, ends, nobody_knows, first, last, counted, possible, stops, unknown
+    codes, day, settled, counts, could, ends, nobody, counts_new, could_new, ends_new, nobody_new, counted, possible, stops, unknown
 ):  # fmt: skip
-    for i in range(codes.shape[0]):
-        for d in range(first, last):
-            letter = codes[i, d]
-            if letter != usual:
-                counted[i, d], possible[i, d] = counts[letter], could[letter]
-                stops[i, d], unknown[i, d] = ends[letter], nobody_knows[letter]
+    for k in range(len(day)):
+        letter = codes[k, 0]
+        if day[k] < settled:
+            counted[k, 0], possible[k, 0] = counts[letter, 0], could[letter, 0]
+            stops[k, 0], unknown[k, 0] = ends[letter, 0], nobody[letter, 0]
+        else:
+            counted[k, 0], possible[k, 0] = counts_new[letter, 0], could_new[letter, 0]
+            stops[k, 0], unknown[k, 0] = ends_new[letter, 0], nobody_new[letter, 0]
 
 
 @njit(cache=True, nogil=True)
 def _derive(  # type: ignore[no-untyped-def]
-    codes, missed, has_missed, table, sessions, known, settled, weights, minutes, strategy, by_square, over, num, den,
-    periods, snapshot, counted, possible, stops, unknown,
+    codes, missed, has_missed, table, sessions, settled, weights, minutes, strategy, by_square, over, num, den, periods, snapshot,
+    counted, possible, stops, unknown,
 ):  # fmt: skip
-    """A day counts as its squares say. Pending squares of the days from `settled` on have not waited out their grace."""
+    """A row a day: it counts as its squares say. Unless settled, its pending squares have not waited out their grace."""
     for i in range(codes.shape[0]):
-        for d in range(known):
-            could = could_weight = away = counts = part = attended = not_known = weight = 0
-            for s in range(sessions):
-                q = d * sessions + s
-                is_ = table[codes[i, q]]
-                if is_ & _UNKNOWN:
-                    not_known += 1
-                    if by_square:
-                        unknown[i, q] = True
-                if not is_ & _POSSIBLE:
-                    continue
-                if is_ & _PENDING and d >= settled:
-                    is_ &= ~_COUNTS
-                m = missed[i, q] if has_missed else 0
-                w = weights[s]
-                could += 1
-                could_weight += w
-                square = 0
-                if is_ & _AWAY:
-                    away += 1
-                    if is_ & _COUNTS and (over < 0 or minutes[s] == 0 or minutes[s] > over):
-                        counts += 1
-                        square = w
-                else:
-                    attended += 1
-                if is_ & _PART and (over < 0 or m > over):
-                    part += 1
-                    if strategy == 6 or (strategy == 2 and minutes[s] > 0):
-                        square = min(m, w)
-                    elif strategy == 5 and over >= 0:  # so late that it is one session missed
-                        square = min(w, 1)
-                weight += square
+        could = could_weight = away = counts = part = attended = not_known = weight = 0
+        for s in range(sessions):
+            is_ = table[codes[i, s]]
+            if is_ & _UNKNOWN:
+                not_known += 1
                 if by_square:
-                    counted[i, q], possible[i, q] = square, w
-                    if not is_ & _AWAY:
-                        letter = codes[i, q]
-                        stops[i, q] = (
-                            ENDS_AFTER
-                            if letter in _LATE
-                            else ENDS_BEFORE | ENDS_AFTER
-                            if letter in _SOME
-                            else ENDS_BEFORE
-                        )
-                elif strategy == 4 and s == snapshot:
-                    counted[i, d] = 1 if is_ & _COUNTS else 0
-                    possible[i, d] = 1
-            if by_square:
+                    unknown[i, s] = True
+            if not is_ & _POSSIBLE:
                 continue
-            unknown[i, d] = not_known > 0 if strategy != 4 else table[codes[i, d * sessions + snapshot]] & _UNKNOWN > 0
-            stops[i, d] = ENDS_BEFORE if attended > 0 else 0
-            if strategy == 5 or strategy == 6:
-                counted[i, d], possible[i, d] = weight, could_weight
-                continue
-            if could == 0 or strategy == 4:
-                continue
-            if strategy == 0:
-                hit = counts + part > 0
-                might = not_known > 0
-            elif strategy == 1:
-                hit = counts * 2 > could + not_known
-                might = (counts + not_known) * 2 > could + not_known
-            elif strategy == 2:  # of what is known, as the signals have it
-                hit = weight * den >= could_weight * num and weight > 0
-                might = False
-            elif strategy == 3:
-                might = attended == 0 and (counts + not_known) * 2 > away + not_known
-                hit = might and not_known == 0
+            if is_ & _PENDING and not settled:
+                is_ &= ~_COUNTS
+            m = missed[i, s] if has_missed else 0
+            w = weights[s]
+            could += 1
+            could_weight += w
+            square = 0
+            if is_ & _AWAY:
+                away += 1
+                if is_ & _COUNTS and (over < 0 or minutes[s] == 0 or minutes[s] > over):
+                    counts += 1
+                    square = w
             else:
-                hit = counts >= periods
-                might = counts + not_known >= periods
-            counted[i, d] = 1 if hit else 0
-            possible[i, d] = 1 if hit or not might else 0
+                attended += 1
+            if is_ & _PART and (over < 0 or m > over):
+                part += 1
+                if strategy == 6 or (strategy == 2 and minutes[s] > 0):
+                    square = min(m, w)
+                elif strategy == 5 and over >= 0:  # so late that it is one session missed
+                    square = min(w, 1)
+            weight += square
+            if by_square:
+                counted[i, s], possible[i, s] = square, w
+                if not is_ & _AWAY:
+                    letter = codes[i, s]
+                    stops[i, s] = (
+                        ENDS_AFTER if letter in _LATE else ENDS_BEFORE | ENDS_AFTER if letter in _SOME else ENDS_BEFORE
+                    )
+            elif strategy == 4 and s == snapshot:
+                counted[i, 0] = 1 if is_ & _COUNTS else 0
+                possible[i, 0] = 1
+        if by_square:
+            continue
+        unknown[i, 0] = not_known > 0 if strategy != 4 else table[codes[i, snapshot]] & _UNKNOWN > 0
+        stops[i, 0] = ENDS_BEFORE if attended > 0 else 0
+        if strategy == 5 or strategy == 6:
+            counted[i, 0], possible[i, 0] = weight, could_weight
+            continue
+        if could == 0 or strategy == 4:
+            continue
+        if strategy == 0:
+            hit = counts + part > 0
+            might = not_known > 0
+        elif strategy == 1:
+            hit = counts * 2 > could + not_known
+            might = (counts + not_known) * 2 > could + not_known
+        elif strategy == 2:  # of what is known, as the signals have it
+            hit = weight * den >= could_weight * num and weight > 0
+            might = False
+        elif strategy == 3:
+            might = attended == 0 and (counts + not_known) * 2 > away + not_known
+            hit = might and not_known == 0
+        else:
+            hit = counts >= periods
+            might = counts + not_known >= periods
+        counted[i, 0] = 1 if hit else 0
+        possible[i, 0] = 1 if hit or not might else 0

@@ -1,6 +1,9 @@
 """Which lines are reached, by how many and when: the kernel that slides over the days of one student, or of many, in whole numbers.
 
-A rule comes down to a few arrays (`Asked`): what each day counts, where each day's window begins, the line as a fraction.
+A rule comes down to a few arrays: where each day's window begins, the line as a fraction (`Question`), what each day counts (`Asked`).
+Of many students only the days are looked at that were not attended in full (`timeline.Few`), and of those, for most rules, only what counts:
+a count grows on no other day. A share falls with every day attended, so it is asked on the day before too. What is left (shares of a
+sliding window or of a run, students at two schools) is asked day by day, as of one student.
 """
 
 from __future__ import annotations
@@ -10,32 +13,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE, Derived, NotEvaluable, unit_of
-from firstbell.law.packs import InForce, Rule
-from firstbell.law.timeline import Timeline
+from firstbell.law.packs import Count, InForce, Rule, Threshold, Window
+from firstbell.law.timeline import Few, Timeline
 from firstbell.law.windows import fixed
 from firstbell.said import said
 
-__all__ = ["Asked", "Reached", "asked_of", "at_line", "firings_of", "standings"]
+__all__ = ["Asked", "Question", "Reached", "asked_of", "at_line", "firings_of", "standings"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A rule made ready for the kernel: what is counted, where windows begin, where the line is."""
+class Question:
+    """A rule made ready: where windows begin, where the line is. By the day, or (`width` columns a day) by the square.
+
+    start, floor   the column each column's window begins with, and the one no student's window begins before
+    eligible       reached since, this year's first column, and the end of those in which it can be
+    """
 
     rule: Rule
     unit: Fraction
-    width: int  # columns a day
-    counted: NDArray[np.int16]
-    possible: NDArray[np.int16]
-    stops: NDArray[np.uint8]
-    unknown: NDArray[np.bool_]
+    width: int
     start: NDArray[np.int64]
     start_now: int
     floor: NDArray[np.int64]
@@ -43,15 +46,31 @@ class Asked:
     den: NDArray[np.int64]
     share: bool
     minimum: int
-    eligible: tuple[int, int, int]  # reached since, this year's first column, and the end of those in which it can be
+    eligible: tuple[int, int, int]
+
+    @property
+    def runs(self) -> bool:
+        return self.rule.window.kind == "consecutive"
+
+    @property
+    def strict(self) -> bool:
+        return self.rule.threshold.op == ">"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Question):
+    """And what is counted of each day."""
+
+    counted: NDArray[np.int16]
+    possible: NDArray[np.int16]
+    stops: NDArray[np.uint8]
+    unknown: NDArray[np.bool_]
 
     @property
     def args(self) -> tuple[Any, ...]:
-        r = self.rule
         return (
-            self.counted, self.possible, self.stops, self.start, self.start_now, self.floor, self.num, self.den, self.share,
-            r.threshold.op == ">", self.minimum, *self.eligible,
-            fixed(r.window), r.window.kind == "consecutive",
+            self.counted, self.possible, self.stops, self.start, self.start_now, self.floor, self.num, self.den, self.share, self.strict,
+            self.minimum, *self.eligible, fixed(self.rule.window), self.runs,
         )  # fmt: skip
 
 
@@ -116,7 +135,7 @@ def _slide(  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _all(  # type: ignore[no-untyped-def]
     counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, since, first, stop, fixed_, runs,
-    width, out,
+    width, numbers, out,
 ):  # fmt: skip
     fired = np.zeros(counted.shape[1] + 1, dtype=np.int64)
     for i in range(counted.shape[0]):
@@ -130,64 +149,224 @@ def _all(  # type: ignore[no-untyped-def]
         out[4, i] = firings
         out[5, i] = 0
         for k in range(firings):
-            out[5, i] += fired[k] // width
+            out[5, i] += numbers[fired[k] // width]
+
+
+class _Days(NamedTuple):
+    """`Few`, and what it comes to.
+
+    whole   possible before each column, had every day been attended in full; less: by how much each exception, with all before it, makes that less
+    where, on, more   of the exceptions that count: where each student's begin, on what columns they are, and how much each counts
+    in_all  what they come to before each of them
+    """
+
+    begin: NDArray[np.int64]
+    column: NDArray[np.int32]
+    counted: NDArray[np.int16]
+    stops: NDArray[np.uint8]
+    possible: NDArray[np.int16]
+    usual: NDArray[np.int64]
+    whole: NDArray[np.int64]
+    less: NDArray[np.int64]
+    where: NDArray[np.int64]
+    on: NDArray[np.int32]
+    more: NDArray[np.int16]
+    in_all: NDArray[np.int64]
+
+
+def _days(few: Few) -> _Days:
+    where, less = np.zeros(len(few.begin), dtype=np.int64), np.zeros(len(few.column) + 1, dtype=np.int64)
+    n = np.count_nonzero(few.counted)
+    on, more = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int16)
+    in_all = np.zeros(n + 1, dtype=np.int64)
+    _what_counts(few.begin, few.column, few.counted, few.possible, few.usual, less, where, on, more, in_all)
+    whole = np.concatenate([[0], np.cumsum(few.usual)])
+    return _Days(
+        few.begin, few.column, few.counted, few.stops, few.possible, few.usual, whole, less, where, on, more, in_all
+    )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def _counted_columns(counted):  # type: ignore[no-untyped-def]
-    """The few columns that count: where each student's begin, and which they are."""
-    n, columns = counted.shape
-    begin = np.zeros(n + 1, dtype=np.int64)
-    for i in range(n):
-        some = 0
-        for d in range(columns):
-            some += counted[i, d] != 0
-        begin[i + 1] = begin[i] + some
-    found = np.empty(begin[n], dtype=np.int32)
-    k = 0
-    for i in range(n):
-        if begin[i + 1] > k:
-            for d in range(columns):
-                if counted[i, d] != 0:
-                    found[k] = d
-                    k += 1
-    return begin, found
-
-
-@njit(cache=True, nogil=True)
-def _few(  # type: ignore[no-untyped-def]
-    where, columns, counted, possible, start, start_now, floor, num, den, strict, since, first, stop, fixed_, width, out
+def _what_counts(  # type: ignore[no-untyped-def]
+    begin, column, counted, possible, usual, less, where, on, more, in_all
 ):  # fmt: skip
-    """`_all` for lines that are counts: a count grows only on a day that counts, so that no other need be looked at."""
-    for i in range(counted.shape[0]):
-        k, end, s = where[i], where[i + 1], where[i]
-        c = firings = carried = total = 0
-        one = another = -1
-        before = False
+    some = 0
+    for i in range(len(begin) - 1):
+        for k in range(begin[i], begin[i + 1]):
+            less[k + 1] = less[k] + usual[column[k]] - possible[k]
+            if counted[k] != 0:
+                on[some], more[some] = column[k], counted[k]
+                in_all[some + 1] = in_all[some] + counted[k]
+                some += 1
+        where[i + 1] = some
+
+
+@njit(cache=True, nogil=True)
+def _from(column, k, end, first):  # type: ignore[no-untyped-def]
+    """Where among column[k:end] those from `first` on begin."""
+    if k == end or column[k] >= first:
+        return k
+    if column[end - 1] < first:
+        return end
+    while k < end:
+        middle = (k + end) // 2
+        if column[middle] < first:
+            k = middle + 1
+        else:
+            end = middle
+    return k
+
+
+@njit(cache=True, nogil=True)
+def _now(days, i, first, stop):  # type: ignore[no-untyped-def]
+    """Counted and possible from a column up to another."""
+    if first >= stop:
+        return 0, 0
+    a = _from(days.column, days.begin[i], days.begin[i + 1], first)
+    b = _from(days.column, a, days.begin[i + 1], stop)
+    j = _from(days.on, days.where[i], days.where[i + 1], first)
+    k = _from(days.on, j, days.where[i + 1], stop)
+    return days.in_all[k] - days.in_all[j], days.whole[stop] - days.whole[first] - (days.less[b] - days.less[a])
+
+
+@njit(cache=True, nogil=True)
+def _stand(days, start_now, floor, stop, out):  # type: ignore[no-untyped-def]
+    for i in range(len(floor)):
+        out[0, i], out[1, i] = _now(days, i, max(start_now, floor[i]), stop)
+
+
+@njit(cache=True, nogil=True)
+def _counts(  # type: ignore[no-untyped-def]
+    days, start, start_now, floor, num, den, strict, since, first, stop, fixed_, width, numbers, out
+):  # fmt: skip
+    """Lines that are counts."""
+    for i in range(len(floor)):
         low, n, d_ = floor[i], num[i], den[i]
-        at = -1
-        while True:
-            d = columns[k] if k < end else stop
-            if at < since < d:  # a version, and a year, begin with what is already counted
-                d = since
-            if at < first < d:
-                d = first
+        firings = total = carried = 0
+        one = another = -1
+        if at_line(days.in_all[days.where[i + 1]] - days.in_all[days.where[i]], 0, n, d_, False, strict, 0):
+            k, end, s = days.where[i], days.where[i + 1], days.where[i]
+            c, before, at = 0, False, -1
+            while True:
+                d = days.on[k] if k < end else stop
+                if at < since < d:  # a version, and a year, begin with what is already counted
+                    d = since
+                if at < first < d:
+                    d = first
+                if d >= stop:
+                    break
+                at = d
+                if before:  # and still, on the day before?
+                    begin = max(start[d - 1], low)
+                    while s < k and days.on[s] < begin:
+                        c -= days.more[s]
+                        s += 1
+                    before = at_line(c, 0, n, d_, False, strict, 0) and not (fixed_ and start[d] != start[d - 1])
+                if k < end and days.on[k] == d:
+                    c += days.more[k]
+                    k += 1
+                begin = max(start[d], low)
+                while s < k and days.on[s] < begin:
+                    c -= days.more[s]
+                    s += 1
+                if d < since:
+                    continue
+                reached = at_line(c, 0, n, d_, False, strict, 0)
+                if reached and not before:
+                    carried = d
+                if reached and d >= first and (d == first or not before):
+                    if firings == 0:
+                        one = carried
+                    another = carried
+                    firings += 1
+                    total += numbers[carried // width]
+                before = reached
+        c, p = _now(days, i, max(start_now, low), stop)
+        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i], out[5, i] = c, p, one, another, firings, total
+
+
+@njit(cache=True, nogil=True)
+def _shares(  # type: ignore[no-untyped-def]
+    days, start, turns, start_now, floor, num, den, strict, minimum, since, first, stop, width, numbers, out
+):  # fmt: skip
+    """Lines that are shares of windows which begin anew, at the columns `turns`. In such a window what is possible only grows: the line can
+    be reached on the day enough is possible, and on a day that counts."""
+    least = max(minimum, 1)
+    for i in range(len(floor)):
+        low, n, d_ = floor[i], num[i], den[i]
+        firings = total = carried = 0
+        one = another = -1
+        end, last = days.begin[i + 1], days.where[i + 1]
+        if at_line(days.in_all[days.where[i + 1]] - days.in_all[days.where[i]], least, n, d_, True, strict, minimum):
+            for w in range(len(turns) - 1):
+                opens, closes = max(start[turns[w]], low), min(turns[w + 1], stop)
+                d = max(turns[w], since, opens)
+                if d >= closes:
+                    continue
+                q = _from(days.column, days.begin[i], end, opens)
+                missing = days.whole[opens] - days.less[q]
+                j = _from(days.on, days.where[i], last, opens)
+                q = _from(days.column, q, end, d)
+                while d < closes:  # until enough is possible, nothing is reached
+                    here = q < end and days.column[q] == d
+                    if days.whole[d + 1] - days.less[q + here] - missing >= least:
+                        break
+                    q += here
+                    d += 1
+                c, before, begun = 0, False, False
+                while d < closes:
+                    q = _from(days.column, q, end, d)
+                    here = q < end and days.column[q] == d
+                    if begun:
+                        before = at_line(c, days.whole[d] - days.less[q] - missing, n, d_, True, strict, minimum)
+                    begun = True
+                    while j < last and days.on[j] <= d:
+                        c += days.more[j]
+                        j += 1
+                    reached = at_line(
+                        c, days.whole[d + 1] - days.less[q + here] - missing, n, d_, True, strict, minimum
+                    )
+                    if reached and not before:
+                        carried = d
+                    if reached and d >= first and (d == first or not before):
+                        if firings == 0:
+                            one = carried
+                        another = carried
+                        firings += 1
+                        total += numbers[carried // width]
+                    after = days.on[j] if j < last else closes
+                    d = first if d < first < after else after
+        c, p = _now(days, i, max(start_now, low), stop)
+        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i], out[5, i] = c, p, one, another, firings, total
+
+
+@njit(cache=True, nogil=True)
+def _runs(  # type: ignore[no-untyped-def]
+    days, any_other_day, start, floor, num, den, strict, since, first, stop, width, numbers, out
+):  # fmt: skip
+    """Lines that are counts of days in a run, which every day attended in full ends."""
+    for i in range(len(floor)):
+        low, n, d_ = floor[i], num[i], den[i]
+        c = p = firings = total = carried = 0
+        one = another = -1
+        before, last, ended = False, -1, False
+        for k in range(days.begin[i], days.begin[i + 1]):
+            d = days.column[k]
             if d >= stop:
                 break
-            at = d
-            if before:  # and still, on the day before?
-                begin = max(start[d - 1], low)
-                while s < k and columns[s] < begin:
-                    c -= counted[i, columns[s]]
-                    s += 1
-                before = at_line(c, 0, n, d_, False, strict, 0) and not (fixed_ and start[d] != start[d - 1])
-            if k < end and columns[k] == d:
-                c += counted[i, d]
-                k += 1
-            begin = max(start[d], low)
-            while s < k and columns[s] < begin:
-                c -= counted[i, columns[s]]
-                s += 1
+            ends = days.stops[k] & ENDS_BEFORE != 0
+            if any_other_day and days.possible[k] > 0 and days.counted[k] == 0:
+                ends = True
+            if d > 0 and start[d] != start[d - 1]:
+                ends = True
+            attended = d > last + 1  # the day before, in full
+            if ends or ended or attended:
+                c, before = 0, False
+                p = days.usual[d - 1] if attended and not ends and d > low else 0
+            last, ended = d, days.stops[k] & ENDS_AFTER != 0
+            if d >= low:
+                c += days.counted[k]
+                p += days.possible[k]
             if d < since:
                 continue
             reached = at_line(c, 0, n, d_, False, strict, 0)
@@ -198,60 +377,33 @@ def _few(  # type: ignore[no-untyped-def]
                     one = carried
                 another = carried
                 firings += 1
-                total += carried // width
+                total += numbers[carried // width]
             before = reached
-        begin = max(start_now, low)
-        while s < k and columns[s] < begin:
-            c -= counted[i, columns[s]]
-            s += 1
-        p = 0
-        for d in range(begin, stop):
-            p += possible[i, d]
+        if ended:
+            c = p = 0
+        if last < stop - 1:
+            c, p = 0, days.usual[stop - 1] if stop - 1 >= low else 0
         out[0, i], out[1, i], out[2, i], out[3, i], out[4, i], out[5, i] = c, p, one, another, firings, total
 
 
-def asked_of(
-    rule: Rule, version: InForce, others: Sequence[InForce], line: Timeline, grades: Sequence[str],
-    after: NDArray[np.int64] | None = None,
-) -> Asked:  # fmt: skip
+def _question(
+    rule: Rule, version: InForce, line: Timeline, grades: Sequence[str], after: NDArray[np.int64] | None = None
+) -> Question:
     """Raises NotEvaluable where the rule cannot be asked of these registers."""
-    pack, window = version.pack, rule.window
+    window, t = rule.window, rule.threshold
     assert rule.count is not None
-    count = pack.counts[rule.count]
-    runs = window.kind == "consecutive"
-    by_square = runs and count.strategy in ("sessions", "accumulate_minutes")
-    found, unit = line.derived(count, by_square), unit_of(count)
-    width = line.squares if by_square else 1
-    for other in others:  # days of another version count as that version says, where it counts the same thing
-        theirs = other.pack.counts.get(rule.count)
-        if other is version or theirs is None or theirs == count or unit_of(theirs) != unit:
-            continue
-        if by_square and theirs.strategy not in ("sessions", "accumulate_minutes"):
-            continue
-        a, b = np.searchsorted(
-            line.frame.dates, [np.datetime64(other.first), np.datetime64(other.last + timedelta(days=1))]
-        )
-        of_then = line.derived(theirs, by_square)
-        mixed = Derived(found.counted.copy(), found.possible.copy(), found.stops.copy(), found.unknown.copy())
-        for mine, part in (
-            (mixed.counted, of_then.counted), (mixed.possible, of_then.possible), (mixed.stops, of_then.stops),
-            (mixed.unknown, of_then.unknown),
-        ):  # fmt: skip
-            mine[:, a * width : b * width] = part[:, a * width : b * width]
-        found = mixed
-    dates, stops = line.frame.dates, found.stops
-    if window.broken_by == "any_other_day":
-        stops = stops | ((found.possible > 0) & (found.counted == 0)) * np.uint8(ENDS_BEFORE)
+    count = version.pack.counts[rule.count]
+    unit, width = unit_of(count), line.squares if _by_square(rule, count) else 1
     start, now = line.starts(window)
-    start, now = np.repeat(start, width) * width, now * width
+    if width > 1:
+        start, now = np.repeat(start, width) * width, now * width
     floor = line.entered() * width if window.kind == "since_enrolment" else np.zeros(line.n, dtype=np.int64)
     if after is not None:
         floor = np.maximum(floor, after * width)
-    t = rule.threshold
     of_grade: dict[str, tuple[Fraction, bool]] = {}
-    for grade in dict.fromkeys(grades):
-        if t.least is None:
-            raise NotEvaluable(said("The law leaves this number to the district, and the district has not set it."))
+    if t.least is None and len(grades):
+        raise NotEvaluable(said("The law leaves this number to the district, and the district has not set it."))
+    for grade in dict.fromkeys(grades) if t.by_grade else ("",):
         share = t.share is not None
         value = Fraction(t.share) if t.share is not None else t.count_for(grade)
         if value is None:
@@ -269,15 +421,81 @@ def asked_of(
     else:
         place = {g: k for k, g in enumerate(of_grade)}
         lines = values[[place[g] for g in grades]]
-    begun = int(np.searchsorted(dates, np.datetime64(version.first)))
+    begun = int(np.searchsorted(line.frame.dates, np.datetime64(version.first)))
     first = max(line.first, begun)
     since = begun if window.across_years else first
-    stop = min(line.known, int(np.searchsorted(dates, np.datetime64(version.last), side="right")))
-    return Asked(
-        rule, unit, width, found.counted, found.possible, stops, found.unknown, start, now, floor,
-        np.ascontiguousarray(lines[:, 0]), np.ascontiguousarray(lines[:, 1]), any(s for _, s in of_grade.values()),
-        math.ceil(t.minimum / unit), (since * width, first * width, stop * width),
+    stop = min(line.known, int(np.searchsorted(line.frame.dates, np.datetime64(version.last), side="right")))
+    return Question(
+        rule, unit, width, start, now, floor, np.ascontiguousarray(lines[:, 0]), np.ascontiguousarray(lines[:, 1]),
+        any(s for _, s in of_grade.values()), math.ceil(t.minimum / unit), (since * width, first * width, stop * width),
     )  # fmt: skip
+
+
+def _by_square(rule: Rule, count: Count) -> bool:
+    return rule.window.kind == "consecutive" and count.strategy in ("sessions", "accumulate_minutes")
+
+
+#: a count, and the columns of days that count as it says
+_Spell = tuple[Count, int, int]
+
+
+def _of_then(rule: Rule, version: InForce, others: Sequence[InForce], line: Timeline) -> tuple[_Spell, ...]:
+    """Days of another version count as that version says, where it counts the same thing."""
+    assert rule.count is not None
+    count = version.pack.counts[rule.count]
+    found = []
+    for other in others:
+        theirs = other.pack.counts.get(rule.count)
+        if other is version or theirs is None or theirs == count or unit_of(theirs) != unit_of(count):
+            continue
+        if _by_square(rule, count) and not _by_square(rule, theirs):
+            continue
+        span = [np.datetime64(other.first), np.datetime64(other.last + timedelta(days=1))]
+        a, b = np.searchsorted(line.frame.dates, span)
+        found.append((theirs, int(a), int(b)))
+    return tuple(found)
+
+
+def asked_of(
+    rule: Rule, version: InForce, others: Sequence[InForce], line: Timeline, grades: Sequence[str],
+    after: NDArray[np.int64] | None = None,
+) -> Asked:  # fmt: skip
+    """Raises NotEvaluable where the rule cannot be asked of these registers."""
+    assert rule.count is not None
+    count = version.pack.counts[rule.count]
+    by_square = _by_square(rule, count)
+    found = line.derived(count, by_square)
+    asked = _question(rule, version, line, grades, after)
+    for theirs, a, b in _of_then(rule, version, others, line):
+        of_then, days = line.derived(theirs, by_square), slice(a * asked.width, b * asked.width)
+        found = Derived(found.counted.copy(), found.possible.copy(), found.stops.copy(), found.unknown.copy())
+        found.counted[:, days], found.possible[:, days] = of_then.counted[:, days], of_then.possible[:, days]
+        found.stops[:, days], found.unknown[:, days] = of_then.stops[:, days], of_then.unknown[:, days]
+    stops = found.stops
+    if rule.window.broken_by == "any_other_day":
+        stops = stops | ((found.possible > 0) & (found.counted == 0)) * np.uint8(ENDS_BEFORE)
+    return Asked(
+        **{name: getattr(asked, name) for name in Question.__slots__}, counted=found.counted, possible=found.possible, stops=stops,
+        unknown=found.unknown,
+    )  # fmt: skip
+
+
+def _few_of(line: Timeline, count: Count, by_square: bool, of_then: Sequence[_Spell]) -> _Days | None:
+    """What counts where, of days not attended in full; None where it has to be asked day by day."""
+    found = line.few(count, by_square)
+    width = line.squares if by_square else 1
+    for theirs, a, b in of_then:
+        few = line.few(theirs, by_square)
+        if found is None or few is None:
+            return None
+        then = (few.column >= a * width) & (few.column < b * width)
+        usual = found.usual.copy()
+        usual[a * width : b * width] = few.usual[a * width : b * width]
+        found = Few(
+            few.begin, few.column, np.where(then, few.counted, found.counted), np.where(then, few.possible, found.possible),
+            np.where(then, few.stops, found.stops), usual,
+        )  # fmt: skip
+    return None if found is None else _days(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +503,7 @@ class Reached:
     """One rule and n students: (n,) each. `first`, `last`: the days the line was first and last reached this year, NaT where not.
 
     count, possible   in units of `unit`, int64
-    times, columns   how often it was reached, and the sum of the timeline's columns of those days: together they tell whether anything
+    times, days   how often it was reached, and the sum of those days, each as days since 1970: together they tell whether anything
           changed since they were last written down
     why   where the rule cannot be asked of these registers, and then all else is empty
     """
@@ -298,7 +516,7 @@ class Reached:
     first: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, dtype="datetime64[D]"))
     last: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, dtype="datetime64[D]"))
     times: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    columns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    days: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     why: str = ""
 
 
@@ -316,7 +534,12 @@ def standings(
     """
     found = []
     begun: dict[str, NDArray[np.datetime64]] = {}  # rule -> since when what is done shows its duty done
-    few: dict[int, tuple[NDArray[Any], ...]] = {}  # the columns that count, of counts already asked about
+    few: dict[tuple[Count, bool, tuple[_Spell, ...]], _Days | None] = {}
+    #: several duties stand on one line
+    told: dict[
+        tuple[str, str, Window, Threshold], tuple[Question, NDArray[np.int64], list[NDArray[np.datetime64]]]
+    ] = {}
+    dates, numbers = np.append(line.frame.dates, np.datetime64("NaT")), line.frame.dates.astype(np.int64)
     for version in law:
         for rule in version.pack.rule:
             if rule.count is None:
@@ -328,30 +551,28 @@ def standings(
                     if not of or of not in begun or begun[of][row] <= np.datetime64(on):  # not on a day that is NaT
                         at = int(np.searchsorted(line.frame.dates, np.datetime64(on), side="right"))
                         columns[row] = min(columns[row], at)
-            try:
-                asked = asked_of(rule, version, law, line, grades, columns)
-            except NotEvaluable as why:
-                found.append(Reached(rule, version.pack.version, why=str(why)))
-                continue
-            out = np.zeros((6, line.n), dtype=np.int64)
-            if asked.share or rule.window.kind == "consecutive" or (asked.num <= 0).any():
-                _all(*asked.args, asked.width, out)  # type: ignore[call-arg]  # a compiled one tells no signature
-            else:
-                key = id(asked.counted)
-                if key not in few:
-                    few[key] = (asked.counted, *_counted_columns(asked.counted))
-                _few(
-                    few[key][1], few[key][2], asked.counted, asked.possible, asked.start, asked.start_now, asked.floor, asked.num,
-                    asked.den, rule.threshold.op == ">", *asked.eligible, fixed(rule.window), asked.width, out,
-                )  # fmt: skip
-            days = [
-                np.where(at < 0, np.datetime64("NaT"), line.frame.dates[np.maximum(at, 0) // asked.width])
-                for at in out[2:4]
-            ]
+            count, spells = version.pack.counts[rule.count], _of_then(rule, version, law, line)
+            key = count, _by_square(rule, count), spells
+            same = version.pack.version, rule.count, rule.window, rule.threshold
+            if same not in told or columns is not None:
+                try:
+                    if key not in few:
+                        few[key] = _few_of(line, *key)
+                    question = _question(rule, version, line, grades, columns)
+                    out = _asked_together(question, few[key], numbers)
+                    if out is None:
+                        asked = asked_of(rule, version, law, line, grades, columns)
+                        out = np.zeros((6, line.n), dtype=np.int64)
+                        _all(*asked.args, asked.width, numbers, out)  # type: ignore[call-arg]  # a compiled one tells no signature
+                except NotEvaluable as why:
+                    found.append(Reached(rule, version.pack.version, why=str(why)))
+                    continue
+                told[same] = question, out, [dates[at // question.width] for at in out[2:4]]
+            question, out, days = told[same]
             found.append(
-                Reached(rule, version.pack.version, asked.unit, out[0], out[1], days[0], days[1], out[4], out[5])
+                Reached(rule, version.pack.version, question.unit, out[0], out[1], days[0], days[1], out[4], out[5])
             )
-            opens = np.maximum(asked.start[np.maximum(out[2], 0)], asked.floor) // asked.width
+            opens = np.maximum(question.start[np.maximum(out[2], 0)], question.floor) // question.width
             begun[rule.id] = _begun(
                 rule, days[0], line.frame.dates[np.minimum(opens, len(line.frame.dates) - 1)], begun
             )
@@ -372,6 +593,56 @@ def _begun(
         since = np.fmin(begun[rule.duty.done_from], first)
     was = begun.get(rule.id)
     return since if was is None else np.where(np.isnat(was), since, was)
+
+
+def _asked_together(q: Question, days: _Days | None, numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """The six figures of each student, from the days that were not attended in full; None where those don't tell."""
+    if days is None:
+        return None
+    out = np.zeros((6, len(q.floor)), dtype=np.int64)
+    since, first, stop = q.eligible
+    window = q.rule.window
+    if not q.share and not q.strict and (q.num <= 0).any():  # nothing has to be counted for it
+        if q.runs or not (q.num <= 0).all():
+            return None
+        nothing, one = np.zeros((1, len(q.start)), dtype=np.int16), np.zeros((6, 1), dtype=np.int64)
+        zero = np.zeros(1, dtype=np.int64)
+        _all(
+            nothing, nothing, nothing.astype(np.uint8), q.start, 0, zero, zero, zero + 1, False, False, 0, since, first, stop,
+            fixed(window), False, q.width, numbers, one,
+        )  # fmt: skip
+        out[2:] = one[2:]
+        _stand(days, q.start_now, q.floor, stop, out)
+        return out
+    if q.runs and not q.share:
+        _runs(
+            days, window.broken_by == "any_other_day", q.start, q.floor, q.num, q.den, q.strict, since, first, stop, q.width, numbers, out
+        )  # fmt: skip
+    elif not q.share:
+        _counts(
+            days,
+            q.start,
+            q.start_now,
+            q.floor,
+            q.num,
+            q.den,
+            q.strict,
+            since,
+            first,
+            stop,
+            fixed(window),
+            q.width,
+            numbers,
+            out,
+        )
+    elif fixed(window) and not q.runs:
+        turns = np.flatnonzero(np.diff(q.start, prepend=-1, append=-1))
+        _shares(
+            days, q.start, turns, q.start_now, q.floor, q.num, q.den, q.strict, q.minimum, since, first, stop, q.width, numbers, out
+        )  # fmt: skip
+    else:
+        return None
+    return out
 
 
 def firings_of(asked: Asked, row: int) -> tuple[int, int, list[int]]:

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.law.days import Derived, Stretch, derive
+from firstbell.law.days import Derived, Exceptions, Stretch, derive, exceptions, told
 from firstbell.law.packs import Count, Window
 from firstbell.law.windows import Frame, starts
 
-__all__ = ["Timeline"]
+__all__ = ["Few", "Timeline"]
+
+#: a stretch, so many of its days that have come, those not attended in full, and where among all they go
+_Part = tuple[Stretch, int, Exceptions, slice | NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Few:
+    """The columns of n students' lines that are not days attended in full, in order, and what a count makes of them.
+
+    begin     (n + 1,) int64: those of student i are begin[i] up to begin[i + 1]
+    column    int32; counted, possible, stops as in `Derived`
+    usual     (columns,) int64, possible on a day attended in full: every other known column is one, and a run ends before it
+    """
+
+    begin: NDArray[np.int64]
+    column: NDArray[np.int32]
+    counted: NDArray[np.int16]
+    possible: NDArray[np.int16]
+    stops: NDArray[np.uint8]
+    usual: NDArray[np.int64]
 
 
 class Timeline:
@@ -40,8 +62,9 @@ class Timeline:
         first, last = self.frame.year_span(self.year)
         self.first, self.stop = first, last + 1
         self.squares = max(s.sessions for s in self.stretches)
-        self._entered = entered
+        self.came = entered
         self._derived: dict[tuple[Count, bool], Derived] = {}
+        self._few: dict[tuple[Count, bool], Few | None] = {}
         self._starts: dict[Window, tuple[NDArray[np.int64], int]] = {}
 
     @property
@@ -55,18 +78,23 @@ class Timeline:
             replace(s, codes=s.codes[row : row + 1], missed=None if s.missed is None else s.missed[row : row + 1])
             for s in self.stretches
         ]
-        return Timeline(some, self.as_of, None if self._entered is None else self._entered[row : row + 1])
+        return Timeline(some, self.as_of, None if self.came is None else self.came[row : row + 1])
+
+    @cached_property
+    def _columns_entered(self) -> NDArray[np.int64]:
+        if self.came is not None:
+            return np.searchsorted(self.frame.dates, self.came).astype(np.int64)
+        found = np.full(self.n, self.stop, dtype=np.int64)
+        for s in self.stretches:
+            if s.year == self.year and len(s.dates):
+                there = s.codes != ord("#")
+                first = np.searchsorted(self.frame.dates, s.dates)[there.argmax(axis=1) // s.sessions]
+                found = np.where(there.any(axis=1), np.minimum(found, first), found)
+        return np.where(found < self.stop, found, self.first)
 
     def entered(self) -> NDArray[np.int64]:
         """The column each student's present enrolment begins with."""
-        if self._entered is not None:
-            return np.searchsorted(self.frame.dates, self._entered).astype(np.int64)
-        there = np.zeros((self.n, len(self.frame.dates)), dtype=np.bool_)
-        for s in self.stretches:
-            at = np.searchsorted(self.frame.dates, s.dates)
-            there[:, at] |= (s.codes != ord("#")).reshape(self.n, len(s.dates), s.sessions).any(axis=2)
-        there[:, : self.first] = False
-        return np.where(there.any(axis=1), there.argmax(axis=1), self.first).astype(np.int64)
+        return self._columns_entered
 
     def starts(self, window: Window) -> tuple[NDArray[np.int64], int]:
         """The column a window begins with: of each day's, and of the one that ends with the day asked about."""
@@ -92,6 +120,59 @@ class Timeline:
             side="right",
         )
         return msgspec.structs.replace(count, grace=int(now - over), grace_unit="school_days")
+
+    def few(self, count: Count, by_square: bool) -> Few | None:
+        """What a count makes of the days that were not attended in full; None where two schools may speak of one day, or cut it otherwise."""
+        if (count, by_square) not in self._few:
+            self._few[count, by_square] = self._told(count, by_square)
+        return self._few[count, by_square]
+
+    @cached_property
+    def _in_turn(self) -> bool:
+        """Whether each stretch ends before the next begins, and all have as many sessions a day."""
+        ends = [(s.dates[0], s.dates[-1]) for s in self.stretches if len(s.dates)]
+        return (
+            len(ends) == len(self.stretches)
+            and all(a[1] < b[0] for a, b in pairwise(ends))
+            and len({s.sessions for s in self.stretches}) == 1
+        )
+
+    @cached_property
+    def _exceptions(self) -> tuple[NDArray[np.int64], NDArray[np.int32], list[_Part]]:
+        """(where each student's begin, which columns of days they are, the stretches they are of)."""
+        found = []
+        for s in self.stretches:
+            known = int(np.searchsorted(s.dates, np.datetime64(self.as_of), side="right"))
+            found.append((s, known, exceptions(s, known)))
+        begin: NDArray[np.int64] = np.sum([some.begin for _s, _known, some in found], axis=0)
+        column = np.empty(begin[-1], dtype=np.int32)
+        parts: list[_Part] = []
+        ends = begin[:-1].copy()  # of each student, where the next stretch's go
+        for s, known, some in found:
+            place: slice | NDArray[np.int64] = slice(None)
+            if len(found) > 1:
+                place = np.arange(len(some.day)) + np.repeat(ends - some.begin[:-1], np.diff(some.begin))
+                ends += np.diff(some.begin)
+            column[place] = np.searchsorted(self.frame.dates, s.dates).astype(np.int32)[some.day]
+            parts.append((s, known, some, place))
+        return begin, column, parts
+
+    def _told(self, count: Count, by_square: bool) -> Few | None:
+        if not self._in_turn:
+            return None
+        width = self.squares if by_square else 1
+        begin, column, parts = self._exceptions
+        counted, possible = (np.empty((len(column), width), dtype=np.int16) for _ in range(2))
+        stops = np.empty((len(column), width), dtype=np.uint8)
+        usual = np.zeros((len(self.frame.dates), width), dtype=np.int64)
+        for s, known, some, place in parts:
+            made = told(self._waits(count, s), s, some, known, by_square=by_square)
+            usual[np.searchsorted(self.frame.dates, s.dates)] = made.usual
+            counted[place], possible[place], stops[place] = made.each.counted, made.each.possible, made.each.stops
+        square = np.repeat(column * np.int32(width), width) + np.tile(np.arange(width, dtype=np.int32), len(column))
+        return Few(
+            begin * width, square, counted.reshape(-1), possible.reshape(-1), stops.reshape(-1), usual.reshape(-1)
+        )  # fmt: skip
 
     def _derive(self, count: Count, by_square: bool) -> Derived:
         if len(self.stretches) == 1:

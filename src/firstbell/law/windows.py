@@ -97,23 +97,19 @@ def starts(window: Window, frame: Frame, at: NDArray[np.datetime64]) -> NDArray[
     last = np.searchsorted(frame.dates, at, side="right") - 1  # the latest school day on or before
     held = np.maximum(last, 0)
     year_first = np.searchsorted(frame.year, frame.year[held])
-    days: list[date] = at.astype("datetime64[D]").astype(object).tolist()
-
-    def column(first: date) -> int:
-        return int(np.searchsorted(frame.dates, np.datetime64(first)))
-
+    month = at.astype("datetime64[M]")
     if kind == "consecutive" and window.across_years:
         found = np.zeros_like(held)
     elif kind in ("school_year", "since_enrolment", "consecutive"):
         found = year_first
     elif kind == "calendar_month":
-        found = np.array([column(d.replace(day=1)) for d in days], dtype=np.int64)
+        found = np.searchsorted(frame.dates, month.astype("datetime64[D]"))
     elif kind in ("semester", "quarter", "term"):
         found = last + 1
         for year in np.unique(frame.year[held]):
             for first, end in periods(kind, frame.terms.get(int(year), ())):
                 inside = (at >= np.datetime64(first)) & (at <= np.datetime64(end)) & (frame.year[held] == year)
-                found[inside] = column(first)
+                found[inside] = np.searchsorted(frame.dates, np.datetime64(first))
     elif kind == "school_month":
         week = _weeks(frame.dates)
         block = (week - week[np.searchsorted(frame.year, frame.year)]) // length
@@ -128,7 +124,10 @@ def starts(window: Window, frame: Frame, at: NDArray[np.datetime64]) -> NDArray[
         found = np.searchsorted(week, week[held] - length + 1)
     else:
         months = length * (12 if kind == "rolling_years" else 1)
-        found = np.array([column(months_before(d, months) + timedelta(days=1)) for d in days], dtype=np.int64)
+        then = month - months  # as `months_before` has it
+        same = then.astype("datetime64[D]") + (at - month.astype("datetime64[D]"))
+        last_of_month = (then + 1).astype("datetime64[D]") - 1
+        found = np.searchsorted(frame.dates, np.minimum(same, last_of_month) + 1)
     found = np.maximum(found, 0).astype(np.int64)
     return found if window.across_years else np.maximum(found, year_first)
 

@@ -1,0 +1,194 @@
+"""The night looks at whole schools; one student's page, and a deed, look at one student. Both keep the same record, to the letter."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from firstbell import clock
+from firstbell.access.models import User
+from firstbell.casework.firings import look_at, look_over
+from firstbell.casework.models import Adoption, Done, Firing, Protection
+from firstbell.register.grid import encode_minutes
+from firstbell.register.models import Calendar, Enrolment, RegisterRow, School, Student, Term
+from tests.build import a_calendar, a_school, a_user
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+WHY = "a test looks"
+FIRST, BEFORE = date(2026, 8, 31), date(2025, 9, 1)
+TODAY = date(2027, 1, 22)
+WEEKS, STUDENTS = 30, 24
+PACKS = ("us-il", "us-ca", "us-oh", "us-ma", "gb-eng")
+LETTERS = "UUUUUEENNTTLHtlhXSIF "
+Record = set[tuple[object, ...]]
+
+
+@dataclass
+class District:
+    """Three schools, two of which share their days, through two years, with students who stay, come, go and change school."""
+
+    pick: random.Random
+    officer: User
+    calendars: dict[tuple[int, int], Calendar] = field(default_factory=dict)  # school, year
+    schools: list[School] = field(default_factory=list)
+
+    def a_student(self) -> None:
+        pick = self.pick
+        student = Student.objects.system(WHY).create(
+            source_id=f"S{pick.random()}", number="", given_name="Ana", family_name="Reyes",
+            birth_date=pick.choice((None, date(2014, 1, 5), date(2008, 6, 1), date(2021, 1, 22))),
+        )  # fmt: skip
+        grade = pick.choice(("02", "06", "11"))
+        last, here, next_ = (pick.randrange(3) for _ in range(3))
+        if pick.random() < 0.8:
+            last = here
+        if pick.random() < 0.75:
+            self._stay(student, last, 0, grade, BEFORE, None)
+        if pick.random() < 0.8:
+            self._stay(student, here, 1, grade, FIRST + timedelta(days=pick.choice((0, 0, 0, 40))), None)
+        else:  # at two schools this year, or twice at one
+            turn = FIRST + timedelta(days=pick.randint(10, 100))
+            self._stay(student, here, 1, grade, FIRST, turn + timedelta(days=pick.choice((-1, -1, 6, -9))))
+            self._stay(student, next_, 1, grade, turn + timedelta(days=7), None)
+
+    def _stay(self, student: Student, school: int, year: int, grade: str, starts: date, ends: date | None) -> None:
+        stay = Enrolment.objects.system(WHY).create(
+            student=student, school=self.schools[school], starts=starts, ends=ends, grade=grade
+        )
+        RegisterRow.objects.system(WHY).create(
+            enrolment=stay, calendar=self.calendars[school, year], student=student, **self.squares(school, year, starts, ends)
+        )  # fmt: skip
+
+    def squares(self, school: int, year: int, starts: date, ends: date | None) -> dict[str, str]:
+        pick, calendar = self.pick, self.calendars[school, year]
+        days = list(calendar.days.order_by("date").values_list("date", flat=True))
+        codes, minutes, letter, rate = "", [], "P", pick.choice((0, 0.02, 0.1))
+        for day in days:
+            for _ in range(calendar.sessions):
+                if not (letter != "P" and pick.random() < 0.6):
+                    letter = pick.choice(LETTERS) if pick.random() < rate else "P"
+                said = "#" if day < starts or (ends and day > ends) else " " if day >= TODAY else letter
+                codes += said
+                minutes.append(pick.choice((10, 31, 90)) if said in "TLHtlh" else 0)
+        missed = np.array([minutes], dtype=np.uint16)
+        return {
+            "codes": codes,
+            "minutes": encode_minutes(missed, missed > 0)[0] if missed.any() and pick.random() < 0.5 else "",
+        }
+
+    def something_is_done(self, student: Student) -> None:
+        kind = self.pick.choice(
+            ("notice", "conference", "penalty_notice", "support_offered", "report", "five_day_notice")
+        )
+        on = TODAY - timedelta(days=self.pick.randint(0, 90))
+        Done.objects.system(WHY).create(
+            student=student, kind=kind, on=on, recorded_by=self.officer, recorded_at=clock.now(), key=str(on) + kind
+        )
+
+
+@pytest.fixture
+def district(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> District:
+    monkeypatch.setattr(clock, "now", lambda: datetime(TODAY.year, TODAY.month, TODAY.day, 22, tzinfo=UTC))
+    made = District(random.Random(request.node.name), a_user())
+    for k, name in enumerate(("Alder Primary", "Birch Primary", "Cedar Middle")):
+        made.schools.append(a_school(name))
+        for year, first in enumerate((BEFORE, FIRST)):
+            start = first + timedelta(days=7 * (k == 2))
+            calendar = a_calendar(made.schools[k], weeks=WEEKS, sessions=1 + (k == 2), start=start)
+            calendar.session_minutes = "390" if k < 2 else "200 190"
+            calendar.save()
+            made.calendars[k, year] = calendar
+    year = made.calendars[0, 1].school_year
+    for n in range(4):
+        starts = FIRST + timedelta(days=49 * n)
+        Term.objects.create(
+            source_id=f"t{n}",
+            school_year=year,
+            title=f"Q{n}",
+            kind="quarter",
+            starts=starts,
+            ends=starts + timedelta(days=46),
+        )
+    for _ in range(STUDENTS):
+        made.a_student()
+    for student in Student.objects.system(WHY):
+        if made.pick.random() < 0.4:
+            made.something_is_done(student)
+        if made.pick.random() < 0.2:
+            flag = made.pick.choice(("homeless", "iep", "exemption", "disability"))
+            Protection.objects.system(WHY).create(
+                student=student, flag=flag, starts=FIRST, recorded_by=made.officer, recorded_at=clock.now(),
+                ends=made.pick.choice((None, TODAY, TODAY - timedelta(days=1))),
+            )  # fmt: skip
+    return made
+
+
+def record() -> Record:
+    return set(
+        Firing.objects.system(WHY).filter(superseded_at=None).values_list(
+            "student_id", "school_id", "pack", "version", "rule", "pack_sha256", "fired_on", "count", "threshold", "marks", "status", "due"
+        )
+    )  # fmt: skip
+
+
+def one_by_one() -> Record:
+    """The record as it is when each student is looked at alone, and nothing had been kept."""
+    had = list(Firing.objects.system(WHY).all())
+    Firing.objects.system(WHY).all().delete()
+    for student in Student.objects.system(WHY).prefetch_related("enrolments"):
+        look_at(student, TODAY)
+    found = record()
+    Firing.objects.system(WHY).all().delete()
+    Firing.objects.system(WHY).bulk_create(had)
+    return found
+
+
+def adopt(pack: str) -> None:
+    Adoption.objects.create(pack=pack, starts=BEFORE, proposed_at=clock.now(), approved_at=clock.now())
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_the_night_keeps_what_one_look_at_each_student_keeps(district: District, pack: str) -> None:
+    adopt(pack)
+    looked = look_over()
+    assert looked.students == STUDENTS - _not_here()
+    assert record() == one_by_one()
+    assert record()
+    assert look_over().reached == look_over().superseded == 0
+
+    for row in RegisterRow.objects.system(WHY).filter(calendar__school_year__ends_in=2027):
+        if district.pick.random() < 0.3:  # what was said of them is corrected
+            at = next(key for key, c in district.calendars.items() if c.pk == row.calendar_id)
+            for name, text in district.squares(*at, row.enrolment.starts, row.enrolment.ends).items():
+                setattr(row, name, text)
+            row.save()
+    look_over()
+    # what a firing was of when it was found is kept as it was found
+    assert {(*f[:7], *f[10:]) for f in record()} == {(*f[:7], *f[10:]) for f in one_by_one()}
+
+
+def _not_here() -> int:
+    here = RegisterRow.objects.system(WHY).filter(calendar__school_year__ends_in=2027)
+    return STUDENTS - here.values("student").distinct().count()
+
+
+def test_as_many_queries_whoever_is_on_the_registers(district: District) -> None:
+    adopt("us-fl")
+    look_over()
+
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            look_over()
+        return len(queries)
+
+    before = asked()
+    for _ in range(STUDENTS):
+        district.a_student()
+    look_over()
+    assert asked() <= before + 4  # one more way from school to school has one more reading
