@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 from django.db import transaction
+from django.test import Client
+from django.utils.formats import date_format
 
 from firstbell import clock
 from firstbell.register.models import Calendar, Student
@@ -96,6 +98,11 @@ def test_of_days_grows_with_the_school_days_gone_by(calendar: Calendar, night: C
     [row] = lists.today(officer).pattern
     assert "4 of 32 days" in row.first.sentence
     assert row.dates[-1] == TUESDAY
+    desk = Client()
+    desk.force_login(officer)
+    page = desk.get(f"/alert/{alert.pk}/").content.decode()
+    shown, last = (date_format(day, "MONTH_DAY_FORMAT") for day in (TUESDAY, TUESDAY + timedelta(days=28)))
+    assert f"as known on {shown}; stands through {last} unless" in page
 
 
 def test_a_verdict_writes_down_what_was_read(calendar: Calendar, night: Callable[[date], None]) -> None:
