@@ -129,3 +129,14 @@ def test_without_a_school_day_every_rule_says_that_it_cannot_be_asked(text: str)
     found = answer(text)
     assert {p["status"] for p in found["positions"]} == {"not_evaluable"}
     assert all("no school day" in p["why"] for p in found["positions"])
+
+
+def test_what_the_institution_owes_stands_beside_the_students_rules() -> None:
+    text = HEAD.replace("us-oh", "us-tx")
+    yearly = position(answer(text), "TX-W0")
+    assert (yearly["status"], yearly["fired_on"], yearly["due"]) == ("duty_open", "2026-08-24", "2026-08-24")
+    assert yearly["why"] == "It is the duty of: school district, and no student’s step."
+    told_ = answer(text + '[[evidence]]\nkind = "yearly_notice"\ndate = 2026-08-25\n')
+    assert position(told_, "TX-W0")["status"] == "duty_done"
+    report = position(answer(HEAD.replace("us-oh", "ie")), "IE-5")
+    assert report["due"] == "2027-07-09"  # six weeks after 28 May

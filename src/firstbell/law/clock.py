@@ -40,6 +40,7 @@ __all__ = [
     "applies",
     "leaves_on",
     "named_by",
+    "owed",
     "positions",
     "shows",
 ]
@@ -721,6 +722,33 @@ def _deadline(
     return _after(since, limit.value, limit.unit, line), (
         _after(since, limit.not_before, limit.unit, line) if limit.not_before else None
     )
+
+
+def owed(pack: Pack, line: Timeline, evidence: Sequence[Evidence]) -> list[Position]:
+    """What the institution itself owes this school year: no student's step, and done where the student's own file shows it."""
+    found = []
+    first, last = line.school_year
+    for one in pack.institution:
+        begins, due = first, one.by
+        if one.each is not None:
+            try:
+                begins = (
+                    bounds(Window(kind=ENDS[one.each.from_]), line.frame, line.as_of)[1]
+                    if one.each.from_ in ENDS
+                    else first
+                )
+            except NotEvaluable:
+                begins = last
+            due = _after(begins, one.each.value, one.each.unit, line)
+        done = any(e.kind in one.done_by and e.rule in ("", one.id) and first <= e.date <= line.as_of for e in evidence)
+        citation = next(s.citation for s in pack.source if s.id == one.source)
+        found.append(
+            Position(
+                one.id, one.title, "times", citation, pack.version, Status.DUTY_DONE if done else Status.DUTY_OPEN, due=due, fired_on=begins,
+                why=said("It is the duty of: %(who)s, and no student’s step.", who=one.who),
+            )
+        )  # fmt: skip
+    return found
 
 
 def _after(day: date, n: int, unit: str, line: Timeline) -> date | None:

@@ -38,7 +38,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from firstbell.intake.readers.codes import BUILT_IN, load_code_map
-from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Evidence, Person, Position, Status, positions
+from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Evidence, Person, Position, Status, owed, positions
 from firstbell.law.days import Stretch
 from firstbell.law.metrics import Measured, measure
 from firstbell.law.overlays import on_versions
@@ -379,7 +379,7 @@ def ask(scenario: Scenario) -> Answer:
     line = _line(scenario, marks, scenario.as_of, now)
     known = metrics()
     return Answer(
-        positions(line, 0, person, law, evidence, earlier),
+        [*positions(line, 0, person, law, evidence, earlier), *owed(law[-1].pack, line, evidence)],
         [measure(known[m], line, 0, person.grade) for m in law[-1].pack.metrics],
         list(_in_vain(scenario, [v.pack for v in law])),
     )
