@@ -109,8 +109,9 @@ def _live(calendars: list[Calendar], students: int = 200) -> list[float]:
     """Milliseconds to read one student's school, as it is now, and ask the forecast about that student."""
     import numpy as np
 
+    from firstbell.forecast.lines import find_line
     from firstbell.register import rows
-    from firstbell.watch.ahead import Forecaster, positions
+    from firstbell.watch.ahead import HORIZON, RAISED, Forecaster, positions
     from firstbell.watch.history import last_year_of
     from firstbell.watch.registers import known_now
 
@@ -122,7 +123,7 @@ def _live(calendars: list[Calendar], students: int = 200) -> list[float]:
         school = rows.school_grid(calendar)
         student = int(school.student_ids[int(rng.integers(len(school.student_ids)))])
         known = known_now(school, KNOWN + 1, last_year_of(calendar.school_year, [student]), {})
-        positions(school, known, student, Forecaster.now())
+        positions(school, known, student, Forecaster.now(), {RAISED: (find_line(*RAISED.split("/")), HORIZON)})
         took.append((time.perf_counter() - began) * 1000)
     return sorted(took[10:])
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from numpy.typing import NDArray
 
 from firstbell import clock
@@ -47,7 +47,11 @@ LEAVES = "leaves:"
 
 def law_on(day: date) -> LawInForce | None:
     """What is in force on a day, as casework says it (casework.adopting)."""
-    return LawInForce.objects.filter(Q(last=None) | Q(last__gte=day), first__lte=day).first()
+    return laws_on(day).first()
+
+
+def laws_on(day: date) -> QuerySet[LawInForce]:
+    return LawInForce.objects.filter(Q(last=None) | Q(last__gte=day), first__lte=day)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,10 @@ class Lines:
         if day is None:
             zone = District.objects.values_list("time_zone", flat=True).first()
             day = clock.today(ZoneInfo(zone)) if zone else clock.now().date()
-        found = law_on(day)
+        return cls.of(law_on(day), year, day)
+
+    @classmethod
+    def of(cls, found: LawInForce | None, year: SchoolYear, day: date) -> Lines:
         return cls(tuple(in_force(with_overlay(found.pack, found.overlay), year.starts, day)) if found else ())
 
     @property
