@@ -7,7 +7,7 @@ from firstbell.register.models import SCHOOL_DAY_TYPES
 from firstbell.watch.kinds import KINDS, Clock, Kind
 
 
-def write_down(apps, _editor):
+def write_down(apps, editor):
     """Back to alerts that say all of themselves: those whose ground stands are written as their calendar's last look has them."""
     alerts = apps.get_model("watch", "Alert").objects.filter(state="open", expires_on=None)
     looks = apps.get_model("watch", "CalendarPass").objects.exclude(as_of=None).in_bulk()
@@ -25,6 +25,9 @@ def write_down(apps, _editor):
             if rule.clock is not Clock.TODAY and dates:
                 last = dates[min(bisect_right(dates, as_of) + rule.life, len(dates)) - 1]
             here.filter(kind=kind, as_of=as_of).update(expires_on=last)
+    if editor.connection.vendor == "postgresql":  # a table with foreign keys still to be checked is not altered
+        editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        editor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 class Migration(migrations.Migration):
