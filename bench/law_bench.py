@@ -22,11 +22,12 @@ from rich.table import Table
 from bench.memory import peak_bytes
 from bench.signals_bench import DAYS, register, school_days, time_of
 from firstbell.law import packs
-from firstbell.law.clock import Evidence, Person, positions
+from firstbell.law.clock import Evidence, positions
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
 from firstbell.law.reaching import standings
 from firstbell.law.timeline import Timeline
+from firstbell.law.whom import Person
 
 FULL, QUICK = 1_000_000, 4_000  # students
 BATCH = 20_000

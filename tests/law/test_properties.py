@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstbell.law import packs, scenario
-from firstbell.law.clock import Evidence, Person, positions
+from firstbell.law.clock import Evidence, positions
 from firstbell.law.days import Stretch
 from firstbell.law.packs import Applies, Count, Deadline, Duty, Rule, Threshold
 from firstbell.law.reaching import standings
 from firstbell.law.timeline import Timeline
+from firstbell.law.whom import Person
 from tests.law import naive
 from tests.law.draw import a_pack, a_rule, in_force
 

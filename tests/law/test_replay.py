@@ -6,11 +6,11 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from firstbell.law.clock import Person
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce, Pack, read_pack
 from firstbell.law.replay import NOT_TOLD, Replayed, reached_by, replayed
 from firstbell.law.timeline import Timeline
+from firstbell.law.whom import Person
 
 MONDAY = date(2026, 8, 31)
 HEAD = """id = "home"

@@ -15,7 +15,7 @@ from firstbell.forecast.forecasts import Band
 from firstbell.forecast.lines import Counted, find_line
 from firstbell.forecast.model import Model, code_version
 from firstbell.forecast.training import collect, fit_layer_two, learn_layer_one
-from firstbell.law.clock import Person
+from firstbell.law.whom import Person
 from firstbell.register import rows
 from firstbell.register.models import Calendar, Enrolment, School, Student
 from firstbell.watch import asof, backtests, live, verdicts

@@ -14,7 +14,7 @@ from firstbell import clock
 from firstbell.access.models import Role
 from firstbell.casework.adopting import agree, approve, end, propose, withdraw
 from firstbell.casework.models import Adoption
-from firstbell.law.clock import Person
+from firstbell.law.whom import Person
 from firstbell.register.models import Calendar, Enrolment, School, Student
 from firstbell.watch import backtests, live
 from firstbell.watch.ahead import Forecaster, page_lines, told_how

@@ -21,10 +21,11 @@ import msgspec
 import numpy as np
 
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE, NotEvaluable
-from firstbell.law.packs import ENDS, Ages, Duty, InForce, NotAfter, Pack, Rule, Window
-from firstbell.law.reaching import Asked, asked_of, at_line, firings_of
+from firstbell.law.packs import ENDS, Duty, InForce, NotAfter, Pack, Rule, Window
+from firstbell.law.reaching import Asked, asked_of, at_line, firings_of, needed
 from firstbell.law.sentences import named
 from firstbell.law.timeline import Timeline
+from firstbell.law.whom import Person, days_of_age, of_another_age, of_others
 from firstbell.law.windows import bounds, fixed, months_before, starts
 from firstbell.register.marks import NOT_EXPECTED, PRESENT_LETTERS, UNKNOWN
 from firstbell.said import said
@@ -33,16 +34,14 @@ __all__ = [
     "DONE_BY",
     "Evidence",
     "Fired",
-    "Person",
     "Position",
     "Status",
-    "age",
-    "applies",
     "leaves_on",
     "named_by",
     "owed",
     "positions",
     "shows",
+    "unasked",
 ]
 
 #: what shows a duty done, where its pack doesn't say otherwise
@@ -72,14 +71,6 @@ class Status(StrEnum):
     LOCKED = "locked"
     FORBIDDEN = "forbidden"
     NOT_EVALUABLE = "not_evaluable"
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    birth_date: date | None = None
-    grade: str = ""
-    flags: frozenset[str] = frozenset()
-    parents: tuple[str, ...] = ()  # names, or whatever tells them apart, as `Evidence.to` has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +133,6 @@ class Position:
     unknown: int = 0
     why: str = ""
     duty: Duty | None = None
-
-
-def age(birth: date, at: date) -> int:
-    """Whole years; who is born on 29 February has a birthday on 1 March of other years.
-
-    >>> age(date(2012, 2, 29), date(2026, 2, 28)), age(date(2012, 2, 29), date(2026, 3, 1))
-    (13, 14)
-    """
-    return at.year - birth.year - ((at.month, at.day) < (birth.month, birth.day))
 
 
 def positions(
@@ -222,66 +204,12 @@ def positions(
     return found
 
 
-def _birthday(birth: date, years: int) -> date:
-    try:
-        return birth.replace(year=birth.year + years)
-    except ValueError:  # 29 February
-        return date(birth.year + years, 3, 1)
-
-
-def _days_of_age(ages: Ages, birth: date, line: Timeline) -> tuple[int, int]:
-    """The columns on whose days a student was of the age: from the first to, not including, the second."""
-    frame = line.frame
-    begins = np.array([frame.dates[frame.year_span(int(year))[0]] for year in np.unique(frame.year)])
-    begins = begins[np.searchsorted(np.unique(frame.year), frame.year)]  # of each day, its school year's first
-    since = frame.dates
-    if ages.by:
-        since = np.array([_by(ages, first.astype(object)) for first in begins], dtype="datetime64[D]")
-        since = since if ages.cut_off else np.maximum(frame.dates, since)
-    young = since < np.datetime64(_birthday(birth, ages.from_))
-    until = begins if ages.until == "school_year_end" else frame.dates
-    return int(young.sum()), int((until < np.datetime64(_birthday(birth, ages.under))).sum())
-
-
-def _by(ages: Ages, first: date) -> date:
-    """The day by which who comes of age is of age from the year's beginning; the second half of a calendar year is where a school year begins."""
-    month, day = map(int, ages.by.split("-"))
-    return date(first.year + (month < 7), month, day)
-
-
-def _of_age(ages: Ages, birth: date, at: date, year: tuple[date, date]) -> bool:
-    begins = at if not ages.by else _by(ages, year[0]) if ages.cut_off else max(at, _by(ages, year[0]))
-    ends = year[0] if ages.until == "school_year_end" else at
-    return age(birth, begins) >= ages.from_ and age(birth, ends) < ages.under
-
-
-def applies(rule: Rule, pack: Pack, person: Person, at: date, year: tuple[date, date]) -> str:
-    """Why a rule is not about this student on a day; empty where it is. year: first and last day of the school year."""
-    return _of_another_age(rule, pack, person, at, year) or _of_others(rule, person)
-
-
-def _of_another_age(rule: Rule, pack: Pack, person: Person, at: date, year: tuple[date, date]) -> str:
-    ages = rule.applies.ages or pack.ages
-    if ages is not None and person.birth_date is None and pack.ages is not None and ages.from_ >= pack.ages.under:
-        return said(  # who is enrolled is of compulsory age, unless it is known otherwise
-            "The rule is about ages %(first)s to %(last)s, and no birth date is on record.", first=ages.from_, last=ages.under - 1
-        )  # fmt: skip
-    if ages is None or person.birth_date is None or _of_age(ages, person.birth_date, at, year):
-        return ""
-    return said(
-        "The rule is about ages %(first)s to %(last)s; this student is %(age)s.",
-        first=ages.from_, last=ages.under - 1, age=age(person.birth_date, at),
+def unasked(rule: Rule, pack: Pack, why: str = "") -> Position:
+    """A rule's position before anything is counted."""
+    unit = pack.counts[rule.count].unit if rule.count else "times"
+    return Position(
+        rule.id, rule.title, unit, pack.cited(rule).citation, pack.version, Status.NOT_EVALUABLE, duty=rule.duty, op=rule.threshold.op, why=why
     )  # fmt: skip
-
-
-def _of_others(rule: Rule, person: Person) -> str:
-    if rule.applies.grades and person.grade not in rule.applies.grades:
-        return said("The rule is about grades %(grades)s.", grades=list(rule.applies.grades))
-    if rule.applies.flags and not person.flags & set(rule.applies.flags):
-        return said("The rule is about students with: %(flags)s.", flags=[named(f) for f in rule.applies.flags])
-    if kept := person.flags & set(rule.applies.not_flags):
-        return said("The rule is not about students with: %(flags)s.", flags=[named(f) for f in sorted(kept)])
-    return ""
 
 
 def _position(
@@ -289,14 +217,10 @@ def _position(
     begun: Mapping[str, date],
 ) -> tuple[Position, _Counted | None]:  # fmt: skip
     """What is the same of every answer about a rule, and what it counts; None where it is not asked."""
-    pack = version.pack
-    unit = pack.counts[rule.count].unit if rule.count else "times"
-    base = Position(
-        rule.id, rule.title, unit, pack.cited(rule).citation, pack.version, Status.NOT_EVALUABLE, duty=rule.duty, op=rule.threshold.op,
-    )  # fmt: skip
-    grown = _of_another_age(rule, pack, person, line.as_of, line.school_year)
+    base = unasked(rule, version.pack)
+    grown = of_another_age(rule, version.pack, person, line.as_of, line.school_year)
     of_step = rule.count is None or (rule.applies.ages is not None and rule.applies.ages.of == "step")
-    if why := _of_others(rule, person) or (grown if of_step else ""):
+    if why := of_others(rule, person) or (grown if of_step else ""):
         return replace(base, why=why), None
     try:
         if rule.count is None:
@@ -386,7 +310,7 @@ def _of_marks(
     if ages is None or ages.of == "step":
         ages = version.pack.ages
     if ages is not None and person.birth_date is not None:
-        of_age = _days_of_age(ages, person.birth_date, line)
+        of_age = days_of_age(ages, person.birth_date, line)
         if (
             rule.threshold.share is None
         ):  # days missed before the student was of age count for nothing; a share is of all days enrolled
@@ -497,7 +421,7 @@ def _room(rule: Rule, c: _Counted) -> Fraction:
     if c.reached:
         return Fraction(0)
     line = (c.threshold if c.total is None else c.threshold * c.total) / c.unit
-    need = math.floor(line) + 1 if rule.threshold.op == ">" else math.ceil(line)
+    need: int = needed(line.numerator, line.denominator, rule.threshold.op == ">")
     return max(need * c.unit - c.count, c.unit)
 
 

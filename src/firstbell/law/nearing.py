@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from firstbell.law.clock import leaves_on
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE
 from firstbell.law.packs import InForce, Rule
-from firstbell.law.reaching import Asked, asked_of, standings
+from firstbell.law.reaching import Asked, asked_of, needed, standings
 from firstbell.law.timeline import Timeline
 from firstbell.law.windows import bounds
 
@@ -77,11 +77,11 @@ def nearing(
             _run_begins(asked, stop) if rule.window.kind == "consecutive" else np.maximum(asked.floor, asked.start_now)
         )
         p = told.possible if asked.share else np.ones(line.n, dtype=np.int64)
-        reached = c * asked.den > asked.num * p if strict else c * asked.den >= asked.num * p
+        reached = c >= needed(asked.num * p, asked.den, strict)
         if asked.share:
             reached &= (p >= asked.minimum) & (p > 0)
         total = p + _ahead(rule, asked, line)
-        need = asked.num * total // asked.den + 1 if strict else -(-asked.num * total // asked.den)
+        need = needed(asked.num * total, asked.den, strict)
         room = np.maximum(need - c, 1)
         again = told.times > 0
         if rule.once == "window":

@@ -640,6 +640,7 @@ def _of_folder(name: str) -> tuple[Pack, ...]:
     return tuple(found)
 
 
+@cache  # the folder is part of the program
 def _names() -> list[str]:
     return sorted(path.name for path in _folder().iterdir() if any(path.glob("*.toml")))
 

@@ -25,7 +25,7 @@ from firstbell.law.timeline import Few, Timeline
 from firstbell.law.windows import fixed
 from firstbell.said import said
 
-__all__ = ["Asked", "Question", "Reached", "asked_of", "at_line", "firings_of", "standings"]
+__all__ = ["Asked", "Question", "Reached", "asked_of", "at_line", "firings_of", "needed", "standings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,21 @@ def at_line(c, p, num, den, share, strict, minimum):  # type: ignore[no-untyped-
     if not share:
         return c * den > num if strict else c * den >= num
     return p >= minimum and p > 0 and (c * den > p * num if strict else c * den >= p * num)
+
+
+def needed(num: Any, den: Any, strict: bool) -> Any:
+    """The least whole number at the line num/den, or over it where the rule says more than; of ints or of arrays."""
+    return num // den + 1 if strict else -(-num // den)
+
+
+@njit(cache=True, nogil=True)
+def _fires(out, i, column, number):  # type: ignore[no-untyped-def]
+    """Student i's line was reached on a column: the first and the last of them, how many, and the sum of their numbers."""
+    if out[4, i] == 0:
+        out[2, i] = column
+    out[3, i] = column
+    out[4, i] += 1
+    out[5, i] += number
 
 
 @njit(cache=True, nogil=True)
@@ -144,12 +159,15 @@ def _all(  # type: ignore[no-untyped-def]
             runs, fired,
         )  # fmt: skip
         out[0, i], out[1, i] = c, p
-        out[2, i] = fired[0] if firings else -1
-        out[3, i] = fired[firings - 1] if firings else -1
-        out[4, i] = firings
-        out[5, i] = 0
         for k in range(firings):
-            out[5, i] += numbers[fired[k] // width]
+            _fires(out, i, fired[k], numbers[fired[k] // width])
+
+
+def _nobody(n: int) -> NDArray[np.int64]:
+    """The six figures of n students of whom nothing is known yet: counted, possible, and what `_fires` tells."""
+    out = np.zeros((6, n), dtype=np.int64)
+    out[2:4] = -1
+    return out
 
 
 class _Days(NamedTuple):
@@ -242,8 +260,7 @@ def _counts(  # type: ignore[no-untyped-def]
     """Lines that are counts."""
     for i in range(len(floor)):
         low, n, d_ = floor[i], num[i], den[i]
-        firings = total = carried = 0
-        one = another = -1
+        carried = 0
         if at_line(days.in_all[days.where[i + 1]] - days.in_all[days.where[i]], 0, n, d_, False, strict, 0):
             k, end, s = days.where[i], days.where[i + 1], days.where[i]
             c, before, at = 0, False, -1
@@ -275,14 +292,10 @@ def _counts(  # type: ignore[no-untyped-def]
                 if reached and not before:
                     carried = d
                 if reached and d >= first and (d == first or not before):
-                    if firings == 0:
-                        one = carried
-                    another = carried
-                    firings += 1
-                    total += numbers[carried // width]
+                    _fires(out, i, carried, numbers[carried // width])
                 before = reached
         c, p = _now(days, i, max(start_now, low), stop)
-        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i], out[5, i] = c, p, one, another, firings, total
+        out[0, i], out[1, i] = c, p
 
 
 @njit(cache=True, nogil=True)
@@ -294,8 +307,7 @@ def _shares(  # type: ignore[no-untyped-def]
     least = max(minimum, 1)
     for i in range(len(floor)):
         low, n, d_ = floor[i], num[i], den[i]
-        firings = total = carried = 0
-        one = another = -1
+        carried = 0
         end, last = days.begin[i + 1], days.where[i + 1]
         if at_line(days.in_all[days.where[i + 1]] - days.in_all[days.where[i]], least, n, d_, True, strict, minimum):
             for w in range(len(turns) - 1):
@@ -329,15 +341,11 @@ def _shares(  # type: ignore[no-untyped-def]
                     if reached and not before:
                         carried = d
                     if reached and d >= first and (d == first or not before):
-                        if firings == 0:
-                            one = carried
-                        another = carried
-                        firings += 1
-                        total += numbers[carried // width]
+                        _fires(out, i, carried, numbers[carried // width])
                     after = days.on[j] if j < last else closes
                     d = first if d < first < after else after
         c, p = _now(days, i, max(start_now, low), stop)
-        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i], out[5, i] = c, p, one, another, firings, total
+        out[0, i], out[1, i] = c, p
 
 
 @njit(cache=True, nogil=True)
@@ -347,8 +355,7 @@ def _runs(  # type: ignore[no-untyped-def]
     """Lines that are counts of days in a run, which every day attended in full ends."""
     for i in range(len(floor)):
         low, n, d_ = floor[i], num[i], den[i]
-        c = p = firings = total = carried = 0
-        one = another = -1
+        c = p = carried = 0
         before, last, ended = False, -1, False
         for k in range(days.begin[i], days.begin[i + 1]):
             d = days.column[k]
@@ -373,17 +380,13 @@ def _runs(  # type: ignore[no-untyped-def]
             if reached and not before:
                 carried = d
             if reached and d >= first and (d == first or not before):
-                if firings == 0:
-                    one = carried
-                another = carried
-                firings += 1
-                total += numbers[carried // width]
+                _fires(out, i, carried, numbers[carried // width])
             before = reached
         if ended:
             c = p = 0
         if last < stop - 1:
             c, p = 0, days.usual[stop - 1] if stop - 1 >= low else 0
-        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i], out[5, i] = c, p, one, another, firings, total
+        out[0, i], out[1, i] = c, p
 
 
 def _question(
@@ -562,7 +565,7 @@ def standings(
                     out = _asked_together(question, few[key], numbers)
                     if out is None:
                         asked = asked_of(rule, version, law, line, grades, columns)
-                        out = np.zeros((6, line.n), dtype=np.int64)
+                        out = _nobody(line.n)
                         _all(*asked.args, asked.width, numbers, out)  # type: ignore[call-arg]  # a compiled one tells no signature
                 except NotEvaluable as why:
                     found.append(Reached(rule, version.pack.version, why=str(why)))
@@ -599,13 +602,13 @@ def _asked_together(q: Question, days: _Days | None, numbers: NDArray[np.int64])
     """The six figures of each student, from the days that were not attended in full; None where those don't tell."""
     if days is None:
         return None
-    out = np.zeros((6, len(q.floor)), dtype=np.int64)
+    out = _nobody(len(q.floor))
     since, first, stop = q.eligible
     window = q.rule.window
     if not q.share and not q.strict and (q.num <= 0).any():  # nothing has to be counted for it
         if q.runs or not (q.num <= 0).all():
             return None
-        nothing, one = np.zeros((1, len(q.start)), dtype=np.int16), np.zeros((6, 1), dtype=np.int64)
+        nothing, one = np.zeros((1, len(q.start)), dtype=np.int16), _nobody(1)
         zero = np.zeros(1, dtype=np.int64)
         _all(
             nothing, nothing, nothing.astype(np.uint8), q.start, 0, zero, zero, zero + 1, False, False, 0, since, first, stop,
@@ -620,21 +623,8 @@ def _asked_together(q: Question, days: _Days | None, numbers: NDArray[np.int64])
         )  # fmt: skip
     elif not q.share:
         _counts(
-            days,
-            q.start,
-            q.start_now,
-            q.floor,
-            q.num,
-            q.den,
-            q.strict,
-            since,
-            first,
-            stop,
-            fixed(window),
-            q.width,
-            numbers,
-            out,
-        )
+            days, q.start, q.start_now, q.floor, q.num, q.den, q.strict, since, first, stop, fixed(window), q.width, numbers, out
+        )  # fmt: skip
     elif fixed(window) and not q.runs:
         turns = np.flatnonzero(np.diff(q.start, prepend=-1, append=-1))
         _shares(

@@ -15,11 +15,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.law.clock import Person, applies, positions
+from firstbell.law.clock import positions
 from firstbell.law.days import unit_of
 from firstbell.law.packs import Applies, ByGrade, InForce, Pack, Rule, Threshold
-from firstbell.law.reaching import Reached, standings
+from firstbell.law.reaching import Reached, needed, standings
 from firstbell.law.timeline import Timeline
+from firstbell.law.whom import Person, applies
 
 __all__ = ["NOT_TOLD", "Replayed", "reached_by", "replayed"]
 
@@ -153,9 +154,7 @@ def _near_line(rule: Rule, unit: Fraction) -> Threshold:
 
     def of(value: Fraction) -> str:
         steps = value / unit
-        need = (
-            steps.numerator // steps.denominator + 1 if t.op == ">" else -(-steps.numerator // steps.denominator)
-        ) * unit
+        need = needed(steps.numerator, steps.denominator, t.op == ">") * unit
         return str(max(need - rule.near, unit))
 
     if t.share is not None:
@@ -182,7 +181,7 @@ def _near_share(line: Timeline, rule: Rule, pack: Pack, times: Mapping[int, obje
     usual = made.possible[rows].max(axis=1, initial=1).astype(np.int64)
     ahead = (line.stop - 1 - np.arange(line.first, line.known))[None, :] * usual[:, None]
     whole = (possible + ahead) * share.numerator
-    need = whole // share.denominator + 1 if rule.threshold.op == ">" else -(-whole // share.denominator)
+    need = needed(whole, share.denominator, rule.threshold.op == ">")
     near = (missed > 0) & ((need - missed) * unit.numerator <= rule.near * unit.denominator)
     begins = near & ~np.concatenate([np.zeros((len(rows), 1), dtype=np.bool_), near[:, :-1]], axis=1)
     for k, row in enumerate(rows.tolist()):

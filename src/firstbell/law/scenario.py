@@ -38,13 +38,14 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from firstbell.intake.readers.codes import BUILT_IN, load_code_map
-from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Evidence, Person, Position, Status, owed, positions
+from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Evidence, Position, owed, positions, unasked
 from firstbell.law.days import Stretch
 from firstbell.law.metrics import Measured, measure
 from firstbell.law.overlays import on_versions
 from firstbell.law.packs import MARKS, InForce, Pack, PackError, in_force, metrics, read, refuse, versions
 from firstbell.law.sentences import NAMES
 from firstbell.law.timeline import Timeline
+from firstbell.law.whom import Person
 from firstbell.said import said
 
 __all__ = ["Answer", "Scenario", "ask", "read_scenario", "told"]
@@ -388,14 +389,8 @@ def ask(scenario: Scenario) -> Answer:
 def _without_a_calendar(scenario: Scenario) -> Answer:
     """Nothing can be asked without a school day; each rule says so."""
     why = said("There is no school day to ask about: the calendar has none, or begins later.")
-    found = [
-        Position(
-            rule.id, rule.title, pack.counts[rule.count].unit if rule.count else "times", pack.cited(rule).citation, pack.version,
-            Status.NOT_EVALUABLE, duty=rule.duty, op=rule.threshold.op, why=why,
-        )
-        for pack in (v.pack for v in _law(scenario, scenario.as_of)) for rule in pack.rule
-    ]  # fmt: skip
-    return Answer(found, [])
+    packs = [v.pack for v in _law(scenario, scenario.as_of)]
+    return Answer([unasked(rule, pack, why) for pack in packs for rule in pack.rule], [])
 
 
 def _in_vain(scenario: Scenario, packs: Sequence[Pack]) -> Iterator[str]:

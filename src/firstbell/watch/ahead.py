@@ -17,7 +17,7 @@ from firstbell.forecast.layers import rates
 from firstbell.forecast.lines import PACKS, YEAR_END, Counted, Line
 from firstbell.forecast.model import BadModel, Model
 from firstbell.forecast.reasons import Reason, reasons
-from firstbell.law.clock import Person, applies
+from firstbell.law.whom import Person, applies
 from firstbell.register.models import SchoolYear
 from firstbell.register.rows import SchoolGrid
 from firstbell.watch.backtests import Offer, offer_of

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from firstbell.forecast.forecasts import Band
-from firstbell.law.clock import Person
+from firstbell.law.whom import Person
 from firstbell.register.rows import SchoolGrid
 from firstbell.watch.ahead import Forecaster, Position, page_lines, positions
 from firstbell.watch.history import kept_of
