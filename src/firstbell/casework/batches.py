@@ -21,9 +21,9 @@ from firstbell.register.grid import Grid, decode_minutes
 from firstbell.register.marks import NOT_EXPECTED
 from firstbell.register.models import Calendar, Enrolment, RegisterRow
 from firstbell.register.rows import Column, SchoolGrid
-from firstbell.watch.timelines import asks_earlier_years, last_whole_day, stretch, terms_of
+from firstbell.watch.timelines import asks_earlier_years, before, came_to, last_whole_day, some_of, stretch, terms_of
 
-__all__ = ["Lines", "before", "lines", "some_of"]
+__all__ = ["Batch", "batches"]
 
 WHY = "the law is asked about everybody"
 #: students asked together
@@ -33,7 +33,7 @@ Terms = Mapping[int, tuple[tuple[date, date], ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class Batch:
     """n students whose registers are one timeline: whose each row is, the school each came to last, and the grade there."""
 
     line: Timeline
@@ -48,9 +48,9 @@ class Lines:
         return one if len(there) == len(one.stretches) else Timeline(there, one.as_of, one.came)
 
 
-def lines(
+def batches(
     calendars: Sequence[Calendar], law: Sequence[InForce], today: date, on: date | None = None
-) -> Iterator[Lines]:
+) -> Iterator[Batch]:
     """Everybody on these registers, of one school year. Marks count through `on`, or each school's last whole day."""
     year, school_ids = calendars[0].school_year, [c.school_id for c in calendars]
     last = {}
@@ -81,18 +81,18 @@ def lines(
             groups[alike(calendar)].append(calendar)
     for key, some in groups.items():
         as_of: date = key[0]  # type: ignore[assignment]
-        for batch in _batches(some, sizes):
-            schools = _read([columns[c.pk] for c in batch], timed)
+        for part in _parts(some, sizes):
+            schools = _read([columns[c.pk] for c in part], timed)
             schools = [some_of(s, np.flatnonzero(~np.isin(s.student_ids, movers))) for s in schools]
             stretches = [_beside(schools, terms)]
-            of_before = [columns[last[c.school_id].pk] for c in batch if c.school_id in last]
+            of_before = [columns[last[c.school_id].pk] for c in part if c.school_id in last]
             if of_before and of_before[0].dates:
                 stretches.insert(0, before(schools, _read(of_before, timed), of_before[0], terms))
             ids = np.concatenate([s.student_ids for s in schools])
             if not len(ids):
                 continue
-            came = _came(schools, year.starts) if entered else None
-            yield Lines(
+            came = came_to(*schools) if entered else None
+            yield Batch(
                 Timeline(stretches, as_of, came), ids, np.repeat([s.calendar.school_id for s in schools], [len(s.student_ids) for s in schools]),
                 [grade for s in schools for grade in s.grades],
             )  # fmt: skip
@@ -103,7 +103,7 @@ def lines(
 # -- schools side by side ---------------------------------------------------------------------------------------------
 
 
-def _batches(calendars: Sequence[Calendar], sizes: Mapping[int, int]) -> Iterator[list[Calendar]]:
+def _parts(calendars: Sequence[Calendar], sizes: Mapping[int, int]) -> Iterator[list[Calendar]]:
     batch: list[Calendar] = []
     n = 0
     for calendar in calendars:
@@ -129,32 +129,6 @@ def _beside(schools: Sequence[SchoolGrid], terms: Terms) -> Stretch:
 
 def _minutes(grid: Grid) -> NDArray[np.uint16]:
     return np.zeros(grid.codes.shape, dtype=np.uint16) if grid.minutes is None else grid.minutes
-
-
-def before(schools: Sequence[SchoolGrid], last: Sequence[SchoolGrid], column: Column, terms: Terms) -> Stretch:
-    """Last year's registers of the students of these schools, each at the same school, in their order; who was not there is not expected.
-
-    column: the days last year's registers share
-    """
-    by_school = {s.calendar.school_id: s for s in last}
-    n, squares = sum(len(s.student_ids) for s in schools), len(column.dates) * column.calendar.sessions
-    codes, missed = np.full((n, squares), ord(NOT_EXPECTED), dtype=np.uint8), None
-    if any(s.grid.minutes is not None for s in last):
-        missed = np.zeros(codes.shape, dtype=np.uint16)
-    row = 0
-    for school in schools:
-        there = by_school.get(school.calendar.school_id)
-        if there is not None and len(there.student_ids):
-            at = np.searchsorted(there.student_ids, school.student_ids)
-            had = np.flatnonzero(there.student_ids[np.minimum(at, len(there.student_ids) - 1)] == school.student_ids)
-            codes[row + had] = there.grid.codes[at[had]]
-            if missed is not None and there.grid.minutes is not None:
-                missed[row + had] = there.grid.minutes[at[had]]
-        row += len(school.student_ids)
-    dates = np.array(column.dates, dtype="datetime64[D]")
-    nobody = np.zeros(0, dtype=np.int64)
-    shared = SchoolGrid(column.calendar, Grid(codes, dates, column.calendar.sessions, missed), nobody, nobody, [])
-    return stretch(shared, terms)
 
 
 def _asks_minutes(law: Sequence[InForce]) -> bool:
@@ -189,24 +163,6 @@ def _timed(school: SchoolGrid, sent: Sequence[tuple[int, str]]) -> SchoolGrid:
     return replace(school, grid=replace(school.grid, minutes=minutes))
 
 
-def _came(schools: Sequence[SchoolGrid], first: date) -> NDArray[np.datetime64]:
-    """(n,) the day each came to the school they are at, or the year's first."""
-    stays = np.concatenate([s.enrolment_ids for s in schools])
-    began = dict(Enrolment.objects.system(WHY).filter(pk__in=stays.tolist()).values_list("pk", "starts"))
-    return np.array([max(began[stay], first) for stay in stays.tolist()], dtype="datetime64[D]")
-
-
-def some_of(school: SchoolGrid, keep: NDArray[np.int64]) -> SchoolGrid:
-    """A school's register with these of its rows."""
-    if len(keep) == len(school.student_ids):
-        return school
-    grid = school.grid
-    return replace(
-        school, grid=Grid(grid.codes[keep], grid.dates, grid.sessions, None if grid.minutes is None else grid.minutes[keep]),
-        student_ids=school.student_ids[keep], enrolment_ids=school.enrolment_ids[keep], grades=[school.grades[int(k)] for k in keep],
-    )  # fmt: skip
-
-
 # -- at several schools ---------------------------------------------------------------------------------------------
 
 
@@ -230,7 +186,7 @@ def _ways(years: Sequence[int]) -> dict[int, set[int]]:
 
 def _movers(
     ways: Mapping[int, set[int]], asked: set[int], terms: Terms, today: date, on: date | None
-) -> Iterator[Lines]:
+) -> Iterator[Batch]:
     """Who was at several schools, by the schools they were at in turn: they count with the last, as `standing.standing_of` has it."""
     wanted = {student: calendars for student, calendars in ways.items() if calendars & asked}
     if not wanted:
@@ -273,4 +229,4 @@ def _movers(
         first = calendar.school_year.starts
         came = np.array([max(some[-1][1], first) for some in here], dtype="datetime64[D]")
         line = Timeline([stretch(p, terms) for p in parts], as_of, came)
-        yield Lines(line, ids, np.full(len(ids), calendar.school_id), [some[-1][2] for some in here])
+        yield Batch(line, ids, np.full(len(ids), calendar.school_id), [some[-1][2] for some in here])

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.casework.adopted import adopted, law_of
-from firstbell.casework.lines import Lines, lines
+from firstbell.casework.batches import Batch, batches
 from firstbell.casework.models import Done, Firing
 from firstbell.casework.standing import WHY, Standing, evidence_of, flags_of, standing_of
-from firstbell.law.clock import Person, Position, Status, applies, named_by, positions, shows
+from firstbell.law.clock import Position, Status, named_by, positions, shows
 from firstbell.law.packs import InForce, Pack, Rule
 from firstbell.law.reaching import Reached, standings
+from firstbell.law.whom import Person, applies
 from firstbell.register.models import Calendar, Student
 from firstbell.register.rows import SchoolGrid
 
@@ -56,7 +57,7 @@ def look_over(calendars: Iterable[Calendar] | None = None, *, on: date | None = 
         law = law_of(adopted(today), some[0].school_year.starts, today)
         if law:
             night = _Night(law, today)
-            for batch in lines(some, law, today, on):
+            for batch in batches(some, law, today, on):
                 _look(batch, night, found)
     return found
 
@@ -129,7 +130,7 @@ def _born(students: Sequence[int]) -> dict[int, str | None]:
         return dict(cursor.fetchall())
 
 
-def _look(batch: Lines, night: _Night, found: Looked) -> None:
+def _look(batch: Batch, night: _Night, found: Looked) -> None:
     found.students += len(batch.students)
     line, law, ids = batch.line, night.law, batch.students.tolist()
     stood = standings(
@@ -157,7 +158,7 @@ def _look(batch: Lines, night: _Night, found: Looked) -> None:
     _written(dict(zip(ids, batch.schools.tolist(), strict=True)), law, looked, found, changed)
 
 
-def _changed(batch: Lines, stood: Sequence[Reached], night: _Night) -> dict[int, set[str]]:
+def _changed(batch: Batch, stood: Sequence[Reached], night: _Night) -> dict[int, set[str]]:
     """Students whose firings are not those on record, and of which rules (and of those that wait for these): how often a line was reached,
     and on which days, both tell."""
     line, n = batch.line, len(batch.students)
@@ -217,7 +218,7 @@ def _never(n: int) -> NDArray[np.int64]:
     return found
 
 
-def _on_record(batch: Lines, pack: str) -> dict[str, NDArray[np.int64]]:
+def _on_record(batch: Batch, pack: str) -> dict[str, NDArray[np.int64]]:
     """Rule -> what the record says of each student, as `_never` has it."""
     day = (
         "fired_on - DATE '1970-01-01'"

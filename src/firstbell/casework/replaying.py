@@ -29,24 +29,23 @@ from firstbell.access.models import User
 from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.adopting import LONGEST
 from firstbell.casework.firings import since_evidence
-from firstbell.casework.lines import some_of
 from firstbell.casework.models import Protection, ReplayRun
 from firstbell.casework.replay_document import Side, Who, document
 from firstbell.forecast.known import grade_band
 from firstbell.jobs.queue import Unrecoverable, enqueue, job_kind
-from firstbell.law.clock import Person
 from firstbell.law.days import Stretch
 from firstbell.law.overlays import overlaid, read_overlay
 from firstbell.law.packs import InForce, Pack, PackError, versions
 from firstbell.law.replay import reached_by, replayed
 from firstbell.law.timeline import Timeline
+from firstbell.law.whom import Person
 from firstbell.register import rows
 from firstbell.register.fold import blank_minutes
 from firstbell.register.grid import decode_minutes
 from firstbell.register.marks import NOT_EXPECTED
 from firstbell.register.models import Calendar, Enrolment, SchoolYear, Student
 from firstbell.register.rows import Column, Past, SchoolGrid
-from firstbell.watch.timelines import asks_earlier_years, came_to, stretch, terms_of, year_before
+from firstbell.watch.timelines import asks_earlier_years, came_to, some_of, stretch, terms_of, year_before
 
 __all__ = ["NotReplayed", "ask_for", "replay", "tried_pack"]
 

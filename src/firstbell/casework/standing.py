@@ -13,10 +13,11 @@ from django.db.models import OuterRef
 from firstbell import clock
 from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.models import Adoption, Done, Firing, Protection
-from firstbell.law.clock import Evidence, Person, Position, positions
+from firstbell.law.clock import Evidence, Position, positions
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
 from firstbell.law.timeline import Timeline
+from firstbell.law.whom import Person
 from firstbell.register import rows
 from firstbell.register.gathered import at, day, gathered
 from firstbell.register.models import Student

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.forecast.lines import Counted, Line, UnknownLine, line_of
-from firstbell.law.clock import Person, applies
 from firstbell.law.days import Stretch, unit_of
 from firstbell.law.nearing import Near, nearing, told_ahead
 from firstbell.law.overlays import with_overlay
 from firstbell.law.packs import Count, InForce, Pack, PackError, Rule, in_force, versions
 from firstbell.law.timeline import Timeline
+from firstbell.law.whom import Person, applies
 from firstbell.register import rows
 from firstbell.register.grid import Grid
 from firstbell.register.models import District, SchoolYear, Student
@@ -35,7 +35,15 @@ from firstbell.watch.kinds import Kind
 from firstbell.watch.models import Alert, LawInForce
 from firstbell.watch.registers import Place, Stays
 from firstbell.watch.standing import Look
-from firstbell.watch.timelines import asks_earlier_years, came_to, last_whole_day, stretch, terms_of, year_before
+from firstbell.watch.timelines import (
+    asks_earlier_years,
+    came_to,
+    last_whole_day,
+    some_of,
+    stretch,
+    terms_of,
+    year_before,
+)
 
 __all__ = ["Laws", "Lines", "NearBy", "Told", "law_on"]
 
@@ -243,11 +251,7 @@ def _with_minutes(school: SchoolGrid, own: NDArray[np.int64], *, read: bool) -> 
             school.calendar, student_ids=ids.tolist() if len(ids) < len(school.student_ids) else None
         )
         school, own = again, np.flatnonzero(np.isin(again.student_ids, ids))
-    grid = school.grid
-    return SchoolGrid(
-        school.calendar, replace(grid, codes=grid.codes[own], minutes=None if grid.minutes is None else grid.minutes[own]),
-        school.student_ids[own], school.enrolment_ids[own], [school.grades[k] for k in own.tolist()],
-    )  # fmt: skip
+    return some_of(school, own)
 
 
 def _of_stays(

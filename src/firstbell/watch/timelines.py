@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
 from firstbell.register import rows
+from firstbell.register.grid import Grid
+from firstbell.register.marks import NOT_EXPECTED
 from firstbell.register.models import Calendar, Enrolment, Term
 from firstbell.register.rows import Column, SchoolGrid
 from firstbell.watch.registers import whole_days
 
 __all__ = [
-    "asks_earlier_years", "came_to", "finest", "last_whole_day", "stretch", "stretch_of", "terms_of", "year_before",
+    "asks_earlier_years", "before", "came_to", "finest", "last_whole_day", "some_of", "stretch", "stretch_of", "terms_of", "year_before",
 ]  # fmt: skip
 
 WHY = "the law is asked about students of a school"
@@ -62,11 +65,12 @@ def stretch_of(school: SchoolGrid, terms: tuple[tuple[date, date], ...]) -> Stre
     )  # fmt: skip
 
 
-def came_to(school: SchoolGrid) -> NDArray[np.datetime64]:
-    """(n,) the day each student of a school's register came there, or the year's first."""
-    stays = Enrolment.objects.system(WHY).filter(pk__in=school.enrolment_ids.tolist())
-    began, first = dict(stays.values_list("pk", "starts")), school.calendar.school_year.starts
-    return np.array([max(began[stay], first) for stay in school.enrolment_ids.tolist()], dtype="datetime64[D]")
+def came_to(*schools: SchoolGrid) -> NDArray[np.datetime64]:
+    """(n,) the day each student of these schools' registers, one after another, came there, or the year's first."""
+    stays = np.concatenate([school.enrolment_ids for school in schools]).tolist()
+    began = dict(Enrolment.objects.system(WHY).filter(pk__in=stays).values_list("pk", "starts"))
+    first = schools[0].calendar.school_year.starts
+    return np.array([max(began[stay], first) for stay in stays], dtype="datetime64[D]")
 
 
 def asks_earlier_years(law: Sequence[InForce]) -> bool:
@@ -75,27 +79,55 @@ def asks_earlier_years(law: Sequence[InForce]) -> bool:
 
 def year_before(school: SchoolGrid) -> Stretch | None:
     """Last year's register of the students of this one, at the same school, in their order; who was not there is not expected."""
-    calendar = (
-        Calendar.objects.filter(
-            school=school.calendar.school_id, school_year__ends_in=school.calendar.school_year.ends_in - 1
-        )
-        .select_related("school", "school_year")
-        .first()
+    found = Calendar.objects.filter(
+        school=school.calendar.school_id, school_year__ends_in=school.calendar.school_year.ends_in - 1
     )
-    if calendar is None:
+    calendar = found.select_related("school", "school_year").first()
+    column = calendar and rows.columns(calendar)
+    if calendar is None or column is None or not column.dates:
         return None
-    last = rows.school_grid(
-        calendar, student_ids=school.student_ids.tolist() if len(school.student_ids) < FEW else None
-    )
-    if not len(last.grid.dates):
-        return None
-    made = stretch(last, terms_of([calendar.school_year_id]))
-    place = {int(s): k for k, s in enumerate(last.student_ids)}
-    at = np.array([place.get(int(s), -1) for s in school.student_ids])
-    codes = np.full((len(at), last.grid.codes.shape[1]), ord("#"), dtype=np.uint8)
-    codes[at >= 0] = last.grid.codes[at[at >= 0]]
-    missed = None
-    if made.missed is not None:
+    few = school.student_ids.tolist() if len(school.student_ids) < FEW else None
+    last = rows.school_grid(column, student_ids=few)
+    return before([school], [last], column, terms_of([calendar.school_year_id]))
+
+
+def before(
+    schools: Sequence[SchoolGrid],
+    last: Sequence[SchoolGrid],
+    column: Column,
+    terms: Mapping[int, tuple[tuple[date, date], ...]],
+) -> Stretch:
+    """Last year's registers of the students of these schools, each at the same school, in their order; who was not there is not expected.
+
+    column: the days last year's registers share
+    """
+    by_school = {s.calendar.school_id: s for s in last}
+    n, squares = sum(len(s.student_ids) for s in schools), len(column.dates) * column.calendar.sessions
+    codes, missed = np.full((n, squares), ord(NOT_EXPECTED), dtype=np.uint8), None
+    if any(s.grid.minutes is not None for s in last):
         missed = np.zeros(codes.shape, dtype=np.uint16)
-        missed[at >= 0] = made.missed[at[at >= 0]]
-    return Stretch(made.school, made.year, made.dates, made.sessions, codes, missed, made.minutes, made.terms)
+    row = 0
+    for school in schools:
+        there = by_school.get(school.calendar.school_id)
+        if there is not None and len(there.student_ids):
+            at = np.searchsorted(there.student_ids, school.student_ids)
+            had = np.flatnonzero(there.student_ids[np.minimum(at, len(there.student_ids) - 1)] == school.student_ids)
+            codes[row + had] = there.grid.codes[at[had]]
+            if missed is not None and there.grid.minutes is not None:
+                missed[row + had] = there.grid.minutes[at[had]]
+        row += len(school.student_ids)
+    dates = np.array(column.dates, dtype="datetime64[D]")
+    nobody = np.zeros(0, dtype=np.int64)
+    shared = SchoolGrid(column.calendar, Grid(codes, dates, column.calendar.sessions, missed), nobody, nobody, [])
+    return stretch(shared, terms)
+
+
+def some_of(school: SchoolGrid, keep: NDArray[np.int64]) -> SchoolGrid:
+    """A school's register with these of its rows."""
+    if len(keep) == len(school.student_ids):
+        return school
+    grid = school.grid
+    return replace(
+        school, grid=Grid(grid.codes[keep], grid.dates, grid.sessions, None if grid.minutes is None else grid.minutes[keep]),
+        student_ids=school.student_ids[keep], enrolment_ids=school.enrolment_ids[keep], grades=[school.grades[int(k)] for k in keep],
+    )  # fmt: skip
