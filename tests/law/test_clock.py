@@ -317,7 +317,13 @@ def test_exactly_a_tenth_is_a_tenth_or_more_and_not_more_than_a_tenth() -> None:
 
 def test_no_share_is_spoken_of_before_so_much_was_possible() -> None:
     tenth = Threshold(share="1/10", minimum=10)
-    assert stands("UUUUU PPPP", threshold=tenth, count=ANY).fired_on is None
+    early = stands("UUUUU PPPP", threshold=tenth, count=ANY)
+    assert (early.fired_on, early.status, early.remaining) == (
+        None,
+        Status.NEAR,
+        0,
+    )  # no more absence is needed, but a day
+    assert "only once 10 days were possible" in early.why
     assert stands("UUUUU PPPPP", threshold=tenth, count=ANY).fired_on == date(2026, 9, 11)
     hours = Threshold(share="1/10", minimum=10)  # ten hours, which are two days of six and a half
     assert stands("UPPPP", threshold=hours, count=HOURS, minutes=(390,), as_of=date(2026, 8, 31)).fired_on is None

@@ -66,6 +66,12 @@ def test_who_is_told_ahead() -> None:
     assert not told_ahead(a_rule(duty=LETTER, applies=Applies(flags=("homeless",))))
 
 
+def test_of_who_waits_only_for_enough_days_to_be_possible_no_room_is_told() -> None:
+    line = a_line("UUUUU PPPP")
+    share = a_rule("school_year", Threshold(share="1/10", minimum=10), duty=LETTER)
+    assert nearing(line, [""], [in_force(a_pack(share), line)], [share]) == []
+
+
 WINDOWS = [
     ("school_year", None), ("calendar_month", None), ("consecutive", None), ("rolling_calendar_days", 9), ("rolling_school_days", 6),
     ("rolling_months", 1), ("rolling_school_weeks", 2),

@@ -23,7 +23,7 @@ import numpy as np
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE, NotEvaluable
 from firstbell.law.packs import ENDS, Duty, InForce, NotAfter, Pack, Rule, Window
 from firstbell.law.reaching import Asked, asked_of, at_line, firings_of, needed
-from firstbell.law.sentences import named
+from firstbell.law.sentences import amount, named
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person, days_of_age, of_another_age, of_others
 from firstbell.law.windows import bounds, fixed, months_before, starts
@@ -422,7 +422,7 @@ def _room(rule: Rule, c: _Counted) -> Fraction:
         return Fraction(0)
     line = (c.threshold if c.total is None else c.threshold * c.total) / c.unit
     need: int = needed(line.numerator, line.denominator, rule.threshold.op == ">")
-    return max(need * c.unit - c.count, c.unit)
+    return max(need * c.unit - c.count, Fraction(0))  # none where a share waits only for enough days to be possible
 
 
 def _judged(
@@ -479,6 +479,11 @@ def _judged(
     else:
         near = c.count > 0 and _room(rule, c) <= rule.near
         status = Status.NEAR if near else Status.CLEAR
+        if near and not _room(rule, c):
+            why = said(
+                "It is asked only once %(least)s were possible.",
+                least=amount(Fraction(rule.threshold.minimum), base.unit),
+            )
     if status is Status.LOCKED:
         why = said("Before this step there must be on record: %(missing)s.", missing=[named(m) for m in missing])
     elif (

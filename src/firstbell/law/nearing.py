@@ -82,11 +82,11 @@ def nearing(
             reached &= (p >= asked.minimum) & (p > 0)
         total = p + _ahead(rule, asked, line)
         need = needed(asked.num * total, asked.den, strict)
-        room = np.maximum(need - c, 1)
+        room = need - c  # none where no more absence is needed, only more days possible
         again = told.times > 0
         if rule.once == "window":
             again &= told.last >= line.frame.dates[np.minimum(begin // asked.width, len(line.frame.dates) - 1)]
-        near = (c > 0) & (2 * c >= need) & (room <= int(rule.near / asked.unit)) & ~reached & ~again
+        near = (c > 0) & (2 * c >= need) & (room > 0) & (room <= int(rule.near / asked.unit)) & ~reached & ~again
         rolls = rule.window.kind.startswith("rolling")
         for row in np.flatnonzero(near).tolist():
             columns = (np.flatnonzero(asked.counted[row, begin[row] : stop]) + begin[row]) // asked.width
