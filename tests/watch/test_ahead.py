@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.test import override_settings
 
 from firstbell import clock
 from firstbell.forecast.forecasts import Band
@@ -31,38 +30,19 @@ from firstbell.watch.treated import TREATED_DAYS
 from firstbell.watch.words import sentence
 from tests.build import FIRST_MONDAY, a_calendar, a_district, a_school, a_student, a_user, draw, mark
 from tests.forecast.district import closed_years
+from tests.watch.scene import FRIDAY, a_year_of, on
 
 pytestmark = pytest.mark.django_db
 TEN = find_line("example", "ten-unexcused-days")
-#: Friday of the sixth week: thirty school days are whole
-FRIDAY = FIRST_MONDAY + timedelta(days=7 * 5 + 4)
 LATELY = "UUUPP PPPPP PPPPP PPPPP PPPPP PPUUU"  # six, the last three now
 LONG_AGO = "UUUUU UUPPP PPPPP PPPPP PPPPP PPPPP"  # seven, more than twenty days ago
 SEVEN = "UUUUP PPPPP PPPPP PPUPP PUPPP PUPPP"
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path) -> Any:
-    with override_settings(HOME=tmp_path):
-        yield tmp_path
-
-
-@pytest.fixture
-def school() -> School:
-    return a_school()
-
-
 @pytest.fixture
 def calendar(school: School, monkeypatch: pytest.MonkeyPatch) -> Calendar:
     on(monkeypatch, FRIDAY)
-    calendar = a_calendar(school, weeks=12, covered=FRIDAY)
-    for n in range(20):
-        a_student(school, f"Kid{n}")
-    return calendar
-
-
-def on(monkeypatch: pytest.MonkeyPatch, day: date, hour: int = 22) -> None:
-    monkeypatch.setattr(clock, "now", lambda: datetime(day.year, day.month, day.day, hour, tzinfo=UTC))
+    return a_year_of(school, 20)
 
 
 @pytest.fixture(scope="module")

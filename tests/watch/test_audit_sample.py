@@ -6,12 +6,11 @@ import re
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from django.test import Client, override_settings
+from django.test import Client
 
 from firstbell import clock
 from firstbell.access import audit
@@ -32,34 +31,19 @@ from firstbell.watch.treated import TREATED_DAYS
 from firstbell.watch.words import sentence
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_section, a_student, a_teacher, a_user, draw, mark
 from tests.forecast.district import closed_years
+from tests.watch.scene import FRIDAY, a_year_of
 from tests.watch.test_ahead import TEN
 
 pytestmark = pytest.mark.django_db
-#: Friday of the sixth week is whole; the draw is on the Monday after
-FRIDAY = FIRST_MONDAY + timedelta(days=7 * 5 + 4)
 MONDAY = FRIDAY + timedelta(days=3)
 MONDAYS = "UPPPP UPPPP UPPPP UPPPP UPPPP UPPPP"  # a weekday pattern: it can wait
 STREAK = "PPPPP PPPPP PPPPP PPPPP PPPPP PPUUU"  # it can't
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path) -> Any:
-    with override_settings(HOME=tmp_path):
-        yield tmp_path
-
-
-@pytest.fixture
-def school() -> School:
-    return a_school()
-
-
 @pytest.fixture
 def calendar(school: School, monkeypatch: pytest.MonkeyPatch) -> Calendar:
     on(monkeypatch, MONDAY)
-    calendar = a_calendar(school, weeks=12, covered=FRIDAY)
-    for n in range(20):
-        a_student(school, f"Kid{n}")
-    return calendar
+    return a_year_of(school, 20)
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from django.test import override_settings
 from django.utils import translation
 
 from firstbell import clock
@@ -26,40 +24,21 @@ from firstbell.watch.verdicts import give_verdict
 from firstbell.watch.words import sentence
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, a_user, draw, mark
 from tests.casework.letters_scene import OVERLAY
+from tests.watch.scene import FRIDAY, a_year_of, on
 from tests.watch.test_ahead import model, report
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 __all__ = ["model"]
-#: Friday of the sixth week, the ninth of October: thirty school days are whole
-FRIDAY = FIRST_MONDAY + timedelta(days=7 * 5 + 4)
 SEVEN = "UUUUP PPPPP PPPPP PPUPP PUPPP PUPPP"
 #: two days and a late morning long ago, two parts of days in the last four weeks
 TWO_LATELY = "PPPPP PPPPP PPPPP PUPPP PPPPP PPTPP"
 EIGHT = "UUUPP PUUPP PPPPP PPPPP PPUPP PUUPP"
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path) -> Any:
-    with override_settings(HOME=tmp_path):
-        yield tmp_path
-
-
-@pytest.fixture
-def school() -> School:
-    return a_school()
-
-
 @pytest.fixture
 def calendar(school: School, monkeypatch: pytest.MonkeyPatch) -> Calendar:
     on(monkeypatch, FRIDAY)
-    calendar = a_calendar(school, weeks=12, covered=FRIDAY)
-    for n in range(5):
-        a_student(school, f"Kid{n}")
-    return calendar
-
-
-def on(monkeypatch: pytest.MonkeyPatch, day: date, hour: int = 22) -> None:
-    monkeypatch.setattr(clock, "now", lambda: datetime(day.year, day.month, day.day, hour, tzinfo=UTC))
+    return a_year_of(school, 5)
 
 
 def adopt(pack: str = "us-tx", overlay: str = "", starts: date = date(2026, 8, 1)) -> Adoption:
