@@ -45,8 +45,8 @@ check: dev ## formatting, types, the house's contracts
 
 test: check ## everything: on SQLite, again on PostgreSQL, in a real browser, and on a Spark cluster
 	@$(BIN)/python scripts/browser.py
-	$(PYTEST) -n 2 -m "not slow and not spark"
-	$(BIN)/python -m tests.postgres $(PYTEST) -n 2 -m "database and not slow and not browser and not spark"
+	$(PYTEST) -n 2 --dist worksteal -m "not slow and not spark"
+	$(BIN)/python -m tests.postgres $(PYTEST) -n 2 --dist worksteal -m "database and not slow and not browser and not spark"
 	$(PYTEST) -m "spark and not slow"
 
 test-slow: dev ## the long proofs: a hundred kills, big files

@@ -29,7 +29,7 @@ from firstbell.law.reaching import standings
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person
 
-FULL, QUICK = 1_000_000, 4_000  # students
+FULL, QUICK = 1_000_000, 1_000  # students
 BATCH = 20_000
 MINUTES = 390
 #: what a year with terms knows

@@ -31,7 +31,7 @@ from firstbell.simulator.behaviour import SHIFTED_DAYS, SPELLS, USUAL, Options
 from firstbell.simulator.district import simulate
 from firstbell.simulator.registers import Register, registers
 
-FULL, QUICK = 8000, 1200  # students a district
+FULL, QUICK = 8000, 600  # students a district
 TODAY = date(2026, 6, 12)
 LINE, HORIZON, EVERY = find_line("example", "ten-unexcused-days"), 10, 5
 #: as in force (watch.kinds): the bar of a break, and the days away it takes

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -58,3 +60,14 @@ def _what_is_kept_can_be_emptied_between_tests(django_db_setup: None) -> None:
                     cursor.execute(statement)
 
     BaseDatabaseOperations.execute_sql_flush = lifted  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def empty_database(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SQLite's file after every migration, for a process of its own to begin with a copy of: migrating takes seven seconds."""
+    from django.db import connection
+
+    made = tmp_path_factory.mktemp("empty") / "firstbell.sqlite3"
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("VACUUM INTO %s", [str(made)])
+    return made

@@ -45,7 +45,7 @@ def test_a_benchmark_runs_small_and_prints_its_figures(name: str) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=600 if name in SLOW else 120,
+        timeout=600,
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
     for words in PRINTS[name]:

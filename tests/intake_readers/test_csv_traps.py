@@ -98,12 +98,12 @@ def test_a_misspelt_heading_is_read_as_what_it_means_and_said() -> None:
 
 def test_memory_stays_bounded_however_long_the_file() -> None:
     class Endless(io.RawIOBase):
-        left = 60 * 2**20
+        left = size = 12 * 2**20
 
         def read(self, size: int = -1) -> bytes:
             self.left -= size
             return (
-                (HEAD if self.left > 60 * 2**20 - size - 1 else b"")
+                (HEAD if self.left > Endless.size - size - 1 else b"")
                 + b"12345678,a name of some length\n" * (size // 31)
                 if self.left > 0
                 else b""
@@ -113,5 +113,5 @@ def test_memory_stays_bounded_however_long_the_file() -> None:
     n = sum(1 for _ in Table("t.csv", Endless(), ("id",)).rows())  # type: ignore[arg-type]
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert n > 1_000_000
-    assert peak < 40 * 2**20
+    assert n > 300_000
+    assert peak < Endless.size  # kept whole, its rows alone would be many times that
