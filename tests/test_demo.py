@@ -12,7 +12,7 @@ def demo(home: Path, *more: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "FIRSTBELL_HOME": str(home), "DJANGO_SETTINGS_MODULE": "firstbell.settings"}
     environment.pop("DATABASE_URL", None)
     command = [sys.executable, "-m", "firstbell.cli", "demo", "--no-serve", *more]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
 
 
 def test_it_opens_on_a_morning_with_a_list_and_again_at_once(tmp_path: Path) -> None:
@@ -33,11 +33,14 @@ def test_it_opens_on_a_morning_with_a_list_and_again_at_once(tmp_path: Path) -> 
         "print(list(rows.check()) == [])\n"
         "from firstbell.access import audit\n"
         "print(audit.verify() is None)\n"
+        "from firstbell.casework.models import Firing\n"
+        "asked = Firing.objects.system('a test looks').filter(superseded_at=None)\n"
+        "print(all(asked.filter(status=s).exists() for s in ('duty_open', 'duty_done')))\n"
     )
     environment = {**os.environ, "FIRSTBELL_HOME": str(tmp_path), "DJANGO_SETTINGS_MODULE": "firstbell.settings"}
     environment.pop("DATABASE_URL", None)
     ran = subprocess.run([sys.executable, "-c", look], env=environment, capture_output=True, text=True, timeout=120)
-    assert ran.stdout.split() == ["True"] * 4, ran.stderr
+    assert ran.stdout.split() == ["True"] * 5, ran.stderr
 
 
 def test_another_districts_home_is_left_alone(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import shutil
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 
 import typer
 from django.conf import settings
@@ -14,9 +15,15 @@ from rich.table import Table
 from firstbell import clock
 from firstbell.access.models import Role, User
 from firstbell.access.people import give_role
+from firstbell.casework.adopted import adopted
 from firstbell.casework.adopting import approve, propose
+from firstbell.casework.done import record_done
 from firstbell.casework.firings import look_over
+from firstbell.casework.models import Firing
+from firstbell.casework.steps import asking_rules
 from firstbell.intake.command import import_command
+from firstbell.law.clock import DONE_BY, Status
+from firstbell.law.overlays import with_overlay
 from firstbell.register.models import District, School, Section
 from firstbell.simulator.behaviour import USUAL, Options
 from firstbell.simulator.calendars import demo_day
@@ -72,6 +79,8 @@ def _make(console: Console, students: int, seed: int, options: Options) -> None:
     console.print(f"{done.students:,} students looked over; {done.opened:,} alerts.")
     draw_looks()
     look_over()
+    with Progress(*columns, console=console) as progress:
+        _deeds(progress)
 
 
 def _people() -> None:
@@ -104,6 +113,29 @@ def _law() -> None:
     assert year is not None
     rosa, tom = (User.objects.get(email=f"{name}@demo.example") for name in ("district", "board"))
     approve(tom, propose(rosa, "us-tx", year.starts))
+
+
+def _deeds(progress: Progress) -> None:
+    """What the law has asked of the officer's schools was done some days later, mostly; what was asked in the last two weeks waits."""
+    olive, today = User.objects.get(email="officer@demo.example"), clock.now().date()
+    chance = random.Random(today.toordinal())  # noqa: S311 - a made-up history
+    adoption = adopted(today)
+    assert adoption is not None
+    asking = asking_rules(with_overlay(adoption.pack, adoption.overlay))
+    asked = Firing.objects.for_user(olive).filter(
+        status=Status.DUTY_OPEN, superseded_at=None, rule__in=asking, fired_on__lte=today - timedelta(days=14)
+    )
+    for firing in progress.track(list(asked.select_related("student")), description="Putting on record what was done"):
+        duty = asking[firing.rule].duty
+        if duty is None or chance.random() < 0.08:
+            continue
+        on = firing.fired_on + timedelta(days=chance.randint(1, 9))
+        while on.weekday() > 4:
+            on += timedelta(days=1)
+        kind = duty.done_by[0] if duty.done_by else DONE_BY[duty.kind][0]
+        record_done(
+            olive, firing.student, kind, on, today, rule=f"{firing.pack}/{firing.rule}", key=f"demo-{firing.pk}"
+        )
 
 
 def _sign_ins(console: Console, port: int) -> None:
