@@ -33,6 +33,7 @@ from firstbell.register.models import (
     Student,
 )
 from firstbell.register.rows import check
+from tests.build import examples
 from tests.intake.files import SMALL, calendar
 
 pytestmark = pytest.mark.django_db
@@ -92,7 +93,7 @@ def _a_day_in_september(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path
     monkeypatch.setattr(clock, "now", lambda: datetime(2026, 9, 21, 13, 40, tzinfo=UTC))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(24), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(sorted(FILES)), cuts=st.sets(st.integers(1, len(FILES) - 1)))
 def test_any_split_and_order_of_files_gives_the_same_register(order: list[str], cuts: set[int]) -> None:
     with undone():

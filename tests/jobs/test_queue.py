@@ -56,7 +56,7 @@ def its_lease_runs_out(job: Job) -> None:
 
 
 def its_time_comes(job: Job) -> None:
-    Job.objects.filter(pk=job.pk).update(run_after=timezone.now() - timedelta(seconds=1))
+    Job.objects.filter(pk=job.pk).update(run_after=timezone.now() - timedelta(minutes=10))
 
 
 def raises(error: BaseException) -> Callable[[str], None]:

@@ -26,7 +26,7 @@ from firstbell import clock
 from firstbell.register import rows
 from firstbell.register.actions import NewMark, change_day, meaning_of, record_marks
 from firstbell.register.models import Calendar, DayType, Enrolment, MarkEvent, RegisterRow, RollState, UnreadMark
-from tests.build import FIRST_MONDAY, MARKS, a_calendar, a_school, a_section, a_student, at
+from tests.build import FIRST_MONDAY, MARKS, a_calendar, a_school, a_section, a_student, at, examples
 
 pytestmark = pytest.mark.django_db
 SESSIONS = 2
@@ -219,6 +219,6 @@ def test_the_register_against_a_plain_dict() -> None:
     run_state_machine_as_test(
         Register,
         settings=settings(
-            max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples(40), stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
