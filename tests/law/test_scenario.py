@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +90,7 @@ def test_what_cannot_be_is_refused_with_its_line(more: str, line: int, words: st
     ("was", "now", "line"),
     [
         ("sessions = 2", "sessions = 0", 11),
+        ("minutes = 390", "minutes = 0", 10),
         ("2012-03-01", "2031-03-01", 4),
         ("2027-05-28", "9999-12-31", 9),
         ("2027-05-28", "2026-05-28", 9),
@@ -140,3 +143,63 @@ def test_what_the_institution_owes_stands_beside_the_students_rules() -> None:
     assert position(told_, "TX-W0")["status"] == "duty_done"
     report = position(answer(HEAD.replace("us-oh", "ie")), "IE-5")
     assert report["due"] == "2027-07-09"  # six weeks after 28 May
+
+
+CHANGED = """[[enrolment]]
+school = "A"
+from = 2026-08-24
+to = 2026-09-11
+[[enrolment]]
+school = "B"
+from = 2026-09-14
+[[mark]]
+from = 2026-08-31
+to = 2026-09-02
+kind = "excused"
+[[mark]]
+date = 2026-09-30
+kind = "excused"
+"""
+
+
+def test_a_rate_told_by_school_is_told_of_each_school_a_student_was_at() -> None:
+    """A: 3 of 15 days. B: 1 of 20. A student may be counted at both (EDFacts FS195); alerts look at the year as a whole."""
+    rates = answer(HEAD + CHANGED)["metrics"]
+    federal = rates["federal-chronic-absence"]
+    assert federal["value"] == federal["schools"]["B"]["value"] == "1/20"
+    assert (federal["schools"]["A"]["value"], federal["schools"]["A"]["band"]) == ("1/5", "chronically-absent")
+    assert (rates["attendance-works"]["value"], rates["attendance-works"].get("schools")) == ("4/35", None)
+
+
+def test_who_comes_back_to_a_school_was_enrolled_there_for_both_stays() -> None:
+    federal = answer(HEAD + CHANGED.replace('"B"', '"A"'))["metrics"]["federal-chronic-absence"]
+    assert (federal["value"], federal.get("schools")) == ("4/35", None)
+
+
+def test_a_day_at_two_schools_is_counted_once_where_the_student_came_to() -> None:
+    federal = answer(HEAD + CHANGED.replace("2026-09-14", "2026-09-11"))["metrics"]["federal-chronic-absence"]
+    assert {school: rate["of"] for school, rate in federal["schools"].items()} == {"A": 14, "B": 21}
+
+
+def test_between_two_terms_there_is_no_school_but_on_a_day_made_up() -> None:
+    terms = "terms = [[2026-08-24, 2026-10-02], [2026-10-07, 2027-05-28]]\n"
+    away = '[[mark]]\nfrom = 2026-10-02\nto = 2026-10-09\nkind = "unexcused"\n'
+    assert position(answer(HEAD + away), "OH-3-consecutive")["count"] == 39
+    assert position(answer(HEAD + terms + away), "OH-3-consecutive")["count"] == 26
+    assert position(answer(HEAD + terms + "make_up = [2026-10-05]\n" + away), "OH-3-consecutive")["count"] == "65/2"
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [('"us-oh"', '"US-OH"'), ('grade = "08"', "grade = 8"), ('"edfi:Unexcused Absence"', '"ed-fi:Unexcused Absence"')],
+)
+def test_a_name_may_be_written_as_a_stranger_would(was: str, now: str) -> None:
+    text = HEAD + '[[mark]]\ndate = 2026-10-05\nkind = "edfi:Unexcused Absence"\n'
+    assert was in text
+    assert answer(text.replace(was, now)) == answer(text)
+
+
+def test_a_packs_path_may_be_told_from_where_the_scenario_lies(tmp_path: Path) -> None:
+    (tmp_path / "our.toml").write_text((files("firstbell.law") / "packs/us-oh/2025-09-30.toml").read_text("utf-8"))
+    text = HEAD.replace('"us-oh"', '"our.toml"')
+    assert told(ask(read_scenario(text, str(tmp_path / "story.toml"))))["positions"]

@@ -20,7 +20,7 @@
     kind = "conference"
     date = 2026-09-30
 
-A school day without a mark is a day present. A day after `as_of` has not come. What a file says in vain (a mark on a day without school, a flag no
+A school day without a mark is a day present. A day after `as_of` has not come. Between two terms there is no school. What a file says in vain (a mark on a day without school, a flag no
 rule asks about) is told among the answer's `warnings`.
 """
 
@@ -30,6 +30,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,7 +43,7 @@ from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Evidence, Position, owed
 from firstbell.law.days import Stretch
 from firstbell.law.metrics import Measured, measure
 from firstbell.law.overlays import on_versions
-from firstbell.law.packs import MARKS, InForce, Pack, PackError, in_force, metrics, read, refuse, versions
+from firstbell.law.packs import MARKS, InForce, Pack, PackError, built_in, in_force, metrics, read, refuse, versions
 from firstbell.law.sentences import NAMES
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person
@@ -53,6 +54,7 @@ __all__ = ["Answer", "Scenario", "ask", "read_scenario", "told"]
 
 Day = date  # for tables that have a key of that name
 Minutes = Annotated[int, Meta(ge=0, le=24 * 60)]
+Scheduled = Annotated[int, Meta(ge=1, le=24 * 60)]
 #: a calendar is one school year; a longer one is a slip of the pen
 LONGEST = timedelta(days=500)
 #: other words for a flag
@@ -68,7 +70,7 @@ class _Table(Struct, frozen=True, forbid_unknown_fields=True):
 
 class StudentTable(_Table, kw_only=True, frozen=True):
     birth_date: date | None = None
-    grade: str = ""
+    grade: str | Annotated[int, Meta(ge=1, le=13)] = ""  # 8 is "08"
     flags: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
 
@@ -79,7 +81,7 @@ class CalendarTable(_Table, kw_only=True, frozen=True):
     closed: tuple[date, ...] = ()
     make_up: tuple[date, ...] = ()
     sessions: Annotated[int, Meta(ge=1, le=24)] = 1
-    minutes: Minutes | tuple[Minutes, ...] | None = None
+    minutes: Scheduled | tuple[Minutes, ...] | None = None
     terms: tuple[tuple[date, date], ...] = ()
     earlier: tuple[CalendarTable, ...] = ()
 
@@ -123,9 +125,18 @@ class Scenario(_Table, kw_only=True, frozen=True):
 def read_scenario(text: str, where: str) -> Scenario:
     """Raises PackError, which names the line."""
     found = read(Scenario, text, where)
+    found = msgspec.structs.replace(found, pack=_pack(found.pack, where))
     for path, words in _wrong(found):
         raise refuse(where, text, path, words)
     return found
+
+
+def _pack(name: str, where: str) -> str:
+    """A pack by its name, in capitals too, or by a path: from here, or else from where the scenario lies."""
+    if name.casefold() in built_in():
+        return name.casefold()
+    beside = Path(where).parent / name
+    return name if Path(name).exists() or not beside.exists() else str(beside)
 
 
 def _wrong(scenario: Scenario) -> Iterator[tuple[str, str]]:
@@ -142,7 +153,7 @@ def _wrong(scenario: Scenario) -> Iterator[tuple[str, str]]:
     for path, year in years:
         yield from _wrong_calendar(path, year)
     ordered = sorted(years, key=lambda y: y[1].first)
-    for (_, one), (path, other) in zip(ordered, ordered[1:], strict=False):
+    for (_, one), (path, other) in pairwise(ordered):
         if other.first <= one.last:
             yield path, f"Two school years run at once: one through {one.last}, the next from {other.first}."
     if ordered[-1][1] is not scenario.calendar:
@@ -192,8 +203,11 @@ def _wrong_calendar(path: str, year: CalendarTable) -> Iterator[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """schools: of a student at several this year, each school's own rates by their names. `metrics` has the present one's."""
+
     positions: list[Position]
     metrics: list[Measured]
+    schools: dict[str, dict[str, Measured]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -211,6 +225,8 @@ class _Said:
 def _school_days(calendar: CalendarTable) -> list[date]:
     days = {calendar.first + timedelta(days=k) for k in range((calendar.last - calendar.first).days + 1)}
     weekdays = {d for d in days if d.weekday() < 5} - set(calendar.closed)
+    breaks = [(ended, begins) for (_, ended), (begins, _) in pairwise(calendar.terms)]
+    weekdays = {d for d in weekdays if not any(ended < d < begins for ended, begins in breaks)}
     return sorted(weekdays | set(calendar.make_up))
 
 
@@ -232,6 +248,7 @@ def _letter(kind: str) -> str:
     if kind == "not_expected":
         return "#"
     name, colon, code = kind.partition(":")
+    name = "edfi" if name == "ed-fi" else name
     if colon and name in BUILT_IN:
         found = load_code_map(name).lookup(code)
         if found is not None:
@@ -294,8 +311,16 @@ def _spread(s: _Said, minutes: tuple[int, ...], n: int) -> dict[int, tuple[str, 
     return found
 
 
-def _line(scenario: Scenario, said: Sequence[_Said], as_of: date, known_at: datetime) -> Timeline:
-    """The student's register as known at a moment."""
+def _school(scenario: Scenario, day: date) -> str | None:
+    """Where a student is enrolled on a day; None for nowhere. Of two schools, the one they came to last, else the one named first."""
+    there = [e for e in scenario.enrolment if e.from_ <= day and (e.to is None or day <= e.to)]
+    return max(there, key=lambda e: e.from_).school if there else None if scenario.enrolment else ""
+
+
+def _line(
+    scenario: Scenario, said: Sequence[_Said], as_of: date, known_at: datetime, school: str | None = None
+) -> Timeline:
+    """The student's register as known at a moment, or no more of it than one school's."""
     stretches = []
     calendars = _calendars(scenario.calendar)
     for number, calendar in enumerate(calendars):
@@ -317,10 +342,8 @@ def _line(scenario: Scenario, said: Sequence[_Said], as_of: date, known_at: date
             for session, (letter, minutes) in _spread(s, _minutes(calendar), n).items():
                 codes[k, session], missed[k, session] = ord(letter), minutes
         for k, day in enumerate(days):
-            on_roll = not scenario.enrolment or any(
-                e.from_ <= day and (e.to is None or day <= e.to) for e in scenario.enrolment
-            )
-            if not on_roll and (
+            at = _school(scenario, day)
+            if (at is None or (school is not None and at != school)) and (
                 number == len(calendars) - 1 or any(e.from_ <= calendar.last for e in scenario.enrolment)
             ):
                 codes[k] = ord("#")
@@ -332,7 +355,7 @@ def _line(scenario: Scenario, said: Sequence[_Said], as_of: date, known_at: date
         )  # fmt: skip
     entered = None
     begun = [e.from_ for e in scenario.enrolment if e.from_ <= as_of]
-    if begun:
+    if begun and school is None:
         entered = np.array([max(max(begun), scenario.calendar.first)], dtype="datetime64[D]")
     return Timeline(stretches, as_of, entered)
 
@@ -357,9 +380,10 @@ def ask(scenario: Scenario) -> Answer:
     if scenario.as_of < calendars[0].first or not all(_school_days(c) for c in calendars):
         return _without_a_calendar(scenario)
     marks = _said(scenario, _minutes(scenario.calendar))
+    grade = scenario.student.grade
     person = Person(
         scenario.student.birth_date,
-        scenario.student.grade,
+        f"{grade:02}" if isinstance(grade, int) else grade,
         frozenset(FLAGS.get(flag, flag) for flag in scenario.student.flags),
         scenario.student.parents,
     )
@@ -378,10 +402,19 @@ def ask(scenario: Scenario) -> Answer:
                     earlier.setdefault(p.rule, p.fired_on)
         seen.add((s.day, s.session))
     line = _line(scenario, marks, scenario.as_of, now)
-    known = metrics()
+    asked = [metrics()[m] for m in law[-1].pack.metrics]
+    days = [d for d in _school_days(scenario.calendar) if d <= scenario.as_of]
+    been = [school for day in days if (school := _school(scenario, day)) is not None]
+    lines = {school: _line(scenario, marks, scenario.as_of, now, school) for school in dict.fromkeys(been)}
+    by_school = {
+        school: {m.id: measure(m, own, 0, person.grade) for m in asked if m.scope == "school"}
+        for school, own in lines.items()
+    }
+    present = been[-1] if been else ""
     return Answer(
         [*positions(line, 0, person, law, evidence, earlier), *owed(law[-1].pack, line, evidence)],
-        [measure(known[m], line, 0, person.grade) for m in law[-1].pack.metrics],
+        [by_school.get(present, {}).get(m.id) or measure(m, line, 0, person.grade) for m in asked],
+        by_school if len(by_school) > 1 else {},
         list(_in_vain(scenario, [v.pack for v in law])),
     )
 
@@ -435,6 +468,21 @@ def told(answer: Answer) -> dict[str, Any]:
     def day(value: date | None) -> str | None:
         return None if value is None else value.isoformat()
 
+    def rate(m: Measured) -> dict[str, Any]:
+        return {
+            "value": None if m.share is None else str(m.share),
+            "display": m.display,
+            m.metric.show: _number(m.part),
+            "of": _number(m.possible),
+            "unit": m.metric.count.unit,
+            "band": m.band,
+            "why": m.why,
+        }
+
+    def at_schools(m: Measured) -> dict[str, Any]:
+        found = {school: rate(of[m.metric.id]) for school, of in answer.schools.items() if m.metric.id in of}
+        return {"schools": found} if found else {}
+
     return {
         "positions": [
             {
@@ -467,17 +515,5 @@ def told(answer: Answer) -> dict[str, Any]:
             for p in answer.positions
         ],
         "warnings": answer.warnings,
-        "metrics": {
-            m.metric.id: {
-                "title": m.metric.title,
-                "value": None if m.share is None else str(m.share),
-                "display": m.display,
-                m.metric.show: _number(m.part),
-                "of": _number(m.possible),
-                "unit": m.metric.count.unit,
-                "band": m.band,
-                "why": m.why,
-            }
-            for m in answer.metrics
-        },
+        "metrics": {m.metric.id: {"title": m.metric.title, **rate(m), **at_schools(m)} for m in answer.metrics},
     }
