@@ -203,3 +203,31 @@ def test_a_packs_path_may_be_told_from_where_the_scenario_lies(tmp_path: Path) -
     (tmp_path / "our.toml").write_text((files("firstbell.law") / "packs/us-oh/2025-09-30.toml").read_text("utf-8"))
     text = HEAD.replace('"us-oh"', '"our.toml"')
     assert told(ask(read_scenario(text, str(tmp_path / "story.toml"))))["positions"]
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [("session = 1\n|session = 2\n", ""), ("", "session = 1\n|session = 2\n"), ("", "")],
+    ids=["each session, then the day", "the day, then each session", "the day twice"],
+)
+def test_a_correction_of_any_part_of_a_day_undoes_what_was_reached(first: str, then: str) -> None:
+    """Five unexcused days of 6.5 hours are 30 in a row; on Monday the fifth is said to be excused."""
+
+    def friday(parts: str, kind: str, at: str) -> str:
+        return "".join(
+            f'[[mark]]\ndate = 2026-10-02\nkind = "{kind}"\nrecorded_at = {at}\n{part}' for part in parts.split("|")
+        )
+
+    text = HEAD + '[[mark]]\nfrom = 2026-09-28\nto = 2026-10-01\nkind = "unexcused"\n'
+    text += friday(first, "unexcused", "2026-10-02T09:00:00") + friday(then, "excused", "2026-10-05T09:00:00")
+    run = position(answer(text), "OH-3-consecutive")
+    assert (run["status"], run["fired_on"]) == ("superseded", "2026-10-02")
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [("", "recorded_at = 2026-10-05T10:00:00\n"), ("recorded_at = 2026-10-05T10:00:00\n", "")]
+)
+def test_of_two_rows_the_later_corrects_also_where_one_has_no_time(first: str, then: str) -> None:
+    away, there = (f'[[mark]]\ndate = 2026-10-05\nkind = "{kind}"\n' for kind in ("unexcused", "present"))
+    assert position(answer(HEAD + away + first + there + then), "OH-3-year")["count"] == 0
+    assert position(answer(HEAD + there + first + away + then), "OH-3-year")["count"] == "13/2"

@@ -261,8 +261,9 @@ def _letter(kind: str) -> str:
 
 
 def _said(scenario: Scenario, minutes: tuple[int, ...]) -> list[_Said]:
-    """Every mark, a day at a time, in the order they were said."""
+    """Every mark, a day at a time, in the order they were said. One without a time is of its own day, after what the file said of it before."""
     found = []
+    latest: dict[date, datetime] = {}
     for mark in scenario.mark:
         day, last = mark.date or mark.from_, mark.date or mark.to
         assert day is not None
@@ -274,10 +275,12 @@ def _said(scenario: Scenario, minutes: tuple[int, ...]) -> list[_Said]:
         while day <= last:
             at = mark.recorded_at
             if at is None:
-                at = datetime.combine(day, time.max)
+                at = latest.get(day, datetime.combine(day, time.min))
             elif not isinstance(at, datetime):
                 at = datetime.combine(at, time.max)
-            found.append(_Said(day, mark.session, letter, mark.minutes_missed or 0, at.replace(tzinfo=None)))
+            at = at.replace(tzinfo=None)
+            latest[day] = max(at, latest.get(day, at))
+            found.append(_Said(day, mark.session, letter, mark.minutes_missed or 0, at))
             day += timedelta(days=1)
     return sorted(found, key=lambda s: s.at)
 
@@ -392,15 +395,14 @@ def ask(scenario: Scenario) -> Answer:
     now = datetime.combine(scenario.as_of, time.max)
 
     earlier: dict[str, date] = {}
-    seen: set[tuple[date, int | None]] = set()
+    said_first: dict[date, datetime] = {}
     for s in marks:  # before each correction, what had been reached by what was known then
-        if s.at <= now and (s.day, s.session) in seen and s.at.date() >= scenario.calendar.first:
+        if said_first.setdefault(s.day, s.at) < s.at <= now and s.at.date() >= scenario.calendar.first:
             before = s.at - timedelta(microseconds=1)
             then = _line(scenario, marks, min(s.at.date(), scenario.as_of), before)
             for p in positions(then, 0, person, law, [e for e in evidence if e.date <= then.as_of]):
                 if p.fired_on is not None:
                     earlier.setdefault(p.rule, p.fired_on)
-        seen.add((s.day, s.session))
     line = _line(scenario, marks, scenario.as_of, now)
     asked = [metrics()[m] for m in law[-1].pack.metrics]
     days = [d for d in _school_days(scenario.calendar) if d <= scenario.as_of]
