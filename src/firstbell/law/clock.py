@@ -26,7 +26,7 @@ from firstbell.law.reaching import Asked, asked_of, at_line, firings_of, needed
 from firstbell.law.sentences import amount, named
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person, days_of_age, of_another_age, of_others
-from firstbell.law.windows import bounds, fixed, months_before, starts
+from firstbell.law.windows import bounds, by_itself, fixed, months_before, starts
 from firstbell.register.marks import NOT_EXPECTED, PRESENT_LETTERS, UNKNOWN
 from firstbell.said import said
 
@@ -193,7 +193,10 @@ def positions(
             gone = (earlier or {}).get(rule.id)
             if (
                 gone is not None
-                and position.fired_on is None
+                and (
+                    position.fired_on is None
+                    or (position.status is Status.DUTY_DONE and by_itself(rule.window) and position.fired_on < gone)
+                )
                 and gone not in {f.on for f in position.firings}
                 and version.first <= gone <= version.last
             ):
@@ -476,6 +479,10 @@ def _judged(
             why = said("The step of %(rule)s has taken the place of this one.", rule=rule.gives_way_to)
         if duty is not None and duty.kind == "classify" and (forbidden or missing):
             status = Status.FORBIDDEN if forbidden else Status.LOCKED
+    elif firings and by_itself(rule.window) and duty is not None and firings[-1] not in undone:
+        fired_on, status = firings[-1], Status.DUTY_DONE  # what was asked of the last such day was done
+        count, possible, marks, window = c.at_firing(fired_on)
+        possible = possible if c.possible is not None else None
     else:
         near = c.count > 0 and _room(rule, c) <= rule.near
         status = Status.NEAR if near else Status.CLEAR

@@ -402,7 +402,7 @@ def ask(scenario: Scenario) -> Answer:
             then = _line(scenario, marks, min(s.at.date(), scenario.as_of), before)
             for p in positions(then, 0, person, law, [e for e in evidence if e.date <= then.as_of]):
                 if p.fired_on is not None:
-                    earlier.setdefault(p.rule, p.fired_on)
+                    earlier[p.rule] = p.fired_on
     line = _line(scenario, marks, scenario.as_of, now)
     asked = [metrics()[m] for m in law[-1].pack.metrics]
     days = [d for d in _school_days(scenario.calendar) if d <= scenario.as_of]

@@ -17,7 +17,7 @@ from firstbell.law.days import NotEvaluable
 from firstbell.law.packs import Window
 from firstbell.said import said
 
-__all__ = ["Frame", "bounds", "fixed", "starts"]
+__all__ = ["Frame", "bounds", "by_itself", "fixed", "starts"]
 
 _FIXED = frozenset({"school_year", "since_enrolment", "calendar_month", "school_month", "semester", "quarter", "term"})
 _BY_THE_DAY = frozenset({"rolling_calendar_days", "rolling_school_days", "rolling_school_weeks"})
@@ -54,6 +54,11 @@ class Frame:
 def fixed(window: Window) -> bool:
     """Whether a new window begins with nothing counted, so that a line can be reached again."""
     return window.kind in _FIXED or (window.kind in _BY_THE_DAY and window.length == 1)
+
+
+def by_itself(window: Window) -> bool:
+    """Whether each day is asked about by itself."""
+    return window.kind == "rolling_school_days" and window.length == 1
 
 
 def months_before(day: date, months: int) -> date:
