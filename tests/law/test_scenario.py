@@ -231,3 +231,10 @@ def test_of_two_rows_the_later_corrects_also_where_one_has_no_time(first: str, t
     away, there = (f'[[mark]]\ndate = 2026-10-05\nkind = "{kind}"\n' for kind in ("unexcused", "present"))
     assert position(answer(HEAD + away + first + there + then), "OH-3-year")["count"] == 0
     assert position(answer(HEAD + there + first + away + then), "OH-3-year")["count"] == "13/2"
+
+
+def test_what_may_never_be_done_for_absence_alone_stands_as_forbidden() -> None:
+    block = position(answer(HEAD), "OH-4")
+    assert (block["status"], block["fired_on"]) == ("forbidden", None)
+    assert block["forbidden"] == ["suspension_out", "expulsion", "removal"]
+    assert block["why"] == "Never for absence alone: suspended, out of school, expulsion, removal."

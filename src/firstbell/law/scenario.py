@@ -39,12 +39,12 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from firstbell.intake.readers.codes import BUILT_IN, load_code_map
-from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Evidence, Position, owed, positions, unasked
+from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Evidence, Position, Status, owed, positions, unasked
 from firstbell.law.days import Stretch
 from firstbell.law.metrics import Measured, measure
 from firstbell.law.overlays import on_versions
 from firstbell.law.packs import MARKS, InForce, Pack, PackError, built_in, in_force, metrics, read, refuse, versions
-from firstbell.law.sentences import NAMES
+from firstbell.law.sentences import NAMES, prohibition_words
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person
 from firstbell.said import said
@@ -414,11 +414,24 @@ def ask(scenario: Scenario) -> Answer:
     }
     present = been[-1] if been else ""
     return Answer(
-        [*positions(line, 0, person, law, evidence, earlier), *owed(law[-1].pack, line, evidence)],
+        [
+            *positions(line, 0, person, law, evidence, earlier),
+            *owed(law[-1].pack, line, evidence),
+            *_barred(law[-1].pack),
+        ],
         [by_school.get(present, {}).get(m.id) or measure(m, line, 0, person.grade) for m in asked],
         by_school if len(by_school) > 1 else {},
         list(_in_vain(scenario, [v.pack for v in law])),
     )
+
+
+def _barred(pack: Pack) -> Iterator[Position]:
+    """What may never be done for absence alone, whatever was counted."""
+    for one in pack.prohibition:
+        citation = next(s.citation for s in pack.source if s.id == one.source)
+        yield Position(
+            one.id, one.title, "times", citation, pack.version, Status.FORBIDDEN, forbidden=one.steps, why=prohibition_words(one)
+        )  # fmt: skip
 
 
 def _without_a_calendar(scenario: Scenario) -> Answer:
