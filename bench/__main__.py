@@ -17,6 +17,7 @@ from bench import (
     range_bench,
     signals_bench,
     spark_bench,
+    train_bench,
 )
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -34,6 +35,7 @@ for bench in (
     intake_bench,
     pages_bench,
     range_bench,
+    train_bench,
 ):
     load = f"{os.getloadavg()[0]:.1f}"
     print(f"\n{bench.__name__} (load average before it: {load})", flush=True)

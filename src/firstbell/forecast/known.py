@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +35,7 @@ def grade_band(grade: str) -> int:
     number = re.search(r"\d+", grade)
     if number is None:
         return 0
-    return int(np.searchsorted([5, 8], int(number.group()), side="left"))
+    return bisect_left([5, 8], int(number.group()))
 
 
 @dataclass(frozen=True, slots=True)

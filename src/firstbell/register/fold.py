@@ -12,7 +12,9 @@ Everything else is ' ', not known. A mark on a day outside the enrolment is kept
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,39 +61,46 @@ class Rolls:
 
 
 def letters(
-    spans: list[Span], days: int, sessions: int, covered_days: int, rolls: Rolls, events: Events
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """(n, squares) the letter of every square, and whether its student was on the roll that day.
+    spans: Sequence[Span], days: int, sessions: int, covered_days: int, rolls: Rolls, events: Events
+) -> NDArray[np.uint8]:
+    """(n, squares) the letter of every square.
 
     `covered_days`: the first so many day columns are vouched for by a source that sends only exceptions.
     """
-    n, squares = len(spans), days * sessions
-    codes = np.full((n, squares), _UNKNOWN, dtype=np.uint8)
+    squares = days * sessions
+    codes = np.full((len(spans), squares), _UNKNOWN, dtype=np.uint8)
     codes[:, : covered_days * sessions] = _PRESENT
+    flat = codes.reshape(-1)
     # NumPy assigns repeated indices in order, so the last word stands.
-    codes[rolls.row, rolls.square] = np.where(rolls.taken, _PRESENT, _UNKNOWN)
-    codes[events.row, events.square] = events.letter
-    enrolled = np.zeros((n, days), dtype=np.bool_)
-    for i, span in enumerate(spans):
-        enrolled[i, span.first : span.stop] = True
-    inside = np.repeat(enrolled, sessions, axis=1)
-    codes[~inside] = _NOT_EXPECTED
-    return codes, inside
+    flat[rolls.row * squares + rolls.square] = np.where(rolls.taken, _PRESENT, _UNKNOWN)
+    flat[events.row * squares + events.square] = events.letter
+    _outside(codes, spans, sessions, _NOT_EXPECTED)
+    return codes
+
+
+def _outside(squares: NDArray[Any], spans: Sequence[Span], sessions: int, value: int) -> None:
+    """Write `value` on the squares of each row that lie outside its span."""
+    last = squares.shape[1] // max(sessions, 1)
+    for i, span in enumerate(spans):  # most are on the roll the whole year
+        if span.first > 0:
+            squares[i, : span.first * sessions] = value
+        if span.stop < last:
+            squares[i, max(span.stop, 0) * sessions :] = value
 
 
 def fold(
-    spans: list[Span], days: int, sessions: int, covered_days: int, rolls: Rolls, events: Events
+    spans: Sequence[Span], days: int, sessions: int, covered_days: int, rolls: Rolls, events: Events
 ) -> tuple[list[str], list[str]]:
     """`letters` as text, and the minutes planes: one string a span, '' for all when no event carries minutes."""
     n, squares = len(spans), days * sessions
-    codes, inside = letters(spans, days, sessions, covered_days, rolls, events)
+    codes = letters(spans, days, sessions, covered_days, rolls, events)
     minutes = [""] * n
     if (events.minutes >= 0).any():
         sent = np.full((n, squares), -1, dtype=np.int32)
         sent[events.row, events.square] = events.minutes
-        with_minutes = np.where(inside, sent, -1)
-        planes = encode_minutes(np.maximum(with_minutes, 0).astype(np.uint16), with_minutes >= 0)
-        minutes = [plane if (with_minutes[i] >= 0).any() else "" for i, plane in enumerate(planes)]
+        _outside(sent, spans, sessions, -1)
+        planes = encode_minutes(np.maximum(sent, 0).astype(np.uint16), sent >= 0)
+        minutes = [plane if (sent[i] >= 0).any() else "" for i, plane in enumerate(planes)]
     text = codes.tobytes().decode("ascii")
     return [text[i * squares : (i + 1) * squares] for i in range(n)], minutes
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import reduce
 from itertools import groupby, pairwise
+from typing import Any
 
 import numpy as np
 from django.db import connection
@@ -31,7 +31,6 @@ from firstbell.register.models import (
     RegisterRow,
     RollState,
     Section,
-    SectionEnrolment,
     Student,
     Term,
     UnreadMark,
@@ -39,6 +38,7 @@ from firstbell.register.models import (
 
 WHY = "the register folds its own rows"
 _CHUNK = 500  # identifiers in one IN list
+_EPOCH, _NO_END = date(1970, 1, 1), 10**6
 _FOLD_LOCK = 0x1F1B  # any constant: with a calendar's number, the lock its folds queue on
 
 
@@ -129,12 +129,10 @@ class Past:
     def __init__(self, column: Column, rows: list[RowSpan]) -> None:
         self.column, self.rows = column, rows
         self._spans = [r.span for r in rows]
-        by_student: dict[int, list[int]] = defaultdict(list)
-        for i, row in enumerate(rows):
-            by_student[row.student_id].append(i)
         self._zone = column.calendar.school.zone
-        self._rolls, self._rolls_at = _rolls(column, by_student)
-        self._events, self._events_at = _events(column, by_student)
+        whose = _Whose.of(rows)
+        self._rolls, self._rolls_at = _rolls(column, whose)
+        self._events, self._events_at = _events(column, whose)
 
     def folded(self, known_through: int | None = None) -> tuple[list[str], list[str]]:
         """Codes and minutes, as text."""
@@ -144,7 +142,7 @@ class Past:
     def letters(self, known_through: int | None = None) -> NDArray[np.uint8]:
         """(rows, squares) the letters alone."""
         column = self.column
-        return letters(self._spans, len(column.dates), column.calendar.sessions, *self._facts(known_through))[0]
+        return letters(self._spans, len(column.dates), column.calendar.sessions, *self._facts(known_through))
 
     def evenings(self, count: int) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]]:
         """The evenings of the first `count` school days, in order: (days gone by, letters, rows, days changed since the evening before).
@@ -172,10 +170,8 @@ class Past:
         ]  # fmt: skip
         told = []
         for plane, said, letter, at in facts:
-            evening = np.searchsorted(ends, at)
-            order = np.argsort(evening, kind="stable")  # within an evening they stay oldest first
-            day, session = np.divmod(said.square[order], sessions)
-            told.append((plane, said.row[order], day, session, letter[order], evening[order]))
+            day, session = np.divmod(said.square, sessions)
+            told.append((plane, said.row, day, session, letter, np.searchsorted(ends, at)))
         everyone = np.arange(n)
         for e in range(count):
             cells = [everyone * days + e]
@@ -202,11 +198,11 @@ class Past:
         known_day = clock.moment(known_through).astimezone(self._zone).date()
         if clock.end_of_day(known_day, self._zone) > known_through:
             known_day -= timedelta(days=1)
-        r, e = self._rolls_at <= known_through, self._events_at <= known_through
+        r, e = (int(np.searchsorted(at, known_through, side="right")) for at in (self._rolls_at, self._events_at))
         return (
             min(covered, column.through(known_day)),
-            Rolls(rolls.row[r], rolls.square[r], rolls.taken[r]),
-            Events(events.row[e], events.square[e], events.letter[e], events.minutes[e]),
+            Rolls(rolls.row[:r], rolls.square[:r], rolls.taken[:r]),
+            Events(events.row[:e], events.square[:e], events.letter[:e], events.minutes[:e]),
         )
 
 
@@ -215,108 +211,146 @@ def folded(column: Column, rows: list[RowSpan], *, known_through: int | None = N
     return Past(column, rows).folded(known_through)
 
 
-def _events(column: Column, by_student: dict[int, list[int]]) -> tuple[Events, NDArray[np.int64]]:
-    """The events of these rows, and when each was recorded; read as plain tuples: a school year has a million of them."""
+@dataclass(frozen=True, slots=True)
+class _Whose:
+    """Whose each row is: (rows,) the students, ascending, and the row of each. A student of two stays has two rows."""
+
+    student: NDArray[np.int64]
+    row: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: Sequence[RowSpan]) -> _Whose:
+        students = np.array([row.student_id for row in rows], dtype=np.int64)
+        order = np.argsort(students, kind="stable")
+        return cls(students[order], order)
+
+    def only(self, column: str) -> tuple[str, list[int]]:
+        """SQL that keeps a query to these students, and its parameters. Of more than `_CHUNK` it is quicker to read everybody's."""
+        ids: list[int] = np.unique(self.student).tolist()
+        if len(ids) > _CHUNK:
+            return "", []
+        return f" AND {column} IN ({', '.join(['%s'] * len(ids)) or 'NULL'})", ids
+
+    def rows_of(self, students: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(index into `students`, row), an entry for each row of each of them, in their order; nobody's row is no entry."""
+        first = np.searchsorted(self.student, students, side="left")
+        count = np.searchsorted(self.student, students, side="right") - first
+        each = np.repeat(np.arange(len(students)), count)
+        nth = np.arange(len(each)) - np.repeat(np.cumsum(count) - count, count)
+        return each, self.row[first[each] + nth]
+
+
+def _many(numbers: str) -> str:
+    """SQL: whole numbers of a group as one text, "7,12,9". A school year has a million events: an object for each costs more than all the rest."""
+    return f"string_agg(({numbers})::text, ',')" if connection.vendor == "postgresql" else f"group_concat({numbers})"
+
+
+def _day(column: str) -> str:
+    """SQL: a date in days since 1970."""
+    return f"({column} - date '1970-01-01')" if connection.vendor == "postgresql" else f"(unixepoch({column}) / 86400)"
+
+
+def _unpacked(cursor: Any, columns: int) -> NDArray[np.int64]:
+    """(1 + columns, n) of rows (key, how many, that many of each column as `_many` joins them): the key of each, and the columns."""
+    found = [np.empty((1 + columns, 0), dtype=np.int64)]
+    while some := cursor.fetchmany(500):
+        key, count, *texts = zip(*some, strict=True)
+        found.append(np.stack([np.repeat(key, count), *(whole_numbers(",".join(text)) for text in texts)]))
+    return np.concatenate(found, axis=1)
+
+
+def _events(column: Column, whose: _Whose) -> tuple[Events, NDArray[np.int64]]:
+    """The events of these rows, oldest first, and when each was recorded."""
     sessions = column.calendar.sessions
-    sqlite = connection.vendor == "sqlite"
-    # SQLite's own text of a date, without its converter: a tenth of the time of a date object a row.
-    index: dict[object, int] = {d.isoformat(): i for d, i in column.index.items()} if sqlite else dict(column.index)
-    day_text = "date || ''" if sqlite else "date"
-    sql = (
-        f"SELECT student_id, {day_text}, session, meaning_id, coalesce(minutes, -1), recorded_at, fingerprint "  # noqa: S608
-        "FROM register_markevent WHERE calendar_id = %s"
-    )
+    numbers = (_day("date"), "session", "meaning_id", "coalesce(minutes, -1)", "recorded_at", "fingerprint")
+    marks = "FROM register_markevent WHERE calendar_id = %s"
     # Words nobody can read have no meaning (0), and come before one that can be, said at the same moment.
     unread = (
-        f"SELECT student_id, {day_text}, session, 0, -1, recorded_at, {-(2**63)} "  # noqa: S608
+        f"SELECT student_id, date, session, 0 AS meaning_id, -1 AS minutes, recorded_at, {-(2**63)} AS fingerprint "  # noqa: S608
         "FROM register_unreadmark WHERE calendar_id = %s"
     )
-    order = " ORDER BY student_id, recorded_at, fingerprint"
-    everyone = len(by_student) > _CHUNK * 4
-    both = not everyone or UnreadMark.objects.system(WHY).filter(calendar=column.calendar).exists()
-    found: list[NDArray[np.int64]] = []
+    some, ids = whose.only("student_id")
+    named = [column.calendar.pk, *ids]
+    if some or UnreadMark.objects.system(WHY).filter(calendar=column.calendar).exists():
+        said = f"FROM (SELECT student_id, date, session, meaning_id, minutes, recorded_at, fingerprint {marks}{some} UNION ALL {unread}{some}) said"
+        named *= 2
+    else:
+        said = marks
     with connection.cursor() as cursor:
-        for ids in _in_chunks(None if everyone else list(by_student)):
-            some_students = "" if ids is None else f" AND student_id IN ({', '.join(['%s'] * len(ids))})"
-            named = [column.calendar.pk, *(ids or ())]
-            if both:
-                cursor.execute(f"{sql}{some_students} UNION ALL {unread}{some_students}{order}", [*named, *named])
-            else:
-                cursor.execute(sql + some_students + order, named)
-            while some := cursor.fetchmany(50_000):
-                student, day, session, meaning, missed, at = list(zip(*some, strict=True))[:6]
-                # a mark on a day without school (-1) is kept as an event and shown by no square
-                days = [index.get(d, -1) for d in day]
-                found.append(np.array([student, days, session, meaning, missed, at], dtype=np.int64))
-    events = np.concatenate(found, axis=1) if found else np.empty((6, 0), dtype=np.int64)
-    events = events[:, (events[1] >= 0) & (events[2] < sessions)]
-    # Rows by student, so that an event of a student with two stays is given for each.
-    students = np.array([s for s, rows in by_student.items() for _row in rows], dtype=np.int64)
-    rows = np.array([row for rows in by_student.values() for row in rows], dtype=np.int64)
-    ranked = np.argsort(students, kind="stable")
-    students, rows = students[ranked], rows[ranked]
-    first = np.searchsorted(students, events[0], side="left")
-    count = np.searchsorted(students, events[0], side="right") - first
-    each = np.repeat(np.arange(events.shape[1]), count)
-    nth = np.arange(len(each)) - np.repeat(np.cumsum(count) - count, count)
+        cursor.execute(
+            f"SELECT student_id, count(*), {', '.join(map(_many, numbers))} {said} GROUP BY student_id", named
+        )
+        events = _unpacked(cursor, len(numbers))
+    students, days, session, meaning, missed, at, _fingerprint = events[:, np.lexsort((events[6], events[5]))]
+    # a mark on a day without school is kept as an event and shown by no square
+    there = np.searchsorted(column.days, days.astype("datetime64[D]"))
+    shown = (column.days[np.minimum(there, len(column.days) - 1)] == days.astype("datetime64[D]")) & (
+        session < sessions
+    )
+    each, row = whose.rows_of(students[shown])
     written = dict(Meaning.objects.values_list("pk", "letter"))
     table = np.full(max(written, default=0) + 1, ord(UNKNOWN), dtype=np.uint8)
     for pk, letter in written.items():
         table[pk] = ord(letter)
+    square = there * sessions + session
     made = Events(
-        rows[first[each] + nth],
-        (events[1] * sessions + events[2])[each],
-        table[events[3]][each],
-        events[4][each].astype(np.int32),
-    )
-    return made, events[5][each]
+        row, square[shown][each], table[meaning[shown]][each], missed[shown][each].astype(np.int32),
+    )  # fmt: skip
+    return made, at[shown][each]
 
 
-def _rolls(column: Column, by_student: dict[int, list[int]]) -> tuple[Rolls, NDArray[np.int64]]:
-    states = RollState.objects.filter(calendar=column.calendar).select_related("section")
-    seats: dict[int, list[tuple[int, date, date | None]]] | None = None
+def _rolls(column: Column, whose: _Whose) -> tuple[Rolls, NDArray[np.int64]]:
+    """The rolls of these rows, oldest first, and when each was recorded."""
+    states = RollState.objects.filter(calendar=column.calendar).order_by("recorded_at", "key").values_list(
+        "section_id", "section__sessions", "date", "session", "taken", "recorded_at"
+    )  # fmt: skip
+    seats: dict[int, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] | None = None
     sessions = column.calendar.sessions
-    row: list[int] = []
-    square: list[int] = []
-    taken: list[bool] = []
-    at: list[int] = []
-    for state in states.order_by("recorded_at", "key"):
-        day = column.index.get(state.date)
-        if day is None:
+    rows: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
+    facts: list[tuple[int, bool, int, int]] = []  # square, taken, when, of how many rows
+    for section, meets, day, of_session, taken, at in states:
+        number = column.index.get(day)
+        if number is None:
             continue
-        if state.section is None:
-            who = [i for rows in by_student.values() for i in rows]
+        if section is None:
+            who = whose.row
             held: Iterable[int] = range(sessions)
         else:
             if seats is None:
-                seats = _seats(column.calendar, by_student)
-            who = [
-                i
-                for student_id, starts, ends in seats.get(state.section_id or 0, ())
-                if starts <= state.date and (ends is None or ends >= state.date)
-                for i in by_student.get(student_id, ())
-            ]
-            held = [int(s) for s in state.section.sessions.split()] or range(sessions)
-        for session in held if state.session is None else [state.session]:
-            if session >= sessions:
-                continue
-            row.extend(who)
-            square.extend([day * sessions + session] * len(who))
-            taken.extend([state.taken] * len(who))
-            at.extend([state.recorded_at] * len(who))
-    rolls = Rolls(np.array(row, dtype=np.int64), np.array(square, dtype=np.int64), np.array(taken, dtype=np.bool_))
-    return rolls, np.array(at, dtype=np.int64)
+                seats = _seats(column.calendar, whose)
+            on = (day - _EPOCH).days
+            row, starts, ends = seats.get(section, (whose.row[:0],) * 3)
+            who = row[(starts <= on) & (on <= ends)]
+            held = [int(s) for s in meets.split()] or range(sessions)
+        for session in held if of_session is None else [of_session]:
+            if session < sessions:
+                rows.append(who)
+                facts.append((number * sessions + session, taken, at, len(who)))
+    square, told, when, many = (np.array([fact[k] for fact in facts], dtype=np.int64) for k in range(4))
+    rolls = Rolls(np.concatenate(rows), np.repeat(square, many), np.repeat(told.astype(np.bool_), many))
+    return rolls, np.repeat(when, many)
 
 
-def _seats(calendar: Calendar, by_student: dict[int, list[int]]) -> dict[int, list[tuple[int, date, date | None]]]:
-    seats: dict[int, list[tuple[int, date, date | None]]] = defaultdict(list)
-    members = SectionEnrolment.objects.system(WHY).filter(section__calendar=calendar)
-    everyone = len(by_student) > _CHUNK * 4
-    for ids in _in_chunks(None if everyone else list(by_student)):
-        chosen = members if ids is None else members.filter(student_id__in=ids)
-        for section, student, starts, ends in chosen.values_list("section_id", "student_id", "starts", "ends"):
-            seats[section].append((student, starts, ends))
-    return seats
+def _seats(
+    calendar: Calendar, whose: _Whose
+) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+    """By section: rows, and the first and last day of their seats in days since 1970."""
+    numbers = ("m.student_id", _day("m.starts"), f"coalesce({_day('m.ends')}, {_NO_END})")
+    some, ids = whose.only("m.student_id")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT m.section_id, count(*), {', '.join(map(_many, numbers))} FROM register_sectionenrolment m "  # noqa: S608
+            f"JOIN register_section s ON s.id = m.section_id WHERE s.calendar_id = %s{some} GROUP BY m.section_id",
+            [calendar.pk, *ids],
+        )
+        section, student, starts, ends = _unpacked(cursor, len(numbers))
+    each, row = whose.rows_of(student)
+    each, row = (column[np.argsort(section[each], kind="stable")] for column in (each, row))
+    names, first = np.unique(section[each], return_index=True)
+    return {
+        int(name): (row[some], starts[each[some]], ends[each[some]])
+        for name, some in zip(names, (slice(a, b) for a, b in pairwise([*first.tolist(), len(each)])), strict=True)
+    }
 
 
 def refold(calendar: Calendar, student_ids: Sequence[int] | None = None) -> int:

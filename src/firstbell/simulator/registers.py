@@ -47,7 +47,7 @@ class Register:
         gone = days if evening is None else evening + 1
         e, seen = self.events, self.on < gone
         r = self.untaken.square < gone * self.sessions
-        codes, _inside = letters(
+        codes = letters(
             self.spans, days, self.sessions, gone, Rolls(self.untaken.row[r], self.untaken.square[r], self.untaken.taken[r]),
             Events(e.row[seen], e.square[seen], e.letter[seen], e.minutes[seen]),
         )  # fmt: skip
