@@ -62,7 +62,7 @@ def ask(line: int, settled: int, added: list[float], current: float, level: int,
     out, already = np.zeros((1, 1)), np.zeros(1)
     mixed(
         run_table(days, 10), LOG_RATES, STAYS, LEVELS, sure, np.zeros(1), np.array([0.5]), np.array([current]),
-        np.array([float(settled)]), unsettled, np.array([line]), out, already,
+        unsettled, np.array([0]), np.array([line - settled]), out, already,
     )  # fmt: skip
     return float(out[0, 0]), float(already[0])
 

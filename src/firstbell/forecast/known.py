@@ -148,8 +148,8 @@ class Ahead:
         """Mean effect on the `days` school days after the first `through`."""
         if days <= 0:
             return 1.0
-        some = slice(through, through + days)
-        return float((self.weekday[_weekdays(dates)[some]] * self.eve[_eves(dates)[some]]).mean())
+        some = dates[through : through + days + 1]  # and the day after, which says whether the last is an eve
+        return float((self.weekday[_weekdays(some)] * self.eve[_eves(some)])[:days].mean())
 
 
 def learn_ahead(years: list[tuple[NDArray[np.datetime64], NDArray[np.int64], NDArray[np.int64]]]) -> Ahead:

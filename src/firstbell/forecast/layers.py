@@ -144,22 +144,21 @@ def answers(
 ) -> Answers:
     """Of all students, or of these rows."""
     count, reached_at = counts(known, line, r, horizon)
-    some: slice | NDArray[np.int64] = slice(None) if rows is None else rows
+    if rows is None:
+        rows = np.arange(len(count))
     days = days_ahead(known, horizon)
-    e = r.evidence.columns[some]
-    carried = (known.carried.absent if line.counted is Counted.ABSENT else known.carried.count)[some]
-    need = np.maximum(reached_at[some] - (e[:, Col.SETTLED] + carried).astype(np.int64), 0)
+    carried = known.carried.absent if line.counted is Counted.ABSENT else known.carried.count
+    need = np.maximum(reached_at[rows] - (r.evidence[Col.SETTLED] + carried).astype(np.int64)[rows], 0)
     most = int(min(MOST, max(need.max(initial=1), 1)))
     table = run_table(days, -(-most // 10) * 10)
-    shift = np.log(r.share[some] * learned.ahead.over(known.dates, known.through, days))
-    chance = np.zeros((len(e), len(SPANS)))
-    already = np.zeros(len(e))
+    shift = np.log(r.share * learned.ahead.over(known.dates, known.through, days))
+    chance = np.zeros((len(rows), len(SPANS)))
+    already = np.zeros(len(rows))
     mixed(
-        table, LOG_RATES, STAYS, LEVELS, r.by_span[some], shift, r.stay[some], e[:, Col.CURRENT], np.zeros(len(e)),
-        r.evidence.added[some], need, chance, already,
+        table, LOG_RATES, STAYS, LEVELS, r.by_span, shift, r.stay, r.evidence[Col.CURRENT], r.evidence.added, rows, need, chance, already
     )  # fmt: skip
     np.clip(chance, 1e-6, 1 - 1e-6, out=chance)
-    return Answers(count[some], reached_at[some], days, dict(zip(SPANS, chance.T, strict=True)), already)
+    return Answers(count[rows], reached_at[rows], days, dict(zip(SPANS, chance.T, strict=True)), already)
 
 
 def summary(known: Known, counted: Counted, fates: Fates) -> Before:

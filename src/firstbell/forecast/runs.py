@@ -70,17 +70,18 @@ def _fill(rates, stays, days, most, spread, nodes, shares, table):  # type: igno
 
 
 @nb.njit(cache=True, nogil=True)
-def mixed(table, log_rates, stays, levels, posterior, shift, stay, current, settled, added, line, out, already):  # type: ignore[no-untyped-def]
-    """Chance that settled + added + future counted days reach `line`, over each of a student's posteriors of levels.
+def mixed(table, log_rates, stays, levels, posterior, shift, stay, current, added, rows, need_of, out, already):  # type: ignore[no-untyped-def]
+    """Chance that added + future counted days come to `need_of`, over each of a student's posteriors of levels.
 
-    levels (k,) log rates of a spell; posterior (n, spans, k); shift (n,) log of share counted and of the days ahead; stay, current, settled
-    (n,); added (n, ADDED); line (n,) int; out (n, spans): the chance; already (n,): the chance that the settled marks alone will have
-    reached it.
+    Of all students: posterior (n, spans, k) of the log rates of a spell `levels` (k,); shift (n,) log of share counted and of the days
+    ahead; stay, current (n,); added (n, ADDED). Of those in `rows`: need_of (rows,) int; out (rows, spans): the chance; already (rows,): the
+    chance that the added days alone will have come to it.
     """
     d_rate, d_stay = log_rates[1] - log_rates[0], stays[1] - stays[0]
     most = table.shape[1] - 1
     at_level = np.zeros(len(levels))
-    for i in range(len(stay)):
+    for k in range(len(rows)):
+        i = rows[k]
         y = min(max((stay[i] - stays[0]) / d_stay, 0.0), len(stays) - 1.001)
         b = int(y)
         fy = y - b
@@ -90,7 +91,7 @@ def mixed(table, log_rates, stays, levels, posterior, shift, stay, current, sett
             chance = added[i, j]
             if chance < 1e-7:
                 continue
-            need = line[i] - int(settled[i]) - j
+            need = need_of[k] - j
             if need <= 0:
                 done += chance
                 continue
@@ -111,5 +112,5 @@ def mixed(table, log_rates, stays, levels, posterior, shift, stay, current, sett
             total = done
             for z in range(len(levels)):
                 total += posterior[i, span, z] * at_level[z]
-            out[i, span] = total
-        already[i] = done
+            out[k, span] = total
+        already[k] = done

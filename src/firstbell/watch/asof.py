@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
@@ -220,12 +222,14 @@ def closed_year(
     days = [d for d in judged_days(schools) if d <= through]
     acted = _acted_on(schools)
     seen: dict[int, list[Known]] = defaultdict(list)
-    for done, day in enumerate(days, 1):
-        for number, (_school, known) in enumerate(known_on(schools, day, last_year)):
-            if known.through:
-                seen[number].append(known)
-        if progress:
-            progress(done, len(days))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        every = threads.map(lambda day: [known for _school, known in known_on(schools, day, last_year)], days)
+        for done, of_day in enumerate(every, 1):
+            for number, known in enumerate(of_day):
+                if known.through:
+                    seen[number].append(known)
+            if progress:
+                progress(done, len(days))
     closed = []
     for number, school in enumerate(schools):
         if not seen[number]:
