@@ -9,6 +9,7 @@ import pytest
 
 from firstbell import clock
 from firstbell.access.models import User
+from firstbell.casework.done import record_done
 from firstbell.casework.letters.deeds import draft
 from firstbell.casework.letters.models import Letter
 from firstbell.casework.models import Adoption, ReplayRun
@@ -38,6 +39,17 @@ window = { kind = "school_year" }
 kind = "notify"
 title = "Tell the family, and offer help"
 contents = ["dates", "rule", "place"]
+[[rule]]
+id = "warned"
+title = "A warning was given to a parent"
+source = "example"
+evidence = "warning"
+threshold = { count = 1 }
+window = { kind = "school_year" }
+per = "parent"
+[rule.duty]
+kind = "conference"
+title = "Talk with that parent"
 """
 
 
@@ -52,6 +64,10 @@ def scene(live_desk: str, monkeypatch: pytest.MonkeyPatch) -> Scene:
     a_signed_letter(scene.ana, scene.school, scene.officer)
     guardian = a_contact(scene.ana)  # who can be written to by e-mail
     Contact.objects.system("test").filter(pk=guardian.pk).update(email="maria@example.org")
+    a_contact(scene.ana, "Victor", no_contact=True)
+    jon = a_contact(scene.ana, "Jon")
+    record_done(scene.officer, scene.ana, "warning", TODAY, TODAY, key="warning", to=[guardian.pk, jon.pk])
+    record_done(scene.officer, scene.ana, "conference", TODAY, TODAY, rule="example/warned", key="talk", to=[jon.pk])
     lead = User.objects.get(email="district@example.org")
     Adoption.objects.update(stop_asked_by=lead, stop_asked_at=clock.now(), stop_why="Counsel advises against it.")
     return scene

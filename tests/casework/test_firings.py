@@ -14,10 +14,11 @@ from django.test.utils import CaptureQueriesContext
 from firstbell import clock
 from firstbell.access.models import User
 from firstbell.casework.firings import look_at, look_over
-from firstbell.casework.models import Adoption, Done, Firing, Protection
+from firstbell.casework.models import Adoption, Done, DoneTo, Firing, Protection
 from firstbell.register.grid import encode_minutes
 from firstbell.register.models import Calendar, Enrolment, RegisterRow, School, Student, Term
 from tests.build import a_calendar, a_school, a_user
+from tests.casework.letters_scene import a_contact
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 WHY = "a test looks"
@@ -87,9 +88,16 @@ class District:
             ("notice", "conference", "penalty_notice", "support_offered", "report", "five_day_notice")
         )
         on = TODAY - timedelta(days=self.pick.randint(0, 90))
-        Done.objects.system(WHY).create(
+        done = Done.objects.system(WHY).create(
             student=student, kind=kind, on=on, recorded_by=self.officer, recorded_at=clock.now(), key=str(on) + kind
         )
+        for link in student.links.all():
+            if self.pick.random() < 0.5:
+                DoneTo.objects.system(WHY).create(done=done, contact_id=link.contact_id)
+
+    def a_family(self, student: Student) -> None:
+        for name in ("Maria", "Jon")[: self.pick.randrange(3)]:
+            a_contact(student, name, no_contact=self.pick.random() < 0.2)
 
 
 @pytest.fixture
@@ -118,6 +126,7 @@ def district(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) ->
     for _ in range(STUDENTS):
         made.a_student()
     for student in Student.objects.system(WHY):
+        made.a_family(student)
         if made.pick.random() < 0.4:
             made.something_is_done(student)
         if made.pick.random() < 0.2:

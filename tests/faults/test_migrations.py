@@ -41,13 +41,25 @@ give_role("olive@example.org", "officer", school_id="alder", staff_id=None, name
 olive = User.objects.get()
 alert = Alert.objects.system("test").filter(student__isnull=False).first()
 give_verdict(olive, alert, "act", "Called.", version=alert.version)
+from datetime import date
+from firstbell.casework.adopting import approve, propose
+from firstbell.casework.done import protect, record_done
+for name in ("dora", "dan"):
+    give_role(f"{name}@example.org", "district_lead", school_id=None, staff_id=None, name=name)
+dora, dan = User.objects.order_by("pk")[1:]
+approve(dan, propose(dora, "example", date(2026, 8, 1)))
+record_done(olive, alert.student, "contact", date(2026, 9, 21), date(2026, 9, 21), note="Called.", key="call")
+protect(olive, alert.student, "iep", date(2026, 9, 1))
 
 # made anew from the rest by the next fold and the next night
 DERIVED = {
     "register.Calendar": {"folds"}, "watch.CalendarPass": None, "watch.CalendarSummary": None,
-    "watch.Alert": {"expires_on", "through"},
+    "watch.Alert": {"expires_on", "through"}, "watch.LawInForce": {"id"}
 }
-OURS = ["access", "register", "intake", "watch", "jobs", "outreach"]
+#: casework first: it rests on the others, and their going back to the first takes its tables along
+#: its older ones only make empty tables and columns, and each walk costs seconds
+SINCE = {"casework": "0006_letters_by_email"}
+OURS = ["casework", "access", "register", "intake", "watch", "jobs", "outreach"]
 
 def rows():
     found = {}
@@ -69,14 +81,16 @@ executor = MigrationExecutor(connection)
 walked = 0
 for label in OURS:
     names = sorted(name for app, name in executor.loader.graph.nodes if app == label)
-    first = [name for name in names if name.endswith("initial")][-1]
-    if first == names[-1]:
+    back_to = SINCE.get(label) or [name for name in names if name.endswith("initial")][-1]
+    if back_to == names[-1]:
         continue
-    call_command("migrate", label, first, verbosity=0)
-    walked += len(names) - names.index(first) - 1
+    call_command("migrate", label, back_to, verbosity=0)
+    walked += len(names) - names.index(back_to) - 1
     call_command("migrate", verbosity=0)
     after = rows()
     for table in before:
+        if label != "casework" and table.startswith(("casework", "watch.LawInForce")):
+            continue
         if after[table] != before[table]:
             lost = [f for f in zip(before[table], after[table]) if f[0] != f[1]][:2]
             print("DIFFERS", label, table, len(before[table]), len(after[table]), lost)

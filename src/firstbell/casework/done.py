@@ -5,7 +5,7 @@ Whatever is recorded here may open or close a step, so that the student's firing
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date, timedelta
 
 from django.db import transaction
@@ -14,10 +14,13 @@ from django.utils.translation import gettext as _
 from firstbell import clock
 from firstbell.access import audit
 from firstbell.access.models import User
+from firstbell.casework.adopted import adopted
 from firstbell.casework.firings import look_at
-from firstbell.casework.models import Done, Protection
+from firstbell.casework.models import Done, DoneTo, Protection
+from firstbell.casework.parents import guardians_of
 from firstbell.casework.standing import today_of
 from firstbell.law.clock import NOT_ESCALATED
+from firstbell.law.overlays import with_overlay
 from firstbell.register.models import Student
 from firstbell.watch.treated import source
 
@@ -34,16 +37,32 @@ class NotRecorded(ValueError):
 
 @transaction.atomic
 def record_done(
-    user: User, student: Student, kind: str, on: date, today: date, *, rule: str = "", note: str = "", key: str
+    user: User,
+    student: Student,
+    kind: str,
+    on: date,
+    today: date,
+    *,
+    rule: str = "",
+    note: str = "",
+    key: str,
+    to: Collection[int] = (),
 ) -> Done:
     """Something was done on a day not later than today. The same `key` again is the same record.
 
-    Raises NotRecorded for a day to come, or a decision not to go on without its reason.
+    to: the contacts it was done to; naming nobody, it counts for each. Raises NotRecorded for a day to come, for a decision not to go on
+    without its reason, for who is no contact of the student's or under no-contact, and for nobody where the rule speaks of each parent.
     """
     if on > today:
         raise NotRecorded(_("That day has not come yet. Record it once it was done."))
     if kind == NOT_ESCALATED and not note.strip():
         raise NotRecorded(_("Write why this goes no further: whoever comes after you will want to know."))
+    of_each = kind != NOT_ESCALATED and _of_each_parent(rule, today)
+    family = {g.pk for g in guardians_of(student.pk) if not g.silent} if to or of_each else set()
+    if set(to) - family:
+        raise NotRecorded(_("Choose among the family on record. Who may not be contacted cannot be chosen."))
+    if of_each and family and not to:
+        raise NotRecorded(_("Say to whom: the law speaks here of each parent by themselves."))
     done, new = Done.objects.system(WHY).get_or_create(
         student=student, key=key,
         defaults={
@@ -51,9 +70,20 @@ def record_done(
         },
     )  # fmt: skip
     if new:
+        DoneTo.objects.system(WHY).bulk_create(DoneTo(done=done, contact_id=contact) for contact in sorted(set(to)))
         audit.record(user, "did", f"student:{student.pk}", f"done:{done.pk} {kind} {rule}".strip())
         look_at(student, today)
     return done  # type: ignore[no-any-return]
+
+
+def _of_each_parent(about: str, today: date) -> bool:
+    """Whether the rule ("pack/rule") is one in force that speaks of each parent by themselves."""
+    pack, _slash, name = about.partition("/")
+    found = adopted(today) if name else None
+    if found is None or found.pack != pack:
+        return False
+    rules = (version.rule_named(name) for version in with_overlay(found.pack, found.overlay))
+    return any(rule is not None and rule.per == "parent" for rule in rules)
 
 
 @source

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.batches import Batch, batches
 from firstbell.casework.models import Done, Firing
-from firstbell.casework.standing import WHY, Standing, evidence_of, flags_of, standing_of
+from firstbell.casework.parents import deeds, evidence_of, kinds_of_each, parents_of
+from firstbell.casework.standing import WHY, Standing, flags_of, standing_of
 from firstbell.law.clock import Position, Status, named_by, positions, shows
 from firstbell.law.packs import InForce, Pack, Rule
 from firstbell.law.reaching import Reached, standings
@@ -90,7 +93,8 @@ class _Night:
         self.waiting = {name: {r.id for r in rules if name in named_by(law, {r.id})} - {name} for name in self.rules}
         self.beginnings = _beginnings(law)
         kinds = {kind for ways in self.beginnings.values() for kind, _of in ways}
-        self.begun = list(said.filter(kind__in=kinds)) if kinds else []
+        self.begun = list(_told(said.filter(kind__in=kinds))) if kinds else []
+        self.each = kinds_of_each(law)
         self._people: dict[tuple[str | None, str, frozenset[str]], int] = {}
         self.people: list[Person] = []
         self._about: dict[tuple[str, str, date], list[bool]] = defaultdict(list)
@@ -144,14 +148,22 @@ def _look(batch: Batch, night: _Night, found: Looked) -> None:
         changed[student] = night.rules
     if not changed:
         return
-    done: dict[int, list[Done]] = defaultdict(list)
-    for deed in Done.objects.system(WHY).filter(student__in=changed, withdrawn_at=None, on__lte=night.today):
-        done[deed.student_id].append(deed)
+    done: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for student, *deed in deeds(
+        Done.objects.system(WHY).filter(student__in=changed, withdrawn_at=None, on__lte=night.today)
+    ):
+        done[student].append(tuple(deed))
+    parents = parents_of(changed) if night.each else defaultdict(tuple)
     some = [k for k, student in enumerate(ids) if student in changed]
     numbers = night.numbers([ids[k] for k in some], [batch.grades[k] for k in some])
     looked = {
         ids[k]: positions(
-            batch.of(k), 0, night.people[number], law, evidence_of(done[ids[k]], night.pack), only=changed[ids[k]]
+            batch.of(k),
+            0,
+            replace(night.people[number], parents=parents[ids[k]]),
+            law,
+            evidence_of(done[ids[k]], night.pack, night.each),
+            only=changed[ids[k]],
         )
         for k, number in zip(some, numbers.tolist(), strict=True)
     }
@@ -247,7 +259,11 @@ def since_evidence(school: SchoolGrid, law: Sequence[InForce], pack: str) -> dic
     beginnings, ids, first = _beginnings(law), school.student_ids.tolist(), school.calendar.school_year.starts
     kinds = {kind for ways in beginnings.values() for kind, _of in ways}
     done = Done.objects.system(WHY).filter(withdrawn_at=None, kind__in=kinds, on__gte=first, student__in=ids)
-    return _since(ids, first, done if kinds else (), beginnings, pack)
+    return _since(ids, first, _told(done) if kinds else (), beginnings, pack)
+
+
+def _told(done: QuerySet[Done]) -> Iterable[tuple[int, date, str, str]]:
+    return done.values_list("student_id", "on", "kind", "rule")
 
 
 def _beginnings(law: Sequence[InForce]) -> dict[str, list[tuple[str, str]]]:
@@ -256,20 +272,21 @@ def _beginnings(law: Sequence[InForce]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _since(
-    ids: list[int], first: date, done: Iterable[Done], beginnings: Mapping[str, list[tuple[str, str]]], pack: str
-) -> dict[str, list[tuple[int, date, str]]]:
+    ids: list[int], first: date, done: Iterable[tuple[int, date, str, str]], beginnings: Mapping[str, list[tuple[str, str]]],
+    pack: str,
+) -> dict[str, list[tuple[int, date, str]]]:  # fmt: skip
     place = {student: k for k, student in enumerate(ids)} if beginnings else {}
     found: dict[str, list[tuple[int, date, str]]] = {rule: [] for rule in beginnings}
-    for deed in done:
-        if deed.student_id not in place or deed.on < first:
+    for student, on, what, about in done:
+        if student not in place or on < first:
             continue
-        (said,) = evidence_of([deed], pack) or [None]
-        for rule, ways in beginnings.items():
-            found[rule] += [
-                (place[deed.student_id], deed.on, of)
-                for kind, of in ways
-                if said is not None and said.kind == kind and (not of or said.rule in ("", of))
-            ]
+        for said in evidence_of([(on, what, about, ())], pack, ()):
+            for rule, ways in beginnings.items():
+                found[rule] += [
+                    (place[student], on, of)
+                    for kind, of in ways
+                    if said.kind == kind and (not of or said.rule in ("", of))
+                ]
     return found
 
 

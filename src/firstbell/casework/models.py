@@ -9,9 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from firstbell.access.scoped import ScopedManager
 from firstbell.casework.letters.models import Delivery, Letter, LetterWord
-from firstbell.register.models import School, Student
+from firstbell.register.models import Contact, School, Student
 
-__all__ = ["Adoption", "Delivery", "Done", "Firing", "Letter", "LetterWord", "Protection"]
+__all__ = ["Adoption", "Delivery", "Done", "DoneTo", "Firing", "Letter", "LetterWord", "Protection"]
 
 
 class Adoption(models.Model):
@@ -121,6 +121,19 @@ class Done(models.Model):
         from firstbell.casework.words import evidence_word
 
         return evidence_word(self.kind)
+
+
+class DoneTo(models.Model):
+    """A guardian something was done to. Of a deed that names nobody there is none, and it counts for each."""
+
+    done = models.ForeignKey(Done, models.CASCADE, related_name="to")
+    #: kept when the register forgets the contact: what was done to one parent was not done to all
+    contact = models.ForeignKey(Contact, models.SET_NULL, null=True, related_name="+")
+
+    objects = ScopedManager(student_path="done__student")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["done", "contact"], name="one_name_a_deed")]
 
 
 class Firing(models.Model):

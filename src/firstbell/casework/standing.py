@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -12,21 +13,22 @@ from django.db.models import OuterRef
 
 from firstbell import clock
 from firstbell.casework.adopted import adopted, law_of
-from firstbell.casework.models import Adoption, Done, Firing, Protection
-from firstbell.law.clock import Evidence, Position, positions
+from firstbell.casework.models import Adoption, Done, DoneTo, Firing, Protection
+from firstbell.casework.parents import GONE, LINK, Guardian, evidence_of, guardians_from, kinds_of_each, whom_word
+from firstbell.law.clock import Evidence, Position, Status, positions
 from firstbell.law.days import Stretch
 from firstbell.law.packs import InForce
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person
 from firstbell.register import rows
 from firstbell.register.gathered import at, day, gathered
-from firstbell.register.models import Student
+from firstbell.register.models import ContactLink, Student
+from firstbell.said import Said, said
 from firstbell.watch.timelines import asks_earlier_years, finest, last_whole_day, stretch_of
 
 __all__ = [
     "OnRecord",
     "Standing",
-    "evidence_of",
     "flags_of",
     "standing_of",
     "today_of",
@@ -66,6 +68,7 @@ class OnRecord:
     evidence: list[Evidence]
     protections: list[Protected]
     firings: list[Before]
+    guardians: list[Guardian]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class Standing:
     flags: frozenset[str] = frozenset()
     #: which the student came to last; None where nothing was asked
     school: int | None = None
+    #: (version, rule) -> guardian -> how it stands with them alone, of lines reached that are each parent's own
+    of_each: Mapping[tuple[str, str], Mapping[int, Status]] = field(default_factory=dict)
 
 
 def zone_of(student: Student) -> ZoneInfo:
@@ -95,20 +100,6 @@ def zone_of(student: Student) -> ZoneInfo:
 def today_of(student: Student) -> date:
     """Today by that clock."""
     return clock.today(zone_of(student))
-
-
-def evidence_of(done: Sequence[Done], pack: str) -> list[Evidence]:
-    """What was done, as the law reads it; what was done about another pack's rule says nothing about this one's."""
-    return _evidence(((deed.on, deed.kind, deed.rule) for deed in done), pack)
-
-
-def _evidence(done: Iterable[tuple[date, str, str]], pack: str) -> list[Evidence]:
-    found = []
-    for on, kind, about in done:
-        of, _, rule = about.partition("/")
-        if not about or of == pack:
-            found.append(Evidence(kind, on, rule))
-    return found
 
 
 def flags_of(students: Collection[int] | None, on: date) -> dict[int, frozenset[str]]:
@@ -123,24 +114,58 @@ def flags_of(students: Collection[int] | None, on: date) -> dict[int, frozenset[
     return {student: frozenset(flags) for student, flags in found.items()}
 
 
-def on_record(student: int, through: date, pack: str) -> OnRecord:
-    """What was done through a day and not taken back, what protects, which lines of a pack were on record: in one question."""
+def on_record(student: int, through: date, law: Sequence[InForce]) -> OnRecord:
+    """What was done through a day and not taken back, what protects, which lines of the pack were on record, who the family is: in one question."""
     done = Done.objects.system(WHY).filter(student=OuterRef("pk"), withdrawn_at=None, on__lte=through)
+    told = DoneTo.objects.system(WHY).filter(done__student=OuterRef("pk"))
     protections = Protection.objects.system(WHY).filter(student=OuterRef("pk"), withdrawn_at=None)
+    pack = law[-1].pack.id if law else ""
     firings = Firing.objects.system(WHY).filter(student=OuterRef("pk"), pack=pack)
+    links = ContactLink.objects.system(WHY).filter(student=OuterRef("pk"))
     lists = Student.objects.system(WHY).filter(pk=student).values_list(
-        gathered(done, "kind", "on", "rule"), gathered(protections, "pk", "flag", "starts", "ends"),
-        gathered(firings, "rule", "fired_on", "found_at", "superseded_at"),
+        gathered(done, "on", "kind", "rule", "pk"), gathered(told, "done", "contact"), gathered(protections, "pk", "flag", "starts", "ends"),
+        gathered(firings, "rule", "fired_on", "found_at", "superseded_at"), gathered(links, *LINK),
     ).get()  # fmt: skip
-    deeds, protected, before = (some or [] for some in lists)
+    deeds, names, protected, before, family = (some or [] for some in lists)
+    to: dict[int, list[list[int | None]]] = defaultdict(list)
+    for deed, contact in names:
+        to[deed].append([contact])
     return OnRecord(
-        _evidence(sorted((date.fromisoformat(on), kind, rule) for kind, on, rule in deeds), pack),
+        evidence_of(((date.fromisoformat(on), kind, rule, to[pk]) for on, kind, rule, pk in deeds), pack, kinds_of_each(law)),
         [Protected(pk, flag, date.fromisoformat(starts), day(ends)) for pk, flag, starts, ends in sorted(protected)],
         sorted(
             (Before(rule, date.fromisoformat(on), at(found), at(gone) if gone else None) for rule, on, found, gone in before),
             key=lambda f: f.fired_on,
         ),
+        guardians_from(family),
     )  # fmt: skip
+
+
+def _of_each(
+    line: Timeline, person: Person, law: Sequence[InForce], evidence: Sequence[Evidence], stood: Sequence[Position]
+) -> dict[tuple[str, str], dict[int, Status]]:
+    """The law asked of each parent as if there were no other."""
+    of_each = {r.id for v in law for r in v.pack.rule if r.per == "parent"}
+    reached = of_each & {p.rule for p in stood if p.fired_on is not None}
+    found: dict[tuple[str, str], dict[int, Status]] = defaultdict(dict)
+    for who in person.parents if reached else ():
+        alone = [e for e in evidence if e.to in ("", who)]
+        for p in positions(line, 0, replace(person, parents=(who,)), law, alone, only=reached):
+            had = bool(p.firings) and p.status in (
+                Status.CLEAR,
+                Status.NEAR,
+            )  # and their window is over, or is of a day not over yet
+            found[p.version, p.rule][int(who)] = Status.DUTY_DONE if had else p.status
+    return dict(found)
+
+
+def _named(p: Position, guardians: Sequence[Guardian]) -> Position:
+    """Parents by their names, where the law speaks of them; who may not be contacted is not named."""
+    if not isinstance(p.why, Said) or not isinstance(some := p.why.values.get("who"), list):
+        return p
+    return replace(
+        p, why=said(p.why.singular, who=[whom_word(int(who) if who != GONE else None, guardians) for who in some])
+    )
 
 
 def standing_of(student: Student, today: date, *, as_known: bool = False, through: date | None = None) -> Standing:
@@ -152,7 +177,7 @@ def standing_of(student: Student, today: date, *, as_known: bool = False, throug
     registers = rows.registers_of(student.pk, today)
     year = registers[0].school.calendar.school_year if registers else None
     law = law_of(found, year.starts if year else today, today)
-    mine = on_record(student.pk, today, law[-1].pack.id if law else "")
+    mine = on_record(student.pk, today, law)
     if year is None or not law:
         return Standing(today, found, law, [], mine)
     wanted = [r for r in registers if r.school.calendar.school_year_id == year.pk]
@@ -172,7 +197,8 @@ def standing_of(student: Student, today: date, *, as_known: bool = False, throug
     here = [stay for stay in stays if stay.starts <= as_of]
     entered = np.array([max(here[-1].starts, year.starts)], dtype="datetime64[D]") if here else None
     flags = frozenset(p.flag for p in mine.protections if p.holds(today))
-    person = Person(student.birth_date, here[-1].grade if here else student.grade, flags)
+    parents = tuple(str(g.pk) for g in mine.guardians if not g.silent)
+    person = Person(student.birth_date, here[-1].grade if here else student.grade, flags, parents)
     known = clock.moment(clock.end_of_day(as_of, wanted[-1].school.calendar.school.zone)) if as_known else None
     earlier = {
         f.rule: f.fired_on for f in mine.firings
@@ -180,4 +206,7 @@ def standing_of(student: Student, today: date, *, as_known: bool = False, throug
     }  # fmt: skip
     line = Timeline(stretches, as_of, entered)
     stood = positions(line, 0, person, law, mine.evidence, earlier)
-    return Standing(as_of, found, law, stood, mine, line.stretches, flags, wanted[-1].school.calendar.school_id)
+    return Standing(
+        as_of, found, law, [_named(p, mine.guardians) for p in stood], mine, line.stretches, flags, wanted[-1].school.calendar.school_id,
+        _of_each(line, person, law, mine.evidence, stood),
+    )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -19,7 +20,8 @@ from firstbell.access.policy import Deed, allow
 from firstbell.casework.done import NotRecorded, protect, record_done, take_back, unprotect
 from firstbell.casework.letters.facts import TEMPLATE_OF
 from firstbell.casework.letters.sending import STATES
-from firstbell.casework.models import Delivery, Done, Letter, Protection
+from firstbell.casework.models import Delivery, Done, DoneTo, Letter, Protection
+from firstbell.casework.parents import whom_word
 from firstbell.casework.standing import Standing, standing_of, today_of, zone_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, in_language, position_words
 from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Position, Status, shows
@@ -36,8 +38,22 @@ ORDER = (
 
 
 @dataclass(frozen=True, slots=True)
+class Whom:
+    """A guardian on a rung that is each parent's own: whether they have had it. Of who may not be contacted there is no name."""
+
+    pk: int
+    name: str
+    state: str  # done, next, waiting
+
+    @property
+    def silent(self) -> bool:
+        return not self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Rung:
-    """One step of a rule's ladder: `kind` is what may be recorded here, where something may; `letter`: we have words to write about it."""
+    """One step of a rule's ladder: `kind` is what may be recorded here, where something may; `letter`: we have words to write about it;
+    `each`: whom of the family it is owed to one by one."""
 
     words: str
     done: list[Done]
@@ -45,6 +61,15 @@ class Rung:
     rule: str  # what it is put on record about
     state: str  # done, next, waiting
     letter: bool = False
+    each: tuple[Whom, ...] = ()
+
+    @property
+    def choices(self) -> list[Whom]:
+        return [g for g in self.each if not g.silent]
+
+    @property
+    def alone(self) -> bool:
+        return len(self.choices) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +89,7 @@ class Line:
 def lines_of(standing: Standing, done: list[Done], today: date) -> list[Line]:
     """Every rule, what asks for somebody first; of those help before a sanction, also where the sanction's day is nearer."""
     packs = {v.pack.version: v.pack for v in standing.law}
-    lines = [_line(p, packs[p.version], done, today) for p in standing.positions]
+    lines = [_line(p, packs[p.version], standing, done, today) for p in standing.positions]
 
     def order(line: Line) -> tuple[int, bool, date]:
         duty = line.position.duty
@@ -79,7 +104,21 @@ def _asked(lines: list[Line]) -> bool:
     return any(line.position.status is not Status.NOT_EVALUABLE for line in lines)
 
 
-def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
+def _each(p: Position, pack: Pack, standing: Standing) -> tuple[Whom, ...]:
+    """Who has had what the law owes to each parent, and who has not; whose line it is not is left out."""
+    rule = pack.rule_named(p.rule)
+    if rule is None or rule.per != "parent":
+        return ()
+    state = {Status.DUTY_DONE: "done", Status.DUTY_OPEN: "next", Status.LOCKED: "waiting", Status.FORBIDDEN: "waiting"}
+    stands = standing.of_each.get((p.version, p.rule), {})
+    return tuple(
+        Whom(g.pk, "", "waiting") if g.silent else Whom(g.pk, g.name, state[stands[g.pk]])
+        for g in standing.on_record.guardians
+        if g.silent or stands.get(g.pk) in state
+    )
+
+
+def _line(p: Position, pack: Pack, standing: Standing, done: list[Done], today: date) -> Line:
     rungs: list[Rung] = []
     duty = p.duty
     open_ = p.status in (Status.DUTY_OPEN, Status.LOCKED, Status.FORBIDDEN)
@@ -97,7 +136,8 @@ def _line(p: Position, pack: Pack, done: list[Done], today: date) -> Line:
         if kinds:
             by = [d for d in done if d.kind in kinds and d.on >= (p.since or p.fired_on)]
             state = "done" if p.status is Status.DUTY_DONE else "next" if p.status is Status.DUTY_OPEN else "waiting"
-            rungs.append(Rung(duty.title, by, kinds[0], p.rule, state, state == "next" and duty.kind in TEMPLATE_OF))
+            letter = state == "next" and duty.kind in TEMPLATE_OF
+            rungs.append(Rung(duty.title, by, kinds[0], p.rule, state, letter, _each(p, pack, standing)))
     return Line(
         p, position_words(p), str(STATUS[p.status]), rungs, open_ and p.due is not None and p.due < today,
         open_ and duty is not None and duty.may, bool(p.forbidden), "" if p.forbidden else in_language(p.why),
@@ -145,12 +185,15 @@ def law_lines(request: HttpRequest, pk: int) -> HttpResponse:
     })  # fmt: skip
 
 
-def _page(request: HttpRequest, student: Student, error: str = "", form: dict[str, str] | None = None) -> HttpResponse:
+def _page(
+    request: HttpRequest, student: Student, error: str = "", form: dict[str, str] | None = None, to: Sequence[int] = ()
+) -> HttpResponse:  # fmt: skip
     today = today_of(student)
     as_of = _as_of(request, today)
     standing = standing_of(student, as_of or today, as_known=as_of is not None)
     some_done = Done.objects.system("of a student the reader was given").filter(student=student)
-    done = list(some_done.select_related("recorded_by").order_by("-on", "-pk"))
+    told = DoneTo.objects.system("of a student the reader was given").filter(done=OuterRef("pk"))
+    done = list(some_done.select_related("recorded_by").annotate(told=gathered(told, "contact")).order_by("-on", "-pk"))
     taken_back = {
         d.pk: clock.now() - d.recorded_at <= timedelta(days=1) and d.recorded_by_id == request.user.pk for d in done
     }
@@ -165,6 +208,9 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
     letters = _letters(student)
     for deed in done:
         deed.letter_shown = next((x for x in letters if x.letter.done_id == deed.pk), None)
+    family = standing.on_record.guardians
+    for deed in done:
+        deed.whom = [in_language(whom_word(contact, family)) for (contact,) in sorted(deed.told or [], key=str)]
     titles = {rule.id: rule.title for version in standing.law for rule in version.pack.rule}
     audit.record(request.user, "saw", f"student:{student.pk}", "before the law")
     return render(
@@ -174,8 +220,8 @@ def _page(request: HttpRequest, student: Student, error: str = "", form: dict[st
             "zone": zone_of(student), "quiet": any(line.position.status is Status.CLEAR for line in lines),
             "pack": standing.law[-1].pack if standing.law else None, "adoption": standing.adoption, "done": [(d, taken_back[d.pk]) for d in done],
             "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.law[-1].pack if standing.law else None)], "today": today, "as_of": as_of, "standing_day": standing.day,
-            "protections": protections, "flags": Protection.Flag.choices, "superseded": [(titles.get(f.rule, f.rule), f) for f in undone[:20]],
-            "letters": letters, "key": secrets.token_hex(12), "error": error, "form": form or {}, "page": "today",
+            "family": family, "protections": protections, "flags": Protection.Flag.choices, "superseded": [(titles.get(f.rule, f.rule), f) for f in undone[:20]],
+            "letters": letters, "key": secrets.token_hex(12), "error": error, "form": form or {}, "to": to, "page": "today",
         },
         status=422 if error else 200,
     )  # fmt: skip
@@ -204,6 +250,7 @@ def record(request: HttpRequest, pk: int) -> HttpResponse:
     """Something was done, or somebody decided not to go on."""
     student = policy.get_student(request.user, pk)
     form = {name: request.POST.get(name, "") for name in ("kind", "on", "note", "rule", "key")}
+    to = [int(pk) for pk in request.POST.getlist("to") if pk.isdecimal() and len(pk) < 19]
     try:
         on = date.fromisoformat(form["on"]) if form["on"] else today_of(student)
         if (
@@ -215,12 +262,12 @@ def record(request: HttpRequest, pk: int) -> HttpResponse:
         ):
             raise NotRecorded(_("Choose what was done."))
         record_done(
-            request.user, student, form["kind"], on, today_of(student), rule=form["rule"], note=form["note"], key=form["key"],
+            request.user, student, form["kind"], on, today_of(student), rule=form["rule"], note=form["note"], key=form["key"], to=to,
         )  # fmt: skip
     except NotRecorded as error:
-        return _page(request, student, str(error), form)
+        return _page(request, student, str(error), form, to)
     except ValueError:
-        return _page(request, student, _("The day could not be read. Write it as 2026-11-23."), form)
+        return _page(request, student, _("The day could not be read. Write it as 2026-11-23."), form, to)
     said = (
         _("On record: not taken further.")
         if form["kind"] == NOT_ESCALATED

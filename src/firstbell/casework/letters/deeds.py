@@ -19,13 +19,12 @@ from firstbell.casework.firings import look_at
 from firstbell.casework.letters.checklist import written_keys
 from firstbell.casework.letters.facts import TEMPLATE_OF, duty_of, family_of
 from firstbell.casework.letters.models import Letter, LetterWord
-from firstbell.casework.letters.preflight import Checked, Finding, check
+from firstbell.casework.letters.preflight import ADDRESSED_TO, Checked, Finding, check
 from firstbell.casework.letters.sending import recall
 from firstbell.casework.letters.wording import LANGUAGES, apart, day_words, fill, template, words
 from firstbell.casework.models import Done, Firing
 from firstbell.casework.standing import standing_of
 from firstbell.law.clock import DONE_BY, Status
-from firstbell.law.packs import Duty
 from firstbell.law.sentences import number
 from firstbell.register.models import Student
 
@@ -202,7 +201,7 @@ def sign(user: User, letter: Letter, version: int, reasons: dict[str, str], toda
                     said_at=clock.now(),
                 )  # fmt: skip
         if second:
-            return _second(user, letter, role, checked.duty, today)
+            return _second(user, letter, role, checked, today)
         return _first(user, letter, role, checked, given, today)
 
 
@@ -215,19 +214,20 @@ def _first(user: User, letter: Letter, role: str, checked: Checked, given: dict[
         signed_as=role, signed_at=clock.now(), state=Letter.State.AWAITING if two else Letter.State.SIGNED,
     )  # fmt: skip
     audit.record(user, "signed_letter", f"student:{letter.student_id}", f"letter:{letter.pk} sha256 {letter.sha256}")
-    return letter if two else _on_record(user, letter, checked.duty, today)
+    return letter if two else _on_record(user, letter, checked, today)
 
 
-def _second(user: User, letter: Letter, role: str, duty: Duty | None, today: date) -> Letter:
+def _second(user: User, letter: Letter, role: str, checked: Checked, today: date) -> Letter:
     Letter.objects.system(WHY).filter(pk=letter.pk, state=Letter.State.AWAITING).update(
         state=Letter.State.SIGNED, second_by=user, second_as=role, second_at=clock.now(), version=letter.version + 1
     )
     audit.record(user, "signed_letter", f"student:{letter.student_id}", f"letter:{letter.pk} as the second")
-    return _on_record(user, _again(letter), duty, today)
+    return _on_record(user, _again(letter), checked, today)
 
 
-def _on_record(user: User, letter: Letter, duty: Duty | None, today: date) -> Letter:
-    """What the letter shows done: the duty's own kind of evidence where a letter can be that, else that the family was told."""
+def _on_record(user: User, letter: Letter, checked: Checked, today: date) -> Letter:
+    """What the letter shows done, to whom it is addressed: the duty's own kind of evidence where a letter can be that, else that the family was told."""
+    duty = checked.duty
     if letter.kind == Letter.Kind.CORRECTION or duty is None:
         kind = "correction"
     else:
@@ -239,6 +239,7 @@ def _on_record(user: User, letter: Letter, duty: Duty | None, today: date) -> Le
     done = record_done(
         user, letter.student, kind, today, today, rule=f"{letter.firing.pack}/{letter.firing.rule}",
         note=_("Letter %(number)s.") % {"number": letter.number}, key=f"letter:{letter.pk}",
+        to=checked.addressed_to,
     )  # fmt: skip
     Letter.objects.system(WHY).filter(pk=letter.pk).update(done=done)
     return _again(letter)
@@ -307,7 +308,7 @@ def _evidence(checked: Checked, given: dict[str, str], today: date) -> str:
     for p in checked.standing.positions:
         lines.append(f"position {p.rule} {p.status} {p.count} of {p.threshold}")
     lines += [
-        f"recipients {len(checked.family.recipients)}",
+        " ".join([ADDRESSED_TO, *(str(pk) for pk in checked.addressed_to)]),
         f"grade {checked.grade:.1f}" if checked.grade is not None else "grade not told",
     ]
     lines += [f"says {item.key} by {item.placeholder or 'written words'}" for item in checked.items]

@@ -31,6 +31,8 @@ __all__ = ["Checked", "Finding", "Seen", "check", "look", "prose"]
 WHY = "a letter is checked before it is signed"
 #: under these a letter may be lawful and still come at the wrong hour
 CARE = ("bereaved", "severe_illness")
+#: what begins the line of the sealed evidence that says for which contacts the letter is
+ADDRESSED_TO = "addressed to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,17 @@ class Checked(Seen):
 
     standing: Standing
     position: Position | None
+
+    @property
+    def addressed_to(self) -> list[int]:
+        """The contacts it is for: whom the first signature sealed, before that whoever may be written to."""
+        sealed = _sealed_to(self.letter)
+        return [contact.pk for contact in self.family.recipients] if sealed is None else sealed
+
+
+def _sealed_to(letter: Letter) -> list[int] | None:
+    line = next((line for line in letter.evidence.splitlines() if line.startswith(ADDRESSED_TO)), None)
+    return None if line is None else [int(pk) for pk in line.removeprefix(ADDRESSED_TO).split()]
 
 
 def prose(letter: Letter, facts: dict[str, str]) -> str:
@@ -278,6 +291,13 @@ def _care(letter: Letter, reader: User, protected: frozenset[str], by: Beside) -
 
 def _people(letter: Letter, family: Family) -> list[Finding]:
     found = []
+    if set(_sealed_to(letter) or ()) - {contact.pk for contact in family.recipients}:
+        found.append(
+            Finding(
+                "addressed", True, _("It is addressed to somebody who may not be written to any more."),
+                _("Withdraw it, and draft it again: a new one is for who may be written to now."),
+            )
+        )  # fmt: skip
     if not family.recipients and family.silent:
         found.append(
             Finding(

@@ -16,7 +16,12 @@ def tell_watch(apps, _editor):
             )
 
 
+def forget(apps, _editor):
+    """Gone back and done again, it is told once."""
+    apps.get_model("watch", "LawInForce").objects.all().delete()
+
+
 class Migration(migrations.Migration):
     dependencies = [("casework", "0006_letters_by_email"), ("watch", "0005_law_in_force")]
 
-    operations = [migrations.RunPython(tell_watch, migrations.RunPython.noop)]
+    operations = [migrations.RunPython(tell_watch, forget)]
