@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from firstbell.law.clock import Status, positions
 from firstbell.law.nearing import Near, nearing, told_ahead
-from firstbell.law.packs import Applies, Count, Duty, Threshold
-from firstbell.law.whom import Person
-from tests.law.draw import UNEXCUSED, a_line, a_pack, a_rule, in_force
+from firstbell.law.packs import Ages, Applies, Count, Duty, Threshold
+from firstbell.law.whom import Person, applies
+from tests.law.draw import MONDAY, UNEXCUSED, a_line, a_pack, a_rule, in_force, school_days
 
 LETTER = Duty(kind="notify", title="Write to the family")
 HOURS = Count(strategy="accumulate_minutes", marks=("unexcused",), unit="hours")
@@ -103,3 +103,42 @@ def test_it_says_what_the_clock_says_of_each(
         elif position.status is Status.NEAR:
             half = 2 * position.count >= position.count + (position.remaining or 0)
             assert not half or any(position.window[0] <= fired.on for fired in position.firings)
+
+
+TWELVE = Ages(from_=12, under=18)
+TURNED_12 = date(2026, 9, 9)  # a Wednesday, the eighth school day
+
+
+def test_what_was_missed_before_the_birthday_brings_nobody_nearer() -> None:
+    born = {0: TURNED_12.replace(year=2014), 1: TURNED_12.replace(year=2014)}
+    line = a_line("PUUUP PPPUP PPPPP", "UUUUU PPPUU PPPPP", "PUUUP PPPPP PPPPP")  # the third was twelve before
+    asked = a_rule("school_year", 4, applies=Applies(ages=TWELVE), near=1)
+    found = nearing(line, [""] * 3, [in_force(a_pack(asked), line)], [asked], born)
+    assert [(n.row, n.count) for n in found] == [(2, 3)]
+    later = a_line("PUUUP PPPUU PPUPP", "UUUUU PPUUP PPPPP")
+    found = nearing(later, [""] * 2, [in_force(a_pack(asked), later)], [asked], born)
+    # who had reached it at eleven by days that do not count has not reached it, and is not near it with two
+    assert [(n.row, n.count, [f"{d:%d %b}" for d in n.days]) for n in found] == [(0, 3, ["10 Sep", "11 Sep", "16 Sep"])]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.text("PPUUEN_", min_size=25, max_size=25), st.sampled_from(["school_year", "calendar_month", "consecutive"]), st.integers(2, 7),
+    st.integers(-3, 45), st.sampled_from([12, 18]), st.booleans(),
+)  # fmt: skip
+def test_who_is_near_is_who_reaches_the_line_with_one_more_day(
+    register: str, kind: str, threshold: int, turns: int, years: int, by_pack: bool
+) -> None:
+    asked = a_rule(kind, threshold, near=1, applies=Applies() if by_pack else Applies(ages=TWELVE))
+    pack = a_pack(asked, ages=TWELVE if by_pack else None)
+    days = school_days(MONDAY, 26)
+    turned = MONDAY + timedelta(days=turns)
+    person = Person(turned.replace(year=turned.year - years))
+    assume(kind != "calendar_month" or days[-1].month == days[-2].month)
+    line, next_day = a_line(register, days=days[:-1]), a_line(register + "U", days=days)
+    assume(not applies(asked, pack, person, days[-1], next_day.school_year))
+    (then,) = positions(next_day, 0, person, [in_force(pack, next_day)])
+    near = nearing(line, [""], [in_force(pack, line)], [asked], {0: person.birth_date})
+    assert bool(near) == (days[-1] in {f.on for f in then.firings})
+    if near:
+        assert (*near[0].days, days[-1]) == then.marks

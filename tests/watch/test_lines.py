@@ -168,6 +168,17 @@ class TestWhichLine:
             [],
         ]
 
+    def test_what_was_missed_before_the_birthday_counts_for_nothing(self, school: School, calendar: Calendar) -> None:
+        adopt()
+        # eight days in six months, one of them in the last four weeks; truancy court is about those of twelve and older
+        eight = EIGHT.replace("PPUPP PUUPP", "PPPPP PUPPP").replace("UUUPP PUUPP", "UUUPU UUUPP")
+        before, lately = (
+            a_student_drawn(school, calendar, eight, born=born) for born in (date(2014, 8, 1), date(2014, 9, 30))
+        )
+        evaluate(calendar)
+        assert [a.rule for a in standing(before)] == ["us-tx/TX-C1"]
+        assert standing(lately) == []
+
     def test_what_was_reached_stands_among_the_steps_and_is_not_told_ahead(
         self, school: School, calendar: Calendar
     ) -> None:

@@ -5,8 +5,8 @@ The arithmetic is the clock's own (`clock.positions` says NEAR of the same stude
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 import msgspec
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from firstbell.law.clock import leaves_on
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE
-from firstbell.law.packs import InForce, Rule
-from firstbell.law.reaching import Asked, asked_of, needed, standings
+from firstbell.law.packs import Ages, InForce, Pack, Rule
+from firstbell.law.reaching import Asked, Reached, asked_of, firings_of, needed, standings
 from firstbell.law.timeline import Timeline
+from firstbell.law.whom import days_of_age
 from firstbell.law.windows import bounds
 
-__all__ = ["Near", "nearing", "told_ahead"]
+__all__ = ["Near", "ages_of", "nearing", "told_ahead"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,19 @@ def told_ahead(rule: Rule) -> bool:
     return rule.count is not None and numbered and follows and rule.near > 0 and not alone
 
 
+def ages_of(rule: Rule, pack: Pack) -> Ages | None:
+    """The ages on whose days a rule counts; of one that asks for the age at the step, those of compulsory school."""
+    own = rule.applies.ages
+    return pack.ages if own is None or own.of == "step" else own
+
+
 def nearing(
-    line: Timeline, grades: Sequence[str], law: Sequence[InForce], rules: Sequence[Rule]
+    line: Timeline, grades: Sequence[str], law: Sequence[InForce], rules: Sequence[Rule], born: Mapping[int, date] | None = None
 ) -> list[Near]:  # fmt: skip
     """Who of a timeline is near which of these rules of the version in force now (the last of `law`).
+
+    born: row -> the birth date, of who came of an age within these days: what was missed before does not count. Whether a student is of
+    the age now is not asked here.
 
     Near is the pack's own `near`, once half of the line is counted: of three days in four weeks the second, not the first. A line that was
     reached in the window that counts now is not told of again: its duty stands among the steps.
@@ -71,7 +81,10 @@ def nearing(
     for told in standings(line, grades, [*before, now]):
         if told.why:
             continue
-        rule, asked = told.rule, asked_of(told.rule, now, [*before, now], line, grades)
+        rule, of_age = told.rule, _of_age(told.rule, now.pack, line, born or {})
+        asked = asked_of(rule, now, [*before, now], line, grades, _since(rule, line, of_age))
+        if of_age:
+            told = _told_of(told, asked, line, of_age)
         stop, strict, c = asked.eligible[2], rule.threshold.op == ">", told.count
         begin = (
             _run_begins(asked, stop) if rule.window.kind == "consecutive" else np.maximum(asked.floor, asked.start_now)
@@ -96,6 +109,36 @@ def nearing(
                 leaves[key] = leaves_on(rule.window, days[0], line) if rolls else None
             found.append(Near(row, rule, int(c[row]), int(c[row] + room[row]), days, leaves[key]))
     return found
+
+
+def _of_age(rule: Rule, pack: Pack, line: Timeline, born: Mapping[int, date]) -> dict[int, tuple[int, int]]:
+    """Row -> the columns of days between which a student is of the rule's age, of those who are not on all of them."""
+    ages = ages_of(rule, pack)
+    spans = {row: days_of_age(ages, birth, line) for row, birth in born.items()} if ages else {}
+    return {row: span for row, span in spans.items() if span != (0, len(line.frame.dates))}
+
+
+def _since(rule: Rule, line: Timeline, of_age: Mapping[int, tuple[int, int]]) -> NDArray[np.int64] | None:
+    """The column each student's days count from; a share is of all days enrolled."""
+    if not of_age or rule.threshold.share is not None:
+        return None
+    found = np.zeros(line.n, dtype=np.int64)
+    found[list(of_age)] = [first for first, _end in of_age.values()]
+    return found
+
+
+def _told_of(told: Reached, asked: Asked, line: Timeline, of_age: Mapping[int, tuple[int, int]]) -> Reached:
+    """The figures of those who were not of the age on all days, one by one, as the clock has them."""
+    count, possible, times = told.count.copy(), told.possible.copy(), told.times.copy()
+    last = told.last.copy()
+    for row, (first, end) in of_age.items():
+        if not count[row] and not times[row]:
+            continue  # nothing is counted on any day
+        count[row], possible[row], fired = firings_of(asked, row)
+        fired = [f for f in fired if first <= f // asked.width < end]
+        times[row] = len(fired)
+        last[row] = line.frame.dates[fired[-1] // asked.width] if fired else np.datetime64("NaT")
+    return replace(told, count=count, possible=possible, times=times, last=last)
 
 
 def _ahead(rule: Rule, asked: Asked, line: Timeline) -> NDArray[np.int64] | int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -21,11 +22,12 @@ from numpy.typing import NDArray
 from firstbell import clock
 from firstbell.forecast.lines import Counted, Line, UnknownLine, line_of
 from firstbell.law.days import Stretch, unit_of
-from firstbell.law.nearing import Near, nearing, told_ahead
+from firstbell.law.nearing import Near, ages_of, nearing, told_ahead
 from firstbell.law.overlays import with_overlay
 from firstbell.law.packs import Count, InForce, Pack, PackError, Rule, in_force, versions
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person, applies
+from firstbell.law.windows import months_before
 from firstbell.register import rows
 from firstbell.register.grid import Grid
 from firstbell.register.models import District, SchoolYear, Student
@@ -64,9 +66,12 @@ def laws_on(day: date) -> QuerySet[LawInForce]:
 
 @dataclass(frozen=True)
 class NearBy:
-    """The timelines `Lines.near` asks, read beforehand: it asks the database nothing. rows: of the registers, by row of the timeline."""
+    """The timelines `Lines.near` asks, read beforehand: it asks the database nothing.
 
-    of: tuple[tuple[Timeline, list[str], NDArray[np.int64]], ...]
+    Each with the grades, the rows of the registers by row of the timeline, and by row who came of one of the law's ages within these days.
+    """
+
+    of: tuple[tuple[Timeline, list[str], NDArray[np.int64], dict[int, date]], ...]
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ class Lines:
         minutes = any(_reads_minutes(self.pack.counts[r.count or ""]) for r in rules)
         earlier, entered = asks_earlier_years(self.law), any(r.window.kind == "since_enrolment" for r in rules)
         alike: dict[object, list[tuple[SchoolGrid, NDArray[np.int64]]]] = defaultdict(list)
-        alone: list[tuple[Timeline, list[str], NDArray[np.int64]]] = []
+        made: list[tuple[Timeline, list[str], NDArray[np.int64], NDArray[np.int64]]] = []
         at = 0
         for school in schools:
             own, first = _here(school, place.through), at
@@ -148,34 +153,47 @@ class Lines:
                     stays[int(school.student_ids[row])], int(school.student_ids[row]), day, terms, minutes=minutes
                 )
                 if line is not None:
-                    alone.append((line, [school.grades[row]], np.array([first + row])))
+                    made.append((line, [school.grades[row]], np.array([first + row]), school.student_ids[[row]]))
             own = own[~several]
             if len(own):
                 some = _with_minutes(school, own, read=minutes and as_of is None)
                 key = (school.calendar.session_minutes, some.grid.minutes is None, school.calendar.pk if earlier else 0)
                 alike[key].append((some, own + first))
         for group in alike.values():
-            made = [stretch(some, terms) for some, _rows in group]
+            parts = [stretch(some, terms) for some, _rows in group]
             joined = replace(
-                made[0], codes=np.concatenate([s.codes for s in made]),
-                missed=None if made[0].missed is None else np.concatenate([s.missed for s in made if s.missed is not None]),
+                parts[0], codes=np.concatenate([s.codes for s in parts]),
+                missed=None if parts[0].missed is None else np.concatenate([s.missed for s in parts if s.missed is not None]),
             )  # fmt: skip
             stretches = [joined]
             if earlier and (before := year_before(group[0][0])) is not None:
                 stretches.insert(0, before)
             came = np.concatenate([came_to(some) for some, _rows in group]) if entered else None
-            alone.append(
-                (Timeline(stretches, day, came), [g for some, _rows in group for g in some.grades], np.concatenate([r for _some, r in group]))
+            made.append(
+                (Timeline(stretches, day, came), [g for some, _rows in group for g in some.grades], np.concatenate([r for _some, r in group]),
+                 np.concatenate([some.student_ids for some, _rows in group]))
             )  # fmt: skip
-        return NearBy(tuple(alone))
+        born = self._turning(made)
+        return NearBy(tuple((line, grades, of, _by_row(ids, born)) for line, grades, of, ids in made))
+
+    def _turning(self, made: Sequence[tuple[Timeline, Any, Any, NDArray[np.int64]]]) -> dict[int, date]:
+        """Student -> the birth date, of who came of one of the law's ages within these days: the others are of it on all of them, or not now."""
+        ages = {some.from_ for rule in self.told.values() if (some := ages_of(rule, self.pack))}
+        if not ages or not made:
+            return {}
+        first, last = min(line.frame.day(0) for line, *_ in made), max(line.as_of for line, *_ in made)
+        born = Q()
+        for years in ages:
+            born |= Q(birth_date__range=(months_before(first, 12 * years), months_before(last, 12 * years)))
+        return _born(np.concatenate([ids for *_, ids in made]), born)
 
     def near(self, schools: Sequence[SchoolGrid], read: NearBy, *, asked: Sequence[str] = ()) -> Ground:
         """Who of them is near a line, one finding a student and line. What was counted long ago holds an alert, and raises none."""
         sizes = np.cumsum([0, *(len(s.student_ids) for s in schools)])
         rules, found = self._by_arithmetic(asked), []
-        for line, grades, of in read.of:
+        for line, grades, of, born in read.of:
             lately = line.frame.day(max(line.known - SIMPLE_DAYS, 0))
-            for near in nearing(line, grades, self.law, rules):
+            for near in nearing(line, grades, self.law, rules, born):
                 row = int(of[near.row])
                 leaves = f"{LEAVES}{near.leaves}" if near.leaves else ""
                 found.append(
@@ -201,7 +219,7 @@ class Lines:
             at = at[np.isin(look.students[found.row[at]], look.only)]
         dates = look.places[0].days.dates
         year = (dates[0], dates[-1])
-        born = _born(look.students[found.row[at]])
+        born = _born(look.students[found.row[at]], Q(birth_date__isnull=False))
         grades = [grade for school in look.schools for grade in school.grades]
         order = {name: k for k, name in enumerate(self.told)}
         best: dict[int, tuple[tuple[object, ...], int]] = {}
@@ -292,12 +310,18 @@ def _letters(line: Timeline, near: Near) -> str:
     return " ".join(told)
 
 
-def _born(students: NDArray[np.int64]) -> dict[int, date | None]:
+def _born(students: NDArray[np.int64], where: Q) -> dict[int, date]:
+    """Of these students whose birth date is on record, and as said."""
     ids = np.unique(students).tolist()
-    found: dict[int, date | None] = {}
+    found: dict[int, date] = {}
     for part in (ids[i : i + 5000] for i in range(0, len(ids), 5000)):
-        found |= dict(Student.objects.system(WHY).filter(pk__in=part).values_list("pk", "birth_date"))
+        found |= dict(Student.objects.system(WHY).filter(where, pk__in=part).values_list("pk", "birth_date"))
     return found
+
+
+def _by_row(ids: NDArray[np.int64], born: dict[int, date]) -> dict[int, date]:
+    rows = np.flatnonzero(np.isin(ids, list(born))).tolist() if born else []
+    return {row: born[int(ids[row])] for row in rows}
 
 
 # -- in words ----------------------------------------------------------------------------------------------------------
