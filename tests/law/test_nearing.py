@@ -52,7 +52,7 @@ def test_a_line_reached_in_this_month_is_not_told_of_again_and_next_month_is_new
 
 
 def test_hours_are_minutes_of_which_sixty_are_one() -> None:
-    (ana,) = near("UPPPP", threshold=6, count=HOURS, near=3, minutes=[240])
+    (ana,) = near("UPPPP", threshold=6, count=HOURS, near=3, minutes=(240,))
     assert (ana.count, ana.at) == (240, 360)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE, NotEvaluable
 from firstbell.law.packs import ENDS, Duty, InForce, NotAfter, Pack, Rule, Window
-from firstbell.law.reaching import Asked, asked_of, at_line, firings_of, needed
+from firstbell.law.reaching import Asked, asked_of, at_line, counted, needed
 from firstbell.law.sentences import amount, named
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person, days_of_age, of_another_age, of_others
@@ -319,8 +319,9 @@ def _of_marks(
         ):  # days missed before the student was of age count for nothing; a share is of all days enrolled
             after = np.maximum(0 if after is None else after, np.full(line.n, of_age[0], dtype=np.int64))
     asked = asked_of(rule, version, law, line, [person.grade] * line.n, after)
-    c, p, fired = firings_of(asked, row)
-    fired = [f for f in fired if of_age[0] <= f // asked.width < of_age[1]]
+    told = counted(asked, row)
+    c, p = told.count, told.possible
+    fired = [f for f, *_ in told.fired if of_age[0] <= f // asked.width < of_age[1]]
     dates, width = line.frame.dates, asked.width
     share = rule.threshold.share
     value = Fraction(int(asked.num[row]), int(asked.den[row]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class Derived:
     unknown: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Exceptions:
     """The known days of n students that were not attended in full: few, and the same whatever is counted.
 
@@ -83,7 +84,7 @@ class Exceptions:
     codes: NDArray[np.uint8]
     missed: NDArray[np.uint16] | None
 
-    @property
+    @cached_property
     def row(self) -> NDArray[np.int64]:
         return np.repeat(np.arange(len(self.begin) - 1), np.diff(self.begin))
 
@@ -140,9 +141,8 @@ def _table(count: Count) -> NDArray[np.uint8]:
     return table
 
 
-def _weights(count: Count, stretch: Stretch) -> NDArray[np.int32]:
-    """What a square weighs: minutes, sessions as the law sees them, or one."""
-    n, minutes = stretch.sessions, stretch.minutes
+def _weights(count: Count, n: int, minutes: tuple[int, ...]) -> NDArray[np.int32]:
+    """What each of n squares of a day weighs: minutes, sessions as the law sees them, or one."""
     if count.strategy == "accumulate_minutes":
         if not minutes:
             raise NotEvaluable(said("The calendar doesn’t say how many minutes a school day has."))
@@ -184,6 +184,41 @@ def exceptions(stretch: Stretch, known: int) -> Exceptions:
     return Exceptions(begin, day, codes, missed)
 
 
+class _Reading:
+    """A count made ready for days of so many sessions.
+
+    usual     (columns a day,) int16, possible on a day attended in full
+    letters   of days of one square: what each letter is, once settled and before
+    """
+
+    def __init__(self, count: Count, sessions: int, minutes: tuple[int, ...], by_square: bool) -> None:
+        if by_square and count.strategy not in ("sessions", "accumulate_minutes"):
+            raise ValueError("only sessions and minutes are counted by the square")
+        share = Fraction(count.missed)
+        self.weights, self.table, self.by_square = _weights(count, sessions, minutes), _table(count), by_square
+        self.minutes = np.array(minutes or (0,) * sessions, dtype=np.int32)
+        self.how = (
+            _STRATEGIES.index(count.strategy), by_square, -1 if count.minutes_over is None else count.minutes_over,
+            share.numerator, share.denominator, count.periods, min(count.session, sessions) - 1,
+        )  # fmt: skip
+        self.usual = self.of(np.full((1, sessions), _PRESENT, dtype=np.uint8), None, True).possible[0]
+        if sessions == 1:
+            self.letters = self.of(_LETTERS, None, True), self.of(_LETTERS, None, False)
+
+    def of(self, codes: NDArray[np.uint8], missed: NDArray[np.uint16] | None, settled: bool) -> Derived:
+        """Of days by themselves: (days, sessions) each. settled: what is unexplained on them has waited out its grace."""
+        sessions = codes.shape[1]
+        made = _nothing(len(codes), sessions if self.by_square else 1)
+        _derive(
+            codes, _NO_MINUTES if missed is None else missed, missed is not None, self.table, sessions, settled, self.weights,
+            self.minutes, *self.how, *_parts(made),
+        )  # fmt: skip
+        return made
+
+
+_reading = lru_cache(maxsize=256)(_Reading)  # the same for every student of a school
+
+
 def told(count: Count, stretch: Stretch, some: Exceptions, known: int, *, by_square: bool = False) -> Told:
     """What a count makes of these exceptions.
 
@@ -192,46 +227,31 @@ def told(count: Count, stretch: Stretch, some: Exceptions, known: int, *, by_squ
 
     Raises NotEvaluable where the stretch does not say what the strategy needs.
     """
-    sessions = stretch.sessions
-    weights = _weights(count, stretch)
-    if by_square and count.strategy not in ("sessions", "accumulate_minutes"):
-        raise ValueError("only sessions and minutes are counted by the square")
-    share, table = Fraction(count.missed), _table(count)
-    minutes = np.array(stretch.minutes or (0,) * sessions, dtype=np.int32)
-
-    def made_of(codes: NDArray[np.uint8], missed: NDArray[np.uint16] | None, settled: bool) -> Derived:
-        """Of days by themselves: (days, sessions) each. settled: what is unexplained on them has waited out its grace."""
-        made = _nothing(len(codes), sessions if by_square else 1)
-        _derive(
-            codes, np.zeros((1, 1), dtype=np.uint16) if missed is None else missed, missed is not None, table, sessions, settled, weights,
-            minutes, _STRATEGIES.index(count.strategy), by_square, -1 if count.minutes_over is None else count.minutes_over,
-            share.numerator, share.denominator, count.periods, min(count.session, sessions) - 1, made.counted, made.possible, made.stops,
-            made.unknown,
-        )  # fmt: skip
-        return made
-
-    usual = made_of(np.full((1, sessions), ord("P"), dtype=np.uint8), None, True).possible[0]
+    reading = _reading(count, stretch.sessions, stretch.minutes, by_square)
     codes, lost = some.codes, some.missed
     settled = min(max(known - count.grace, 0), known) if count.pending == "after_grace" else known
-    if sessions > 1:
-        made = made_of(codes, lost, True)
-        waits = some.day >= settled
-        _put(made, waits, made_of(codes[waits], None if lost is None else lost[waits], False))
-        return Told(made, usual)
+    if stretch.sessions > 1:
+        made = reading.of(codes, lost, True)
+        if settled < known:
+            waits = some.day >= settled
+            _put(made, waits, reading.of(codes[waits], None if lost is None else lost[waits], False))
+        return Told(made, reading.usual)
     # of days of one square there are no more than there are letters, but for those of which minutes were written down
-    made, old, new = _nothing(len(codes), 1), made_of(_LETTERS, None, True), made_of(_LETTERS, None, False)
+    made, (old, new) = _nothing(len(codes), 1), reading.letters
     _by_letter(codes, some.day, settled, *_parts(old), *_parts(new), *_parts(made))
     if lost is not None:
         for is_settled in (True, False):
             timed = (lost[:, 0] > 0) & ((some.day < settled) == is_settled)
-            _put(made, timed, made_of(codes[timed], lost[timed], is_settled))
-    return Told(made, usual)
+            _put(made, timed, reading.of(codes[timed], lost[timed], is_settled))
+    return Told(made, reading.usual)
 
 
-def derive(count: Count, stretch: Stretch, known: int, *, by_square: bool = False) -> Derived:
-    """Counted days of a whole stretch, of every known day (see `told`)."""
+def derive(
+    count: Count, stretch: Stretch, known: int, *, by_square: bool = False, some: Exceptions | None = None
+) -> Derived:
+    """Counted days of a whole stretch, of every known day (see `told`); `some`: its exceptions, where they were found already."""
     n, width = len(stretch.codes), stretch.sessions if by_square else 1
-    some = exceptions(stretch, known)
+    some = some or exceptions(stretch, known)
     found = told(count, stretch, some, known, by_square=by_square)
     made = _nothing(n, len(stretch.dates) * width)
     made.possible.reshape(n, -1, width)[:, :known] = found.usual
@@ -243,6 +263,7 @@ def derive(count: Count, stretch: Stretch, known: int, *, by_square: bool = Fals
 
 
 _LETTERS = np.arange(256, dtype=np.uint8)[:, None]
+_NO_MINUTES = np.zeros((1, 1), dtype=np.uint16)
 
 
 def _nothing(n: int, columns: int) -> Derived:

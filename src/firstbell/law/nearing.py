@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from firstbell.law.clock import leaves_on
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE
 from firstbell.law.packs import Ages, InForce, Pack, Rule
-from firstbell.law.reaching import Asked, Reached, asked_of, firings_of, needed, standings
+from firstbell.law.reaching import Asked, Reached, asked_of, counted, needed, standings
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import days_of_age
 from firstbell.law.windows import bounds
@@ -134,8 +134,9 @@ def _told_of(told: Reached, asked: Asked, line: Timeline, of_age: Mapping[int, t
     for row, (first, end) in of_age.items():
         if not count[row] and not times[row]:
             continue  # nothing is counted on any day
-        count[row], possible[row], fired = firings_of(asked, row)
-        fired = [f for f in fired if first <= f // asked.width < end]
+        one = counted(asked, row)
+        count[row], possible[row] = one.count, one.possible
+        fired = [f for f, *_ in one.fired if first <= f // asked.width < end]
         times[row] = len(fired)
         last[row] = line.frame.dates[fired[-1] // asked.width] if fired else np.datetime64("NaT")
     return replace(told, count=count, possible=possible, times=times, last=last)

@@ -2,8 +2,8 @@
 
 A rule comes down to a few arrays: where each day's window begins, the line as a fraction (`Question`), what each day counts (`Asked`).
 Of many students only the days are looked at that were not attended in full (`timeline.Few`), and of those, for most rules, only what counts:
-a count grows on no other day. A share falls with every day attended, so it is asked on the day before too. What is left (shares of a
-sliding window or of a run, students at two schools) is asked day by day, as of one student.
+a count grows on no other day. A share falls with every day attended, so it is asked on the day before too; of a window that slides, on every
+day on which anything counts. One student is asked day by day (`counted`), and the tests hold the two ways against each other.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from fractions import Fraction
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,18 @@ from firstbell.law.timeline import Few, Timeline
 from firstbell.law.windows import fixed
 from firstbell.said import said
 
-__all__ = ["Asked", "Question", "Reached", "asked_of", "at_line", "firings_of", "needed", "standings"]
+__all__ = [
+    "Asked",
+    "Counted",
+    "Question",
+    "Reached",
+    "asked_of",
+    "at_line",
+    "by_square",
+    "counted",
+    "needed",
+    "standings",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,11 @@ class Question:
         return self.rule.window.kind == "consecutive"
 
     @property
+    def anew(self) -> bool:
+        """Whether a new window begins with nothing counted, so that the line can be reached again."""
+        return self.runs or fixed(self.rule.window)
+
+    @property
     def strict(self) -> bool:
         return self.rule.threshold.op == ">"
 
@@ -65,13 +82,6 @@ class Asked(Question):
     possible: NDArray[np.int16]
     stops: NDArray[np.uint8]
     unknown: NDArray[np.bool_]
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        return (
-            self.counted, self.possible, self.stops, self.start, self.start_now, self.floor, self.num, self.den, self.share, self.strict,
-            self.minimum, *self.eligible, fixed(self.rule.window), self.runs,
-        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -98,69 +108,54 @@ def _fires(out, i, column, number):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _slide(  # type: ignore[no-untyped-def]
-    i, counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, since, first, stop, fixed_, runs, fired,
-):  # fmt: skip
-    """One student through the days: (count now, possible now, so many firings); `fired` gets the columns they were on.
-
-    A line reached in an earlier year, and ever since, is not reached anew on the first day of this one: it was reached then.
-    """
-    c = p = s = firings = carried = 0
-    before = False
-    low = floor[i]
-    n, d_ = num[i], den[i]
-    for d in range(stop):
-        if runs:
-            if stops[i, d] & ENDS_BEFORE or (d > 0 and (start[d] != start[d - 1] or stops[i, d - 1] & ENDS_AFTER)):
-                c = p = 0
-                before = False
-            if d >= low:
-                c += counted[i, d]
-                p += possible[i, d]
-        else:
-            c += counted[i, d]
-            p += possible[i, d]
-            begin = max(start[d], low)
-            while s < begin and s <= d:
-                c -= counted[i, s]
-                p -= possible[i, s]
-                s += 1
-            if fixed_ and d > 0 and start[d] != start[d - 1]:
-                before = False
-        if d < since:
-            continue
-        reached = at_line(c, p, n, d_, share, strict, minimum)
-        if reached and not before:
-            carried = d
-        if reached and d >= first and (d == first or not before):
-            fired[min(firings, len(fired) - 1)] = carried
-            firings += 1
-        before = reached
-    if runs and stop > 0 and stops[i, stop - 1] & ENDS_AFTER:
-        c = p = 0
-    if not runs:
-        begin = max(start_now, low)
-        while s < begin and s < stop:
-            c -= counted[i, s]
-            p -= possible[i, s]
-            s += 1
-    return c, p, firings
+def _run_starts(stops, start):  # type: ignore[no-untyped-def]
+    """A run is a window that begins, for each student by themselves, on the day something ended it: the first column each column counts with."""
+    found = np.zeros(len(stops), dtype=np.int64)
+    begin = 0
+    for d in range(len(stops)):
+        if stops[d] & ENDS_BEFORE or (d > 0 and (start[d] != start[d - 1] or stops[d - 1] & ENDS_AFTER)):
+            begin = d
+        found[d] = begin
+    return found
 
 
 @njit(cache=True, nogil=True)
-def _all(  # type: ignore[no-untyped-def]
-    counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, since, first, stop, fixed_, runs,
-    width, numbers, out,
+def _slide(  # type: ignore[no-untyped-def]
+    counted, possible, start, start_now, low, num, den, share, strict, minimum, since, first, stop, anew, fired
 ):  # fmt: skip
-    fired = np.zeros(counted.shape[1] + 1, dtype=np.int64)
-    for i in range(counted.shape[0]):
-        c, p, firings = _slide(
-            i, counted, possible, stops, start, start_now, floor, num, den, share, strict, minimum, since, first, stop, fixed_,
-            runs, fired,
-        )  # fmt: skip
-        out[0, i], out[1, i] = c, p
-        for k in range(firings):
-            _fires(out, i, fired[k], numbers[fired[k] // width])
+    """One student through the days: (count now, possible now, the column they begin with, how many firings). `fired`: of each its column, the
+    one its window began with, and what was counted and possible in it.
+
+    A line reached in an earlier year, and ever since, is not reached anew on the first day of this one: it was reached then.
+    """
+    c = p = s = firings = d_carried = s_carried = c_carried = p_carried = 0
+    before = False
+    for d in range(stop):
+        c += counted[d]
+        p += possible[d]
+        begin = max(start[d], low)
+        while s < begin and s <= d:
+            c -= counted[s]
+            p -= possible[s]
+            s += 1
+        if anew and d > 0 and start[d] != start[d - 1]:
+            before = False
+        if d < since:
+            continue
+        reached = at_line(c, p, num, den, share, strict, minimum)
+        if reached and not before:
+            d_carried, s_carried, c_carried, p_carried = d, s, c, p
+        if reached and d >= first and (d == first or not before):
+            fired[firings, 0], fired[firings, 1] = d_carried, s_carried
+            fired[firings, 2], fired[firings, 3] = c_carried, p_carried
+            firings += 1
+        before = reached
+    begin = max(start_now, low)
+    while s < begin and s < stop:
+        c -= counted[s]
+        p -= possible[s]
+        s += 1
+    return c, p, s, firings
 
 
 def _nobody(n: int) -> NDArray[np.int64]:
@@ -248,14 +243,8 @@ def _now(days, i, first, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _stand(days, start_now, floor, stop, out):  # type: ignore[no-untyped-def]
-    for i in range(len(floor)):
-        out[0, i], out[1, i] = _now(days, i, max(start_now, floor[i]), stop)
-
-
-@njit(cache=True, nogil=True)
 def _counts(  # type: ignore[no-untyped-def]
-    days, start, start_now, floor, num, den, strict, since, first, stop, fixed_, width, numbers, out
+    days, start, start_now, floor, num, den, strict, anew, since, first, stop, width, numbers, out
 ):  # fmt: skip
     """Lines that are counts."""
     for i in range(len(floor)):
@@ -278,7 +267,7 @@ def _counts(  # type: ignore[no-untyped-def]
                     while s < k and days.on[s] < begin:
                         c -= days.more[s]
                         s += 1
-                    before = at_line(c, 0, n, d_, False, strict, 0) and not (fixed_ and start[d] != start[d - 1])
+                    before = at_line(c, 0, n, d_, False, strict, 0) and not (anew and start[d] != start[d - 1])
                 if k < end and days.on[k] == d:
                     c += days.more[k]
                     k += 1
@@ -349,10 +338,49 @@ def _shares(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _runs(  # type: ignore[no-untyped-def]
-    days, any_other_day, start, floor, num, den, strict, since, first, stop, width, numbers, out
+def _sliding_shares(  # type: ignore[no-untyped-def]
+    days, start, start_now, floor, num, den, strict, minimum, since, first, stop, width, numbers, out
 ):  # fmt: skip
-    """Lines that are counts of days in a run, which every day attended in full ends."""
+    """Lines that are shares of windows which slide. What is possible rises and falls with every holiday: they are asked day by day, as long as
+    anything counts."""
+    least = max(minimum, 1)
+    for i in range(len(floor)):
+        low, n, d_ = floor[i], num[i], den[i]
+        end, last = days.begin[i + 1], days.where[i + 1]
+        a, q = days.begin[i], days.begin[i]  # the first exception of the window, and the first after it
+        s, j = days.where[i], days.where[i]  # and of those that count
+        if at_line(days.in_all[last] - days.in_all[j], least, n, d_, True, strict, minimum):
+            c = carried = 0
+            before, d = False, since
+            while d < stop:
+                while j < last and days.on[j] <= d:
+                    c += days.more[j]
+                    j += 1
+                begin = max(start[d], low)
+                while s < j and days.on[s] < begin:
+                    c -= days.more[s]
+                    s += 1
+                if c == 0:
+                    before = False
+                    d = days.on[j] if j < last else stop
+                    continue
+                a, q = _from(days.column, a, end, begin), _from(days.column, q, end, d + 1)
+                p = days.whole[d + 1] - days.whole[begin] - (days.less[q] - days.less[a])
+                reached = at_line(c, p, n, d_, True, strict, minimum)
+                if reached and not before:
+                    carried = d
+                if reached and d >= first and (d == first or not before):
+                    _fires(out, i, carried, numbers[carried // width])
+                before = reached
+                d += 1
+        out[0, i], out[1, i] = _now(days, i, max(start_now, low), stop)
+
+
+@njit(cache=True, nogil=True)
+def _runs(  # type: ignore[no-untyped-def]
+    days, any_other_day, start, floor, num, den, share, strict, minimum, since, first, stop, width, numbers, out
+):  # fmt: skip
+    """Lines of runs, which every day attended in full ends."""
     for i in range(len(floor)):
         low, n, d_ = floor[i], num[i], den[i]
         c = p = carried = 0
@@ -376,7 +404,7 @@ def _runs(  # type: ignore[no-untyped-def]
                 p += days.possible[k]
             if d < since:
                 continue
-            reached = at_line(c, 0, n, d_, False, strict, 0)
+            reached = at_line(c, p, n, d_, share, strict, minimum)
             if reached and not before:
                 carried = d
             if reached and d >= first and (d == first or not before):
@@ -390,51 +418,75 @@ def _runs(  # type: ignore[no-untyped-def]
 
 
 def _question(
-    rule: Rule, version: InForce, line: Timeline, grades: Sequence[str], after: NDArray[np.int64] | None = None
+    rule: Rule, version: InForce, line: Timeline, grades: _Grades, after: NDArray[np.int64] | None = None
 ) -> Question:
     """Raises NotEvaluable where the rule cannot be asked of these registers."""
     window, t = rule.window, rule.threshold
     assert rule.count is not None
     count = version.pack.counts[rule.count]
-    unit, width = unit_of(count), line.squares if _by_square(rule, count) else 1
+    unit, width = unit_of(count), line.squares if by_square(rule, count) else 1
     start, now = line.starts(window)
     if width > 1:
         start, now = np.repeat(start, width) * width, now * width
     floor = line.entered() * width if window.kind == "since_enrolment" else np.zeros(line.n, dtype=np.int64)
     if after is not None:
         floor = np.maximum(floor, after * width)
-    of_grade: dict[str, tuple[Fraction, bool]] = {}
-    if t.least is None and len(grades):
-        raise NotEvaluable(said("The law leaves this number to the district, and the district has not set it."))
-    for grade in dict.fromkeys(grades) if t.by_grade else ("",):
-        share = t.share is not None
-        value = Fraction(t.share) if t.share is not None else t.count_for(grade)
-        if value is None:
-            raise NotEvaluable(
-                said("The rule names no number for grade %(grade)s.", grade=grade)
-                if grade
-                else said("The rule’s number depends on the grade, and the student’s is not known.")
-            )
-        if share and t.of == "window":
-            value, share = value * (window.length or 1), False
-        of_grade[grade] = (value if share else value / unit, share)
-    values = np.array([(v.numerator, v.denominator) for v, _ in of_grade.values()], dtype=np.int64).reshape(-1, 2)
-    if len(set(of_grade.values())) == 1:
-        lines = np.broadcast_to(values[0], (line.n, 2))
-    else:
-        place = {g: k for k, g in enumerate(of_grade)}
-        lines = values[[place[g] for g in grades]]
-    begun = int(np.searchsorted(line.frame.dates, np.datetime64(version.first)))
+    num, den = _lines(t, window, unit, grades, line.n)
+    begun = line.frame.column(version.first)
     first = max(line.first, begun)
     since = begun if window.across_years else first
-    stop = min(line.known, int(np.searchsorted(line.frame.dates, np.datetime64(version.last), side="right")))
+    stop = min(line.known, line.frame.after(version.last))
     return Question(
-        rule, unit, width, start, now, floor, np.ascontiguousarray(lines[:, 0]), np.ascontiguousarray(lines[:, 1]),
-        any(s for _, s in of_grade.values()), math.ceil(t.minimum / unit), (since * width, first * width, stop * width),
+        rule, unit, width, start, now, floor, num, den, t.share is not None and t.of != "window", math.ceil(t.minimum / unit),
+        (since * width, first * width, stop * width),
     )  # fmt: skip
 
 
-def _by_square(rule: Rule, count: Count) -> bool:
+class _Grades:
+    """n students' grades, told apart once for all rules whose number depends on them."""
+
+    def __init__(self, grades: Sequence[str]) -> None:
+        self.all = grades
+
+    @cached_property
+    def which(self) -> tuple[list[str], NDArray[np.int64]]:
+        """Each grade there is, and which of them each student's is."""
+        names = {grade: k for k, grade in enumerate(dict.fromkeys(self.all))}
+        return list(names), np.array([names[grade] for grade in self.all], dtype=np.int64)
+
+
+def _lines(
+    t: Threshold, window: Window, unit: Fraction, grades: _Grades, n: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numerators and denominators of n students' lines: shares, or in so many units. No pack's line is at nothing."""
+    if t.share is None and t.count is None and not t.by_grade and len(grades.all):
+        raise NotEvaluable(said("The law leaves this number to the district, and the district has not set it."))
+    if not t.by_grade:
+        value = _line(t, window, unit, "")
+        return np.full(n, value.numerator), np.full(n, value.denominator)
+    names, which = grades.which
+    values = [_line(t, window, unit, grade).as_integer_ratio() for grade in names]
+    lines = np.array(values, dtype=np.int64).reshape(-1, 2)
+    return lines[which, 0], lines[which, 1]
+
+
+@lru_cache(maxsize=1024)  # the same for every student
+def _line(t: Threshold, window: Window, unit: Fraction, grade: str) -> Fraction:
+    if t.share is not None:
+        share = Fraction(t.share)
+        return share if t.of != "window" else share * (window.length or 1) / unit
+    value = t.count_for(grade)
+    if value is None:
+        raise NotEvaluable(
+            said("The rule names no number for grade %(grade)s.", grade=grade)
+            if grade
+            else said("The rule’s number depends on the grade, and the student’s is not known.")
+        )
+    return value / unit
+
+
+def by_square(rule: Rule, count: Count) -> bool:
+    """Whether a rule is asked by the square: a run of sessions, or of minutes, begins and ends within a day."""
     return rule.window.kind == "consecutive" and count.strategy in ("sessions", "accumulate_minutes")
 
 
@@ -451,11 +503,9 @@ def _of_then(rule: Rule, version: InForce, others: Sequence[InForce], line: Time
         theirs = other.pack.counts.get(rule.count)
         if other is version or theirs is None or theirs == count or unit_of(theirs) != unit_of(count):
             continue
-        if _by_square(rule, count) and not _by_square(rule, theirs):
+        if by_square(rule, count) and not by_square(rule, theirs):
             continue
-        span = [np.datetime64(other.first), np.datetime64(other.last + timedelta(days=1))]
-        a, b = np.searchsorted(line.frame.dates, span)
-        found.append((theirs, int(a), int(b)))
+        found.append((theirs, line.frame.column(other.first), line.frame.after(other.last)))
     return tuple(found)
 
 
@@ -466,31 +516,27 @@ def asked_of(
     """Raises NotEvaluable where the rule cannot be asked of these registers."""
     assert rule.count is not None
     count = version.pack.counts[rule.count]
-    by_square = _by_square(rule, count)
-    found = line.derived(count, by_square)
-    asked = _question(rule, version, line, grades, after)
+    squarely = by_square(rule, count)
+    found = line.derived(count, squarely)
+    asked = _question(rule, version, line, _Grades(grades), after)
     for theirs, a, b in _of_then(rule, version, others, line):
-        of_then, days = line.derived(theirs, by_square), slice(a * asked.width, b * asked.width)
+        of_then, days = line.derived(theirs, squarely), slice(a * asked.width, b * asked.width)
         found = Derived(found.counted.copy(), found.possible.copy(), found.stops.copy(), found.unknown.copy())
         found.counted[:, days], found.possible[:, days] = of_then.counted[:, days], of_then.possible[:, days]
         found.stops[:, days], found.unknown[:, days] = of_then.stops[:, days], of_then.unknown[:, days]
     stops = found.stops
     if rule.window.broken_by == "any_other_day":
         stops = stops | ((found.possible > 0) & (found.counted == 0)) * np.uint8(ENDS_BEFORE)
-    return Asked(
-        **{name: getattr(asked, name) for name in Question.__slots__}, counted=found.counted, possible=found.possible, stops=stops,
-        unknown=found.unknown,
-    )  # fmt: skip
+    ready = {name: getattr(asked, name) for name in Question.__slots__}
+    return Asked(**ready, counted=found.counted, possible=found.possible, stops=stops, unknown=found.unknown)
 
 
-def _few_of(line: Timeline, count: Count, by_square: bool, of_then: Sequence[_Spell]) -> _Days | None:
-    """What counts where, of days not attended in full; None where it has to be asked day by day."""
+def _few_of(line: Timeline, count: Count, by_square: bool, of_then: Sequence[_Spell]) -> _Days:
+    """What counts where, of days not attended in full."""
     found = line.few(count, by_square)
     width = line.squares if by_square else 1
     for theirs, a, b in of_then:
         few = line.few(theirs, by_square)
-        if found is None or few is None:
-            return None
         then = (few.column >= a * width) & (few.column < b * width)
         usual = found.usual.copy()
         usual[a * width : b * width] = few.usual[a * width : b * width]
@@ -498,7 +544,7 @@ def _few_of(line: Timeline, count: Count, by_square: bool, of_then: Sequence[_Sp
             few.begin, few.column, np.where(then, few.counted, found.counted), np.where(then, few.possible, found.possible),
             np.where(then, few.stops, found.stops), usual,
         )  # fmt: skip
-    return None if found is None else _days(found)
+    return _days(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -537,11 +583,12 @@ def standings(
     """
     found = []
     begun: dict[str, NDArray[np.datetime64]] = {}  # rule -> since when what is done shows its duty done
-    few: dict[tuple[Count, bool, tuple[_Spell, ...]], _Days | None] = {}
+    few: dict[tuple[Count, bool, tuple[_Spell, ...]], _Days] = {}
     #: several duties stand on one line
     told: dict[
         tuple[str, str, Window, Threshold], tuple[Question, NDArray[np.int64], list[NDArray[np.datetime64]]]
     ] = {}
+    told_apart = _Grades(grades)
     dates, numbers = np.append(line.frame.dates, np.datetime64("NaT")), line.frame.dates.astype(np.int64)
     for version in law:
         for rule in version.pack.rule:
@@ -555,18 +602,14 @@ def standings(
                         at = int(np.searchsorted(line.frame.dates, np.datetime64(on), side="right"))
                         columns[row] = min(columns[row], at)
             count, spells = version.pack.counts[rule.count], _of_then(rule, version, law, line)
-            key = count, _by_square(rule, count), spells
+            key = count, by_square(rule, count), spells
             same = version.pack.version, rule.count, rule.window, rule.threshold
             if same not in told or columns is not None:
                 try:
                     if key not in few:
                         few[key] = _few_of(line, *key)
-                    question = _question(rule, version, line, grades, columns)
+                    question = _question(rule, version, line, told_apart, columns)
                     out = _asked_together(question, few[key], numbers)
-                    if out is None:
-                        asked = asked_of(rule, version, law, line, grades, columns)
-                        out = _nobody(line.n)
-                        _all(*asked.args, asked.width, numbers, out)  # type: ignore[call-arg]  # a compiled one tells no signature
                 except NotEvaluable as why:
                     found.append(Reached(rule, version.pack.version, why=str(why)))
                     continue
@@ -598,44 +641,49 @@ def _begun(
     return since if was is None else np.where(np.isnat(was), since, was)
 
 
-def _asked_together(q: Question, days: _Days | None, numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """The six figures of each student, from the days that were not attended in full; None where those don't tell."""
-    if days is None:
-        return None
+def _asked_together(q: Question, days: _Days, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The six figures of each student."""
     out = _nobody(len(q.floor))
-    since, first, stop = q.eligible
-    window = q.rule.window
-    if not q.share and not q.strict and (q.num <= 0).any():  # nothing has to be counted for it
-        if q.runs or not (q.num <= 0).all():
-            return None
-        nothing, one = np.zeros((1, len(q.start)), dtype=np.int16), _nobody(1)
-        zero = np.zeros(1, dtype=np.int64)
-        _all(
-            nothing, nothing, nothing.astype(np.uint8), q.start, 0, zero, zero, zero + 1, False, False, 0, since, first, stop,
-            fixed(window), False, q.width, numbers, one,
-        )  # fmt: skip
-        out[2:] = one[2:]
-        _stand(days, q.start_now, q.floor, stop, out)
-        return out
-    if q.runs and not q.share:
-        _runs(
-            days, window.broken_by == "any_other_day", q.start, q.floor, q.num, q.den, q.strict, since, first, stop, q.width, numbers, out
-        )  # fmt: skip
+    now, line, rest = (q.start_now, q.floor), (q.num, q.den), (*q.eligible, q.width, numbers, out)
+    if q.runs:
+        any_other_day = q.rule.window.broken_by == "any_other_day"
+        _runs(days, any_other_day, q.start, q.floor, *line, q.share, q.strict, q.minimum, *rest)
     elif not q.share:
-        _counts(
-            days, q.start, q.start_now, q.floor, q.num, q.den, q.strict, since, first, stop, fixed(window), q.width, numbers, out
-        )  # fmt: skip
-    elif fixed(window) and not q.runs:
+        _counts(days, q.start, *now, *line, q.strict, q.anew, *rest)
+    elif q.anew:
         turns = np.flatnonzero(np.diff(q.start, prepend=-1, append=-1))
-        _shares(
-            days, q.start, turns, q.start_now, q.floor, q.num, q.den, q.strict, q.minimum, since, first, stop, q.width, numbers, out
-        )  # fmt: skip
+        _shares(days, q.start, turns, *now, *line, q.strict, q.minimum, *rest)
     else:
-        return None
+        _sliding_shares(days, q.start, *now, *line, q.strict, q.minimum, *rest)
     return out
 
 
-def firings_of(asked: Asked, row: int) -> tuple[int, int, list[int]]:
-    fired = np.zeros(asked.counted.shape[1] + 1, dtype=np.int64)
-    c, p, n = _slide(row, *asked.args, fired)  # type: ignore[call-arg]
-    return int(c), int(p), [int(f) for f in fired[:n]]
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One student under one rule, in whole numbers.
+
+    count, possible, begin   what counts now, and from which column on
+    fired   each time the line was reached: (its column, the first that counted with it, the count, what was possible)
+    start   the column each column's window, or run, begins with
+    """
+
+    count: int
+    possible: int
+    begin: int
+    fired: list[tuple[int, int, int, int]]
+    start: NDArray[np.int64]
+
+
+def counted(asked: Asked, row: int) -> Counted:
+    """One student, day by day."""
+    start, now = asked.start, asked.start_now
+    since, first, stop = asked.eligible
+    if asked.runs:
+        start = _run_starts(asked.stops[row], start)
+        now = 0 if not stop else stop if asked.stops[row, stop - 1] & ENDS_AFTER else start[stop - 1]
+    fired = np.empty((stop, 4), dtype=np.int64)
+    c, p, begin, n = _slide(
+        asked.counted[row], asked.possible[row], start, now, asked.floor[row], asked.num[row], asked.den[row], asked.share, asked.strict,
+        asked.minimum, since, first, stop, asked.anew, fired,
+    )  # fmt: skip
+    return Counted(c, p, begin, [(d, s, held, could) for d, s, held, could in fired[:n].tolist()], start)

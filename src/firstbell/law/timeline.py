@@ -29,7 +29,7 @@ class Few:
 
     begin     (n + 1,) int64: those of student i are begin[i] up to begin[i + 1]
     column    int32; counted, possible, stops as in `Derived`
-    usual     (columns,) int64, possible on a day attended in full: every other known column is one, and a run ends before it
+    usual     (columns,) int64, possible on a day attended in full: every known column not among these is one, and a run ends before it
     """
 
     begin: NDArray[np.int64]
@@ -57,14 +57,14 @@ class Timeline:
         for s in self.stretches:
             year[np.searchsorted(dates, s.dates)] = s.year
         self.frame = Frame(dates, year, {s.year: s.terms for s in self.stretches if s.terms})
-        self.known = int(np.searchsorted(dates, np.datetime64(as_of), side="right"))
+        self.known = self.frame.after(as_of)
         self.year = self.frame.year_of(as_of)
         first, last = self.frame.year_span(self.year)
         self.first, self.stop = first, last + 1
         self.squares = max(s.sessions for s in self.stretches)
         self.came = entered
         self._derived: dict[tuple[Count, bool], Derived] = {}
-        self._few: dict[tuple[Count, bool], Few | None] = {}
+        self._few: dict[tuple[Count, bool], Few] = {}
         self._starts: dict[Window, tuple[NDArray[np.int64], int]] = {}
 
     @property
@@ -121,8 +121,9 @@ class Timeline:
         )
         return msgspec.structs.replace(count, grace=int(now - over), grace_unit="school_days")
 
-    def few(self, count: Count, by_square: bool) -> Few | None:
-        """What a count makes of the days that were not attended in full; None where two schools may speak of one day, or cut it otherwise."""
+    def few(self, count: Count, by_square: bool) -> Few:
+        """What a count makes of the days that were not attended in full; of all known days, where two schools may speak of one, or cut it
+        otherwise."""
         if (count, by_square) not in self._few:
             self._few[count, by_square] = self._told(count, by_square)
         return self._few[count, by_square]
@@ -138,12 +139,15 @@ class Timeline:
         )
 
     @cached_property
+    def _found(self) -> list[tuple[Stretch, int, Exceptions]]:
+        """The stretches, how many of the days of each have come, and those of them that were not attended in full."""
+        known = [int(np.searchsorted(s.dates, np.datetime64(self.as_of), side="right")) for s in self.stretches]
+        return [(s, n, exceptions(s, n)) for s, n in zip(self.stretches, known, strict=True)]
+
+    @cached_property
     def _exceptions(self) -> tuple[NDArray[np.int64], NDArray[np.int32], list[_Part]]:
         """(where each student's begin, which columns of days they are, the stretches they are of)."""
-        found = []
-        for s in self.stretches:
-            known = int(np.searchsorted(s.dates, np.datetime64(self.as_of), side="right"))
-            found.append((s, known, exceptions(s, known)))
+        found = self._found
         begin: NDArray[np.int64] = np.sum([some.begin for _s, _known, some in found], axis=0)
         column = np.empty(begin[-1], dtype=np.int32)
         parts: list[_Part] = []
@@ -157,10 +161,15 @@ class Timeline:
             parts.append((s, known, some, place))
         return begin, column, parts
 
-    def _told(self, count: Count, by_square: bool) -> Few | None:
-        if not self._in_turn:
-            return None
+    def _told(self, count: Count, by_square: bool) -> Few:
         width = self.squares if by_square else 1
+        if not self._in_turn:
+            whole, known = self.derived(count, by_square), self.known * width
+            return Few(
+                np.arange(self.n + 1, dtype=np.int64) * known, np.tile(np.arange(known, dtype=np.int32), self.n),
+                whole.counted[:, :known].reshape(-1), whole.possible[:, :known].reshape(-1), whole.stops[:, :known].reshape(-1),
+                np.zeros(whole.counted.shape[1], dtype=np.int64),
+            )  # fmt: skip
         begin, column, parts = self._exceptions
         counted, possible = (np.empty((len(column), width), dtype=np.int16) for _ in range(2))
         stops = np.empty((len(column), width), dtype=np.uint8)
@@ -175,9 +184,11 @@ class Timeline:
         )  # fmt: skip
 
     def _derive(self, count: Count, by_square: bool) -> Derived:
-        if len(self.stretches) == 1:
-            (only,) = self.stretches
-            return derive(self._waits(count, only), only, min(self.known, len(only.dates)), by_square=by_square)
+        made = [
+            derive(self._waits(count, s), s, known, by_square=by_square, some=some) for s, known, some in self._found
+        ]
+        if len(made) == 1:
+            return made[0]
         width = self.squares if by_square else 1
         shape = (self.n, len(self.frame.dates), width)
         counted, possible = np.zeros(shape, dtype=np.int16), np.zeros(shape, dtype=np.int16)
@@ -185,18 +196,12 @@ class Timeline:
         pairs: tuple[tuple[str, NDArray[Any]], ...] = (
             ("counted", counted), ("possible", possible), ("stops", stops), ("unknown", unknown)
         )  # fmt: skip
-        for s in self.stretches:
-            made = derive(
-                self._waits(count, s),
-                s,
-                int(np.searchsorted(s.dates, np.datetime64(self.as_of), side="right")),
-                by_square=by_square,
-            )
+        for s, of_it in zip(self.stretches, made, strict=True):
             own = s.sessions if by_square else 1
             at = np.searchsorted(self.frame.dates, s.dates)
             here = (s.codes != ord("#")).reshape(self.n, len(s.dates), s.sessions).any(axis=2)[:, :, None]
             for name, whole in pairs:
-                part = getattr(made, name).reshape(self.n, len(s.dates), own)
+                part = getattr(of_it, name).reshape(self.n, len(s.dates), own)
                 old = whole[:, at, :]
                 old[:, :, own:] = np.where(here, 0, old[:, :, own:])
                 old[:, :, :own] = np.where(here, part, old[:, :, :own])

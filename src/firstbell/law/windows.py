@@ -5,10 +5,12 @@ Every window of the statutes comes down to that one number. Fixed windows (a mon
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,7 @@ _BY_THE_DAY = frozenset({"rolling_calendar_days", "rolling_school_days", "rollin
 Span = tuple[date, date]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Frame:
     """The school days of one or more school years in a row.
 
@@ -36,19 +38,41 @@ class Frame:
     year: NDArray[np.int64]
     terms: Mapping[int, tuple[Span, ...]]
 
+    @cached_property
+    def days(self) -> list[date]:
+        """`dates`, for who asks about one."""
+        found: list[date] = self.dates.tolist()
+        return found
+
+    @cached_property
+    def weeks(self) -> NDArray[np.int64]:
+        """The school week of each day, numbered in order: a week without a school day is none."""
+        monday = (self.dates.astype("int64") + 3) // 7  # 1970-01-01 was a Thursday
+        return np.concatenate([[0], np.cumsum(np.diff(monday) != 0)]).astype(np.int64) if len(monday) else monday
+
+    @cached_property
+    def _spans(self) -> dict[int, tuple[int, int]]:
+        columns = {year: np.flatnonzero(self.year == year).tolist() for year in set(self.year.tolist())}
+        return {year: (some[0], some[-1]) for year, some in columns.items()}
+
+    def day(self, column: int) -> date:
+        return self.days[column]
+
+    def column(self, at: date) -> int:
+        """The first column on a day or after it."""
+        return bisect_left(self.days, at)
+
+    def after(self, at: date) -> int:
+        """The first column after a day."""
+        return bisect_right(self.days, at)
+
     def year_of(self, at: date) -> int:
         """The school year a day belongs to: that of the last school day on or before it, else the first there is."""
-        k = int(np.searchsorted(self.dates, np.datetime64(at), side="right")) - 1
-        return int(self.year[max(k, 0)])
+        return int(self.year[max(self.after(at) - 1, 0)])
 
     def year_span(self, year: int) -> tuple[int, int]:
         """First and last column of a school year."""
-        columns = np.flatnonzero(self.year == year)
-        return int(columns[0]), int(columns[-1])
-
-    def day(self, column: int) -> date:
-        found: date = self.dates[column].astype(object)
-        return found
+        return self._spans[year]
 
 
 def fixed(window: Window) -> bool:
@@ -90,25 +114,20 @@ def periods(kind: str, terms: Sequence[Span]) -> Sequence[Span]:
     raise NotEvaluable(said("The calendar doesn’t say when a term begins and ends."))
 
 
-def _weeks(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
-    """School weeks, numbered in order: a week without a school day is none."""
-    monday = (dates.astype("int64") + 3) // 7  # 1970-01-01 was a Thursday
-    return np.concatenate([[0], np.cumsum(np.diff(monday) != 0)]).astype(np.int64) if len(dates) else monday
-
-
 def starts(window: Window, frame: Frame, at: NDArray[np.datetime64]) -> NDArray[np.int64]:
     """For each of the days `at`, the first column of the window that ends with it. An empty window begins after its end."""
     kind, length = window.kind, window.length or 1
     last = np.searchsorted(frame.dates, at, side="right") - 1  # the latest school day on or before
     held = np.maximum(last, 0)
-    year_first = np.searchsorted(frame.year, frame.year[held])
-    month = at.astype("datetime64[M]")
+    year_first = np.zeros_like(held)
+    if frame.year[0] != frame.year[-1]:
+        year_first = np.searchsorted(frame.year, frame.year[held])
     if kind == "consecutive" and window.across_years:
         found = np.zeros_like(held)
     elif kind in ("school_year", "since_enrolment", "consecutive"):
         found = year_first
     elif kind == "calendar_month":
-        found = np.searchsorted(frame.dates, month.astype("datetime64[D]"))
+        found = np.searchsorted(frame.dates, at.astype("datetime64[M]").astype("datetime64[D]"))
     elif kind in ("semester", "quarter", "term"):
         found = last + 1
         for year in np.unique(frame.year[held]):
@@ -116,7 +135,7 @@ def starts(window: Window, frame: Frame, at: NDArray[np.datetime64]) -> NDArray[
                 inside = (at >= np.datetime64(first)) & (at <= np.datetime64(end)) & (frame.year[held] == year)
                 found[inside] = np.searchsorted(frame.dates, np.datetime64(first))
     elif kind == "school_month":
-        week = _weeks(frame.dates)
+        week = frame.weeks
         block = (week - week[np.searchsorted(frame.year, frame.year)]) // length
         key = frame.year * 1000 + block
         found = np.searchsorted(key, key[held])
@@ -125,10 +144,11 @@ def starts(window: Window, frame: Frame, at: NDArray[np.datetime64]) -> NDArray[
     elif kind == "rolling_school_days":
         found = last - length + 1
     elif kind == "rolling_school_weeks":
-        week = _weeks(frame.dates)
+        week = frame.weeks
         found = np.searchsorted(week, week[held] - length + 1)
     else:
         months = length * (12 if kind == "rolling_years" else 1)
+        month = at.astype("datetime64[M]")
         then = month - months  # as `months_before` has it
         same = then.astype("datetime64[D]") + (at - month.astype("datetime64[D]"))
         last_of_month = (then + 1).astype("datetime64[D]") - 1
@@ -149,17 +169,17 @@ def bounds(window: Window, frame: Frame, at: date) -> Span:
             if span[0] <= at <= span[1]:
                 return span
         return at, at
-    begins = int(starts(window, frame, np.array([at], dtype="datetime64[D]"))[0])
+    if kind in ("school_year", "since_enrolment"):
+        return frame.day(first), frame.day(last)
     if kind == "rolling_calendar_days":
         opens = at - timedelta(days=length - 1)
     elif kind in ("rolling_months", "rolling_years"):
         opens = months_before(at, length * (12 if kind == "rolling_years" else 1)) + timedelta(days=1)
     else:
+        begins = int(starts(window, frame, np.array([at], dtype="datetime64[D]"))[0])
         opens = frame.day(min(begins, len(frame.dates) - 1))
-        if kind in ("school_year", "since_enrolment"):
-            return opens, frame.day(last)
         if kind == "school_month":
-            week = _weeks(frame.dates)
+            week = frame.weeks
             of_year = week - week[np.searchsorted(frame.year, frame.year)]
             block = of_year[min(begins, len(week) - 1)] // length
             return opens, frame.day(int(np.flatnonzero((frame.year == year) & (of_year // length == block))[-1]))
