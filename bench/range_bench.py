@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from firstbell.forecast.backtest import first_days, judge, pooled_rates, question_rows
+from firstbell.forecast.backtest import Question, first_days, judge, pooled_rates, question_rows
 from firstbell.forecast.breaks import Watched, judge_breaks, watched
 from firstbell.forecast.evidence import AGES, Fates
 from firstbell.forecast.forecasts import Bars
@@ -121,10 +121,8 @@ def judged(name: str, students: int, seed: int) -> Row:
     learned = {c: learn_layer_one(first, c) for c in Counted}
     two = fit_layer_two(collect(first, [LINE], learned, horizons=(HORIZON,)), sum(len(y.student) for y in first))
     key = (LINE.counted, LINE.share is not None, HORIZON)
-    rows = question_rows(
-        second, LINE, HORIZON, learned[LINE.counted], two.boxes.get(key), two.bars.get(key, Bars(0.25, 0.12)),
-        pooled_rates(first, LINE.counted),
-    )  # fmt: skip
+    question = Question(LINE, HORIZON, two.boxes.get(key), two.bars.get(key, Bars(0.25, 0.12)))
+    [rows] = question_rows(second, [question], learned, {LINE.counted: pooled_rates(first, LINE.counted)})
     most = 1 + max(int(y.student.max(initial=0)) for y in second)
     found = judge(rows, first_days(second, LINE, most), {}, rounds=5)
     seen = judge_breaks(evenings, BREAK_BAR)

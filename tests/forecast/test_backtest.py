@@ -30,13 +30,14 @@ def rows(
     return Rows(
         np.arange(n) if student is None else np.asarray(student), np.broadcast_to(10 if through is None else through, n).copy(),
         np.zeros(n, dtype=np.int64), np.broadcast_to(np.int8(band), n).copy(), reached, chance,
-        np.broadcast_to(np.asarray(said), n).astype("U11"), rivals,
+        np.broadcast_to(np.asarray(said), n).astype("U11"), rivals, np.full(n, np.nan),
     )  # fmt: skip
 
 
 def figures(of: Rows, first: Any = None, **groups: Any) -> dict[str, Any]:
     most = int(of.student.max()) + 1
-    return judge(of, np.full(most, NEVER) if first is None else np.asarray(first), groups)
+    named = {name: np.unique(which, return_inverse=True) for name, which in groups.items()}
+    return judge(of, np.full(most, NEVER) if first is None else np.asarray(first), named)
 
 
 def a_good_forecast(n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -167,7 +168,7 @@ class TestWhole:
         steps: list[tuple[int, int]] = []
         found = self.report(learned, closed_years(schools=3, students=200, seed=9), lambda d, t: steps.append((d, t)))
         assert set(found) == {"5", "10", "20", "year-end"}
-        assert steps == [(n, 4) for n in range(1, 5)]
+        assert steps == [(n, 7) for n in range(1, 8)]  # three schools, then four questions
         assert [figures["learned"] for figures in found.values()] == [False, True, False, False]
 
     def test_who_is_past_the_line_or_was_helped_is_not_judged(self, learned: Any) -> None:

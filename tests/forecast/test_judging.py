@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firstbell.forecast.judging import (
+    Draws,
     Ranked,
     calibration_error,
     calibration_slope,
@@ -58,7 +59,7 @@ def test_intervals_draw_students_not_rows() -> None:
     student = np.repeat(np.arange(40), 50)
     y = np.repeat(np.arange(40) < 20, 50)  # all of a student's rows agree: 40 stories, not 2,000
     p = np.ones(len(y))  # looked at all at once, the precision is the share
-    drawn = Ranked(y, p).drawn_again(student, rounds=200)
+    drawn = Ranked(y, p).drawn_again(Draws.of(student, 200))
     assert np.mean(drawn) == pytest.approx(0.5, abs=0.02)
     assert np.percentile(drawn, 97.5) - np.percentile(drawn, 2.5) > 0.2
 

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell.forecast.evidence import COUNTED, EXCUSED, PENDING, Col
-from firstbell.forecast.forecasts import Band, Bars, forecast
+from firstbell.forecast.forecasts import Band, Bars, chances, forecast
 from firstbell.forecast.glassbox import GlassBox
 from firstbell.forecast.judging import (
+    Draws,
     Ranked,
     calibration_error,
     calibration_slope,
@@ -29,13 +30,15 @@ from firstbell.forecast.judging import (
     wilson,
 )
 from firstbell.forecast.known import Known
-from firstbell.forecast.layers import Learned, Rates, days_ahead, rates
+from firstbell.forecast.layers import Learned, Rates, answers, days_ahead, rates
 from firstbell.forecast.lines import HORIZONS, YEAR_END, Counted, Line
 from firstbell.forecast.training import CAPACITY, STANDS, ClosedYear, LayerTwo, outcome
 
-__all__ = ["BASELINES", "Rows", "judge", "pooled_rates", "question_rows"]
+__all__ = ["BASELINES", "Question", "Rows", "judge", "pooled_rates", "question_rows"]
 
 Array = NDArray[np.float64]
+#: names of groups, and (rows,) the place of each row's among them
+Groups = tuple[NDArray[np.str_], NDArray[np.int64]]
 #: The rules a forecast is set against: the count so far, the same carried on in a straight line, the share of days missed so far, absences
 #: of the last 20 and 5 and of the year's first 20 school days, the share missed last year, a pooled beta-binomial of both years, and the
 #: school and grade alone.
@@ -60,7 +63,10 @@ ENOUGH = 30
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A row a student and judged day, of who was not past the line: (rows,) each."""
+    """A row a student and judged day, of who was not past the line: (rows,) each.
+
+    elsewhere  the chance by a layer 2 that learned at other schools only; NaN where there is none
+    """
 
     student: NDArray[np.int64]
     through: NDArray[np.int64]
@@ -70,6 +76,18 @@ class Rows:
     chance: Array
     said: NDArray[np.str_]
     baselines: dict[str, Array]
+    elsewhere: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A line and a horizon, and layer 2's answer to it. elsewhere: the layer 2 of other schools, and the numbers of those it judges."""
+
+    line: Line
+    horizon: int
+    box: GlassBox | None
+    bars: Bars
+    elsewhere: tuple[GlassBox, set[int]] | None = None
 
 
 def pooled_rates(years: Sequence[ClosedYear], counted: Counted) -> dict[int, tuple[float, float]]:
@@ -90,72 +108,118 @@ def pooled_rates(years: Sequence[ClosedYear], counted: Counted) -> dict[int, tup
 
 
 def question_rows(
-    years: Sequence[ClosedYear], line: Line, horizon: int, learned: Learned, box: GlassBox | None, bars: Bars,
-    pooled: dict[int, tuple[float, float]], shared: dict[tuple[int, int, Counted], Rates] | None = None,
-) -> Rows:  # fmt: skip
-    """Every judged row of one question. `shared` keeps each school-day's rates from one question to the next."""
-    parts: list[tuple[Any, ...]] = []
-    for number, year in enumerate(years):
+    years: Sequence[ClosedYear], questions: Sequence[Question], learned: dict[Counted, Learned],
+    pooled: dict[Counted, dict[int, tuple[float, float]]], progress: Callable[[int, int], None] | None = None,
+) -> list[Rows]:  # fmt: skip
+    """Every judged row of each question. A school's day is looked at once for all of them."""
+    kinds = list(dict.fromkeys(q.line.counted for q in questions))
+
+    def of_one(number: int) -> list[list[Rows]]:
+        year = years[number]
+        found: list[list[Rows]] = [[] for _ in questions]
+        settled = next(iter(year.final.values())).shape[1]
         for known in year.known:
-            days = days_ahead(known, horizon)
-            if not days or known.through + days > next(iter(year.final.values())).shape[1]:
-                continue  # nothing ahead, or its end is not known yet
-            key = (number, known.through, line.counted)
-            r = shared.get(key) if shared is not None else None
-            if r is None:
-                r = rates(known, line.counted, learned)
-                if shared is not None:
-                    shared[key] = r
-            f = forecast(known, line, horizon, learned, box, bars, r=r)
-            reached, already = outcome(year, known, line, horizon)
-            if line.share is not None:
-                already = np.zeros_like(already)
-            acted_on = year.left_out[:, known.through - 1] if known.through else np.zeros_like(already)
-            ask = np.flatnonzero(f.asked & ~np.isnan(f.chance) & ~already & ~acted_on)
-            rival = _baselines(known, line, horizon, r, f.count, f.needed, pooled)
-            parts.append(
-                (
-                    year.student[ask], np.full(len(ask), known.through), np.full(len(ask), number), known.band[ask],
-                    reached[ask], f.chance[ask], f.band[ask], *(rival[name][ask] for name in BASELINES),
-                )
-            )  # fmt: skip
+            for counted in kinds:
+                asked = [
+                    (q, into) for q, into in zip(questions, found, strict=True)
+                    if q.line.counted is counted and 0 < days_ahead(known, q.horizon) <= settled - known.through
+                ]  # fmt: skip
+                if not asked:
+                    continue  # nothing ahead, or its end is not known yet
+                r = rates(known, counted, learned[counted])
+                past = _past(known, counted, r)
+                for q, into in asked:
+                    into.append(_rows_of(number, year, known, q, learned[counted], r, past, pooled[counted]))
+        return found
+
+    every: list[list[Rows]] = [[] for _ in questions]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for done, found in enumerate(threads.map(of_one, range(len(years))), 1):
+            for into, parts in zip(every, found, strict=True):
+                into.extend(parts)
+            if progress:
+                progress(done, len(years))
+    return [_joined(parts) for parts in every]
+
+
+def _rows_of(
+    number: int, year: ClosedYear, known: Known, q: Question, learned: Learned, r: Rates, past: dict[str, Array],
+    pooled: dict[int, tuple[float, float]],
+) -> Rows:  # fmt: skip
+    a = answers(known, q.line, q.horizon, learned, r)
+    f = forecast(known, q.line, q.horizon, learned, q.box, q.bars, r=r, a=a)
+    reached, already = outcome(year, known, q.line, q.horizon)
+    if q.line.share is not None:
+        already = np.zeros_like(already)
+    acted_on = year.left_out[:, known.through - 1] if known.through else np.zeros_like(already)
+    ask = np.flatnonzero(f.asked & ~np.isnan(f.chance) & ~already & ~acted_on)
+    elsewhere = np.full(len(ask), np.nan)
+    if q.elsewhere is not None and number in q.elsewhere[1]:
+        elsewhere = chances(known, r, a, q.elsewhere[0])[0][ask]
+    rival = past | _ahead(known, q, r, f.count, f.needed, pooled)
+    return Rows(
+        year.student[ask], np.full(len(ask), known.through), np.full(len(ask), number), known.band[ask], reached[ask], f.chance[ask],
+        f.band[ask], {name: rival[name][ask] for name in BASELINES}, elsewhere,
+    )  # fmt: skip
+
+
+def _joined(parts: Sequence[Rows]) -> Rows:
     if not parts:
         none = np.zeros(0)
         whole, small, said = none.astype(np.int64), none.astype(np.int8), none.astype("U11")
-        return Rows(whole, whole, whole, small, none.astype(bool), none, said, dict.fromkeys(BASELINES, none))
-    student, through, school, band, reached, chance, said, *base = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
-    return Rows(student, through, school, band, reached, chance, said, dict(zip(BASELINES, base, strict=True)))
+        return Rows(whole, whole, whole, small, none.astype(bool), none, said, dict.fromkeys(BASELINES, none), none)
+
+    def column(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    baselines = {name: np.concatenate([part.baselines[name] for part in parts]) for name in BASELINES}
+    return Rows(
+        column("student"), column("through"), column("school"), column("band"), column("reached"), column("chance"), column("said"),
+        baselines, column("elsewhere"),
+    )  # fmt: skip
 
 
-def _baselines(
-    known: Known, line: Line, horizon: int, r: Rates, count: NDArray[np.int64], needed: NDArray[np.int64],
-    pooled: dict[int, tuple[float, float]],
-) -> dict[str, Array]:  # fmt: skip
+def _past(known: Known, counted: Counted, r: Rates) -> dict[str, Array]:
+    """The baselines that ask of no line and no day ahead."""
     e = r.evidence
-    kinds = known.kinds[line.counted]
+    kinds = known.kinds[counted]
     away = (kinds >= EXCUSED) & (kinds <= PENDING)
     possible = e[Col.POSSIBLE] + known.carried.possible
-    days = days_ahead(known, horizon)
-    before = known.before.get(line.counted)
-    n = len(count)
-    last_hits = before.counted if before else np.zeros(n)
-    last_days = before.exposed + before.could_stay if before else np.zeros(n)
+    last_hits, last_days = _last_year(known, counted)
     groups = int(known.group.max(initial=-1)) + 1
     group_absent = np.bincount(known.group, e[Col.ABSENT], minlength=groups)
     group_days = np.bincount(known.group, possible, minlength=groups)
     return {
-        "count": count.astype(float),
-        "projection": count * (possible + days) / np.maximum(possible, 1) - (count + needed),
         "rate": (e[Col.ABSENT] + known.carried.absent) / np.maximum(possible, 1),
         "last_20": away[:, -20:].sum(axis=1).astype(float),
         "last_5": away[:, -5:].sum(axis=1).astype(float),
         "first_20": away[:, :20].sum(axis=1).astype(float),
         "last_year": last_hits / np.maximum(last_days, 1),
-        "beta_binomial": _beta_binomial(known.band, count, possible, needed, days, last_hits, last_days, pooled),
         "surroundings": (group_absent / np.maximum(group_days, 1))[known.group],
     }
+
+
+def _ahead(
+    known: Known, q: Question, r: Rates, count: NDArray[np.int64], needed: NDArray[np.int64], pooled: dict[int, tuple[float, float]],
+) -> dict[str, Array]:  # fmt: skip
+    """The other baselines."""
+    possible = r.evidence[Col.POSSIBLE] + known.carried.possible
+    days = days_ahead(known, q.horizon)
+    last_hits, last_days = _last_year(known, q.line.counted)
+    return {
+        "count": count.astype(float),
+        "projection": count * (possible + days) / np.maximum(possible, 1) - (count + needed),
+        "beta_binomial": _beta_binomial(known.band, count, possible, needed, days, last_hits, last_days, pooled),
+    }
+
+
+def _last_year(known: Known, counted: Counted) -> tuple[Array, Array]:
+    """Days that counted last year, of so many."""
+    before = known.before.get(counted)
+    if before is None:
+        none = np.zeros(len(known.group))
+        return none, none
+    return before.counted, before.exposed + before.could_stay
 
 
 #: last year's days weigh a quarter of this year's in the beta-binomial: the best of 0, 1/4, 1/2 and 1 on made-up districts
@@ -194,32 +258,32 @@ def beta_binomial(needed, days, a, b):  # type: ignore[no-untyped-def]
     return out
 
 
-def judge(
-    rows: Rows, first_reached: NDArray[np.int64], groups: dict[str, NDArray[np.str_]], rounds: int = 40
-) -> dict[str, Any]:
+def judge(rows: Rows, first_reached: NDArray[np.int64], groups: dict[str, Groups], rounds: int = 40) -> dict[str, Any]:
     """All figures of one question, and its verdict.
 
     first_reached  by student number: the count of school days after which their final marks reached the line; a big number for never
-    groups         name of a grouping -> (rows,) each row's group in it, for the audit; never an input
+    groups         for the audit; never an input
     """
     y, p = rows.reached, rows.chance
     if y.sum() < ENOUGH:
         return {"rows": len(y), "reached": int(y.sum()), "verdict": _verdict(None, int(y.sum()))}
     scores = {"forecast": p, **rows.baselines}
     lists = {name: Ranked(y, score) for name, score in scores.items()}
-    drawn = {name: ranked.drawn_again(rows.student, rounds) for name, ranked in lists.items()}
+    draws = Draws.of(rows.student, rounds)
+    drawn = {name: ranked.drawn_again(draws) for name, ranked in lists.items()}
+    weeks = [np.flatnonzero(rows.through == day) for day in np.unique(rows.through)]
     precision = {name: _interval(ranked.average_precision, drawn[name]) for name, ranked in lists.items()}
     gains = {
         name: _interval(precision["forecast"]["value"] - precision[name]["value"], drawn["forecast"] - drawn[name])
         for name in rows.baselines
     }
     found: dict[str, Any] = {
-        "rows": len(y), "students": len(np.unique(rows.student)), "reached": int(y.sum()),
-        "students_reached": len(np.unique(rows.student[y])),
+        "rows": len(y), "students": _different(rows.student), "reached": int(y.sum()),
+        "students_reached": _different(rows.student[y]),
         "average_precision": precision, "gain": gains,
         "ratio": {name: precision["forecast"]["value"] / max(precision[name]["value"], 1e-9) for name in rows.baselines},
         "false_alarms_at_equal_recall": {name: lists["forecast"].false_alarms_ratio(lists[name]) for name in rows.baselines},
-        "at_capacity": {name: _at_capacity(rows, score) for name, score in scores.items()},
+        "at_capacity": {name: _at_capacity(rows, weeks, score) for name, score in scores.items()},
         "calibration": {
             "error": calibration_error(y, p), "slope": calibration_slope(y, p), "bins": reliability(y, p, SIZES),
             "by_grade_band": {
@@ -257,11 +321,14 @@ def _verdict(found: dict[str, Any] | None, reached: int) -> dict[str, Any]:
     return {"offered": True, "why": "beats", "rule": best, "times": found["ratio"][best]}
 
 
-def _at_capacity(rows: Rows, score: Array) -> dict[str, float]:
+def _different(students: NDArray[np.int64]) -> int:
+    return int(np.count_nonzero(np.bincount(students)))
+
+
+def _at_capacity(rows: Rows, weeks: Sequence[NDArray[np.int64]], score: Array) -> dict[str, float]:
     """Each week's first `CAPACITY` of a hundred, by a score: how many of them reach the line, and of all who do how many are among them."""
     caught = looked = 0.0
-    for day in np.unique(rows.through):
-        at = np.flatnonzero(rows.through == day)
+    for at in weeks:
         size = max(round(len(at) * CAPACITY / 100), 1)
         s, y = score[at], rows.reached[at]
         bar = np.partition(s, len(s) - size)[len(s) - size]
@@ -325,7 +392,7 @@ def _new_alerts(rows: Rows) -> float:
     who, when = rows.student[act][order], rows.through[act][order]
     standing = np.append(False, (who[1:] == who[:-1]) & (when[1:] - when[:-1] <= STANDS)) if len(who) else np.zeros(0)
     weeks = len(np.unique(rows.through))
-    return float((len(who) - standing.sum()) / weeks / max(len(np.unique(rows.student)), 1) * 100)
+    return float((len(who) - standing.sum()) / weeks / max(_different(rows.student), 1) * 100)
 
 
 def _stability(rows: Rows) -> float | None:
@@ -364,21 +431,24 @@ def _steps(y: NDArray[np.bool_], p: Array) -> list[dict[str, Any]]:
     return found
 
 
-def _by_group(rows: Rows, which: NDArray[np.str_]) -> list[dict[str, Any]]:
+def _by_group(rows: Rows, groups: Groups) -> list[dict[str, Any]]:
     """Of each group: misses, precision, calibration and abstention, with n; no ratio where there is nobody. Small groups together."""
     found = []
-    names, at = np.unique(which, return_inverse=True)
-    students = [len(np.unique(rows.student[at == k])) for k in range(len(names))]
-    small = np.array([n < SMALL for n in students])
-    parts = [(str(name), at == k) for k, name in enumerate(names) if not small[k]]
-    if small.any():
-        parts.append(("", small[at]))
+    names, of = groups
+    order = np.argsort(of, kind="stable")
+    ends = np.searchsorted(of[order], np.arange(len(names) + 1))
+    each = {str(names[k]): order[ends[k] : ends[k + 1]] for k in np.argsort(names) if ends[k] < ends[k + 1]}
+    students = {name: _different(rows.student[m]) for name, m in each.items()}
+    parts = [(name, m) for name, m in each.items() if students[name] >= SMALL]
+    small = [m for name, m in each.items() if students[name] < SMALL]
+    if small:
+        parts.append(("", np.sort(np.concatenate(small))))
     for name, m in parts:
         y, act = rows.reached[m], rows.said[m] == Band.ACT
         hits, flagged, reached = int((y & act).sum()), int(act.sum()), int(y.sum())
         found.append(
             {
-                "group": name, "rows": int(m.sum()), "students": len(np.unique(rows.student[m])), "reached": reached,
+                "group": name, "rows": len(m), "students": _different(rows.student[m]), "reached": reached,
                 "missed": {"share": (reached - hits) / reached, "interval": wilson(reached - hits, reached)} if reached else None,
                 "precision": {"share": hits / flagged, "interval": wilson(hits, flagged)} if flagged else None,
                 "expected": float(rows.chance[m].sum()),
@@ -405,7 +475,7 @@ def first_days(years: Sequence[ClosedYear], line: Line, students: int) -> NDArra
 
 def backtest(
     trained_on: Sequence[ClosedYear], judged: Sequence[ClosedYear], learned: dict[Counted, Learned], two: LayerTwo,
-    lines: dict[str, Line], groups: Callable[[Rows], dict[str, NDArray[np.str_]]], *, no_bars: Bars,
+    lines: dict[str, Line], groups: Callable[[Rows], dict[str, Groups]], *, no_bars: Bars,
     held_out: tuple[LayerTwo, set[int]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
@@ -416,35 +486,39 @@ def backtest(
     students = 1 + max(int(y.student.max(initial=0)) for y in judged)
     first = {name: first_days(judged, line, students) for name, line in lines.items()}
     pooled = {c: pooled_rates(trained_on, c) for c in Counted}
-    shared: dict[tuple[int, int, Counted], Rates] = {}
+    asked: dict[tuple[str, int], Question] = {}
+    for name, line in lines.items():
+        for horizon in HORIZONS:
+            key = (line.counted, line.share is not None, horizon)
+            others = (
+                (held_out[0].boxes[key], held_out[1]) if held_out is not None and key in held_out[0].boxes else None
+            )
+            asked[name, horizon] = Question(line, horizon, two.boxes.get(key), two.bars.get(key, no_bars), others)
+    whole = len(judged) + len(asked)
+    every = question_rows(
+        judged, list(asked.values()), learned, pooled, lambda done, _years: progress(done, whole) if progress else None
+    )
 
-    def of_one(question: tuple[str, int]) -> dict[str, Any]:
-        name, horizon = question
-        line = lines[name]
-        key = (line.counted, line.share is not None, horizon)
-        layer_one, pool = learned[line.counted], pooled[line.counted]
-        rows = question_rows(
-            judged, line, horizon, layer_one, two.boxes.get(key), two.bars.get(key, no_bars), pool, shared
-        )
-        figures = judge(rows, first[name], groups(rows)) | {"learned": key in two.boxes}
-        if held_out is not None and key in held_out[0].boxes:
-            layer_two, numbers = held_out
-            others = [y for k, y in enumerate(judged) if k in numbers]
-            elsewhere = question_rows(others, line, horizon, layer_one, layer_two.boxes[key], layer_two.bars[key], pool)
+    def of_one(number: int) -> dict[str, Any]:
+        (name, _horizon), q = list(asked.items())[number]
+        rows = every[number]
+        figures = judge(rows, first[name], groups(rows)) | {"learned": q.box is not None}
+        if q.elsewhere is not None:
+            there = ~np.isnan(rows.elsewhere)
+            reached = rows.reached[there]
             figures["schools_held_out"] = {
-                "average_precision": Ranked(elsewhere.reached, elsewhere.chance).average_precision,
-                "count": Ranked(elsewhere.reached, elsewhere.baselines["count"]).average_precision,
-                "rows": len(elsewhere.reached),
+                "average_precision": Ranked(reached, rows.elsewhere[there]).average_precision,
+                "count": Ranked(reached, rows.baselines["count"][there]).average_precision,
+                "rows": len(reached),
             }
         return figures
 
-    questions = [(name, horizon) for name in lines for horizon in HORIZONS]
     report: dict[str, Any] = {name: {} for name in lines}
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for done, ((name, horizon), figures) in enumerate(
-            zip(questions, threads.map(of_one, questions), strict=True), 1
+            zip(asked, threads.map(of_one, range(len(asked))), strict=True), 1
         ):
             report[name]["year-end" if horizon == YEAR_END else str(horizon)] = figures
             if progress:
-                progress(done, len(questions))
+                progress(len(judged) + done, whole)
     return report

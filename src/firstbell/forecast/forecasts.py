@@ -70,13 +70,14 @@ def forecast(
     bars: Bars,
     *,
     r: Rates | None = None,
+    a: Answers | None = None,
 ) -> Forecasts:
     """Chances of reaching `line` within `horizon` school days (`lines.YEAR_END`: by the year's end). Without a `box`, layer 1's alone.
 
-    `r`: the school's rates, where they were computed for another question already.
+    `r`, `a`: the school's rates, and layer 1's answers, where they were computed already.
     """
     r = r or rates(known, line.counted, learned)
-    a = answers(known, line, horizon, learned, r)
+    a = a or answers(known, line, horizon, learned, r)
     now = line.reached_at((r.evidence[Col.POSSIBLE] + known.carried.possible).astype(np.int64))
     reached = (a.count >= (a.line if line.share is None else now)) & (a.count > 0)
     chance, low, high = chances(known, r, a, box)

@@ -5,6 +5,8 @@ y is whether the line was reached, p the chance or any score by which somebody w
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +14,31 @@ from scipy.optimize import minimize
 from scipy.special import ndtri
 
 __all__ = [
-    "Ranked", "calibration_error", "calibration_slope", "reliability", "wilson",
+    "Draws", "Ranked", "calibration_error", "calibration_slope", "reliability", "wilson",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The students (not the rows: a student's days are one story) drawn again, alike for every list that is set against others.
+
+    number  (rows,) whose each row is, counted from 0
+    times   (rounds, students) how often each student is drawn
+    """
+
+    number: NDArray[np.int32]
+    times: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, student: NDArray[np.int64], rounds: int, seed: int = 0) -> Draws:
+        rng = np.random.default_rng(seed)
+        who, number = np.unique(student, return_inverse=True)
+        n = len(who)
+        times = [np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(rounds)]
+        return cls(number.astype(np.int32), np.array(times))
 
 
 class Ranked:
@@ -60,17 +82,10 @@ class Ranked:
                 found[f"{recall:.2f}"] = float(self.looked[k] - self.caught[k]) / false
         return found
 
-    def drawn_again(self, student: NDArray[np.int64], rounds: int, seed: int = 0) -> Array:
-        """(rounds,) average precisions with the students (not the rows: a student's days are one story) drawn again each round.
-
-        student: (rows,) in the rows' own order. The same seed draws the same students, so that two lists can be set against each other.
-        """
-        rng = np.random.default_rng(seed)
-        _who, number = np.unique(student, return_inverse=True)
-        students = int(number.max(initial=-1)) + 1
-        number = number[self.order].astype(np.int32)
-        draws = (np.bincount(rng.integers(0, students, students), minlength=students) for _ in range(rounds))
-        return np.array([_drawn(self.y, number, self.last, times) for times in draws])
+    def drawn_again(self, draws: Draws) -> Array:
+        """(rounds,) average precisions with the students drawn again each round."""
+        number = draws.number[self.order]
+        return np.array([_drawn(self.y, number, self.last, times) for times in draws.times])
 
     def curve(self, points: int = 40) -> list[tuple[float, float]]:
         """(recall, precision) at some places from the top of the list to its end."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.forecast import backtest as judging
@@ -84,12 +83,18 @@ def backtest(progress: Progress | None = None) -> tuple[dict[str, Any], Model]:
         BREAK_SCORE,
     )  # fmt: skip
     names = np.array([school_names[y.school] for y in judged])
-    language = dict(Student.objects.system(WHY).values_list("pk", "home_language"))
+    spoken = np.full(1 + max(int(y.student.max(initial=0)) for y in judged), "?", dtype=object)
+    for pk, language in Student.objects.system(WHY).filter(pk__lt=len(spoken)).values_list("pk", "home_language"):
+        spoken[pk] = language or "?"
+    bands, band_of = np.unique(judging.BANDS, return_inverse=True)
+    schools_named, name_of = np.unique(names, return_inverse=True)
+    languages, language_of = np.unique(spoken.astype(str), return_inverse=True)
 
-    def groups(rows: judging.Rows) -> dict[str, NDArray[np.str_]]:
-        who, where = np.unique(rows.student, return_inverse=True)
-        spoken = np.array([language.get(int(i)) or "?" for i in who], dtype=str)
-        return {"grade": np.array(judging.BANDS)[rows.band], "school": names[rows.school], "language": spoken[where]}
+    def groups(rows: judging.Rows) -> dict[str, judging.Groups]:
+        return {
+            "grade": (bands, band_of[rows.band]), "school": (schools_named, name_of[rows.school]),
+            "language": (languages, language_of[rows.student]),
+        }  # fmt: skip
 
     questions = judging.backtest(
         trained, judged, learned, two, rules, groups, no_bars=NO_BARS, held_out=held_out,
