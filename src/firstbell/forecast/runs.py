@@ -8,6 +8,7 @@ The rate is taken as lognormal around its estimate, for the weeks that go better
 from __future__ import annotations
 
 from functools import lru_cache
+from threading import Lock
 
 import numba as nb
 import numpy as np
@@ -29,7 +30,6 @@ _SHARES = np.array([0.0112574, 0.2220759, 0.5333333, 0.2220759, 0.0112574])
 Table = NDArray[np.float64]
 
 
-@lru_cache(maxsize=256)  # a school year's every horizon, 30 MB
 def run_table(days: int, most: int) -> Table:
     """(2, most + 1, rates, stays) float64: P(at least r counted days within `days`), from not in a spell (0) or in one (1).
 
@@ -37,6 +37,15 @@ def run_table(days: int, most: int) -> Table:
     >>> bool((np.diff(t, axis=1) <= 1e-12).all()) and float(t[0, 0, 0, 0])
     1.0
     """
+    with _tabling:  # threads that go through the same days ask for the same table at once
+        return _table(days, most)
+
+
+_tabling = Lock()
+
+
+@lru_cache(maxsize=256)  # a school year's every horizon, 30 MB
+def _table(days: int, most: int) -> Table:
     table = np.zeros((2, most + 1, len(LOG_RATES), len(STAYS)))
     _fill(np.exp(LOG_RATES), STAYS, days, most, SPREAD, _NODES, _SHARES, table)
     table.setflags(write=False)
