@@ -13,8 +13,11 @@ from django.test.utils import CaptureQueriesContext
 
 from firstbell import clock
 from firstbell.access.models import User
+from firstbell.casework import firings
 from firstbell.casework.firings import look_at, look_over
 from firstbell.casework.models import Adoption, Done, DoneTo, Firing, Protection
+from firstbell.law.clock import positions
+from firstbell.law.timeline import Timeline
 from firstbell.register.grid import encode_minutes
 from firstbell.register.models import Calendar, Enrolment, RegisterRow, School, Student, Term
 from tests.build import a_calendar, a_school, a_user
@@ -180,6 +183,25 @@ def test_the_night_keeps_what_one_look_at_each_student_keeps(district: District,
     look_over()
     # what a firing was of when it was found is kept as it was found
     assert {(*f[:7], *f[10:]) for f in record()} == {(*f[:7], *f[10:]) for f in one_by_one()}
+
+
+@pytest.mark.parametrize("pack", ["us-tx", "us-ma", "gb-eng"])
+def test_whom_a_birthday_moved_is_looked_at_once(
+    district: District, pack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopt(pack)
+    Done.objects.system(WHY).all().delete()  # who is looked at because of what was done is so every night
+    for k, student in enumerate(Student.objects.system(WHY).order_by("pk")):
+        turned = FIRST + timedelta(days=5 * k + 3)
+        student.birth_date = turned.replace(year=turned.year - (6, 10, 12, 16, 18, 19)[k % 6])
+        student.save()
+    look_over()
+    assert record() == one_by_one()
+    assert record()
+    looked: list[Timeline] = []
+    monkeypatch.setattr(firings, "positions", lambda line, *a, **k: looked.append(line) or positions(line, *a, **k))
+    look_over()
+    assert looked == []
 
 
 def _not_here() -> int:

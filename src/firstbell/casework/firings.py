@@ -8,7 +8,7 @@ what is known now says a line was not reached, its firing is superseded.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import groupby
@@ -25,9 +25,11 @@ from firstbell.casework.batches import Batch, batches
 from firstbell.casework.models import Done, Firing
 from firstbell.casework.parents import deeds, evidence_of, kinds_of_each, parents_of
 from firstbell.casework.standing import WHY, Standing, flags_of, standing_of
+from firstbell.law.birthdays import ages_of, reached_on, turned
 from firstbell.law.clock import Position, Status, named_by, positions, shows
 from firstbell.law.packs import InForce, Pack, Rule
 from firstbell.law.reaching import Reached, standings
+from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person, applies
 from firstbell.register.models import Calendar, Student
 from firstbell.register.rows import SchoolGrid
@@ -116,13 +118,27 @@ class _Night:
         return found
 
     def about(self, rule: Rule, pack: Pack, at: date, year: tuple[date, date]) -> NDArray[np.bool_]:
-        """Whether the rule is, or was when the year began, about each kind of people met so far: who grew out of it keeps what was reached."""
+        """Whether the rule is, or was when the year began, about each kind of people met so far: who grew out of it keeps what was reached,
+        but for a rule that asks for the age at the step."""
+        of_step = rule.applies.ages is not None and rule.applies.ages.of == "step"
         known = self._about[pack.version, rule.id, at]
         known += [
-            not all(applies(rule, pack, person, day, year) for day in (at, year[0]))
+            not all(applies(rule, pack, person, day, year) for day in ((at,) if of_step else (at, year[0])))
             for person in self.people[len(known) :]
         ]
         return np.array(known, dtype=np.bool_)
+
+    def turned(
+        self, rule: Rule, pack: Pack, line: Timeline, rows: NDArray[np.int64], kind: NDArray[np.int64]
+    ) -> Iterator[tuple[int, tuple[date, str]]]:
+        """Of these rows whom a birthday moved, with the day of birth and the grade. What begins with something done is looked at in full."""
+        ages = ages_of(rule, pack)
+        if ages is None or rule.window.after_evidence:
+            return
+        for row in rows.tolist():
+            person = self.people[kind[row]]
+            if person.birth_date is not None and turned(ages, person.birth_date, line):
+                yield row, (person.birth_date, person.grade)
 
 
 def _born(students: Sequence[int]) -> dict[int, str | None]:
@@ -186,13 +202,21 @@ def _changed(batch: Batch, stood: Sequence[Reached], night: _Night) -> dict[int,
         reached = standing.times > 0
         if night.asks_who(standing.rule, packs[standing.version]) and reached.any():
             reached &= night.about(standing.rule, packs[standing.version], line.as_of, line.school_year)[kind]
+        figures = np.stack([standing.times, standing.days, standing.first.astype(np.int64)])
+        figures = np.where(reached, figures, _never(n))
+        for row, (birth, grade) in night.turned(
+            standing.rule, packs[standing.version], line, np.flatnonzero(reached), kind
+        ):
+            version = next(v for v in night.law if v.pack.version == standing.version)
+            fired = reached_on(batch.of(row), standing.rule, version, night.law, grade, birth)
+            numbers = np.array(fired, dtype="datetime64[D]").astype(np.int64)
+            figures[:, row] = (len(fired), numbers.sum(), numbers[0]) if fired else _never(1)[:, 0]
         if standing.rule.once == "year":
-            times, days = reached.astype(np.int64), standing.first.astype(np.int64)
-        else:
-            times, days = standing.times, standing.days
+            figures[0] = figures[0] > 0
+            figures[1] = np.where(figures[0], figures[2], 0)
         so_far = now.setdefault(standing.rule.id, _never(n))
-        so_far[:2] += np.where(reached, np.stack([times, days]), 0)
-        so_far[2] = np.where(reached, np.minimum(so_far[2], standing.first.astype(np.int64)), so_far[2])
+        so_far[:2] += figures[:2]
+        so_far[2] = np.minimum(so_far[2], figures[2])
     on_record = _on_record(batch, night.pack)
     changed: dict[int, set[str]] = defaultdict(set)
     for rule in on_record.keys() | now.keys():

@@ -13,15 +13,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from firstbell.law.birthdays import ages_of
 from firstbell.law.clock import leaves_on
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE
-from firstbell.law.packs import Ages, InForce, Pack, Rule
+from firstbell.law.packs import InForce, Pack, Rule
 from firstbell.law.reaching import Asked, Reached, asked_of, counted, needed, standings
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import days_of_age
 from firstbell.law.windows import bounds
 
-__all__ = ["Near", "ages_of", "nearing", "told_ahead"]
+__all__ = ["Near", "nearing", "told_ahead"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,6 @@ def told_ahead(rule: Rule) -> bool:
     alone = bool(rule.window.after_evidence or rule.applies.flags)
     numbered = t.count is not None or t.share is not None or bool(t.by_grade)  # or the law leaves it to the district
     return rule.count is not None and numbered and follows and rule.near > 0 and not alone
-
-
-def ages_of(rule: Rule, pack: Pack) -> Ages | None:
-    """The ages on whose days a rule counts; of one that asks for the age at the step, those of compulsory school."""
-    own = rule.applies.ages
-    return pack.ages if own is None or own.of == "step" else own
 
 
 def nearing(

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.forecast.lines import Counted, Line, UnknownLine, line_of
+from firstbell.law.birthdays import ages_of
 from firstbell.law.days import Stretch, unit_of
-from firstbell.law.nearing import Near, ages_of, nearing, told_ahead
+from firstbell.law.nearing import Near, nearing, told_ahead
 from firstbell.law.overlays import with_overlay
 from firstbell.law.packs import Count, InForce, Pack, PackError, Rule, in_force, versions
 from firstbell.law.timeline import Timeline
