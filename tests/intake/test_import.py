@@ -304,3 +304,24 @@ def test_a_school_gone_from_the_list_is_held(tmp_path: Path) -> None:
     with pytest.raises(NotApplied, match="Birch High"):
         bring(tmp_path, **only(orgs=orgs))
     assert School.objects.filter(source_id="birch").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "minutes", "missed"),
+    [
+        ("T", 200, [150, 50]),
+        ("T", 40, [40, 0]),
+        ("T", 315, [150, 165]),
+        ("T", 900, [150, 165]),
+        ("L", 200, [35, 165]),
+        ("L", 40, [0, 40]),
+    ],
+)
+def test_the_minutes_of_a_whole_day_are_its_sessions_together(
+    tmp_path: Path, code: str, minutes: int, missed: list[int]
+) -> None:
+    """Two sessions, of 150 and 165 minutes: who came 200 late (T) missed 50 of the second, and not 200 of each; who left early (L), of the last first."""
+    row = f"s1,alder,2026-09-02,,{code},{minutes},,2026-09-02T09:05:00-05:00,t1\n"
+    bring(tmp_path, attendance=f"{HEAD}\n{row}")
+    found = MarkEvent.objects.system(WHY).filter(student__source_id="s1", date="2026-09-02").order_by("session")
+    assert [m.minutes for m in found] == missed

@@ -224,6 +224,8 @@ def _days(walk: Walk, calendar: CalendarFacts, days: list[tuple[Staged, Calendar
     if columns_change or ("sessions" in change and stored):
         walk.affected[calendar.pk].everybody = True
     calendar.sessions = sessions
+    if minutes:
+        calendar.minutes = tuple(map(int, minutes.split()))
 
 
 def _usual(texts: Iterable[str]) -> str:

@@ -333,7 +333,7 @@ class Marks:
             within = np.arange(len(row)) - first[row]
             session = np.where(whole[row], within, session[row])
         self.walk.schools_marked.add(calendar.school_pk)
-        words = _Words(self, calendar, marks, who, row, session)
+        words = _Words(self, calendar, marks, who, row, session, whole)
         words.settle_unstamped()
         self._count(number, marks, who, words)
         words.look_at_days()
@@ -456,7 +456,7 @@ class _Words:
 
     def __init__(
         self, of: Marks, calendar: CalendarFacts, marks: NDArray[Any], who: NDArray[np.int64],
-        row: NDArray[np.int64], session: NDArray[np.int64],
+        row: NDArray[np.int64], session: NDArray[np.int64], whole: NDArray[np.bool_],
     ) -> None:  # fmt: skip
         self.of, self.walk, self.calendar = of, of.walk, calendar
         self.row, self.session = row, session
@@ -475,11 +475,23 @@ class _Words:
         self.code_print = _look_up(pairs, codes, np.uint64)
         letters = {m: ord(of._meaning_codes[m][2]) for m in meaning_of_pair.values()}
         self.letter = _look_up(self.meaning, letters, np.uint8)
+        self._share_out(whole[row])
         self.basis = np.zeros(len(row), dtype=np.int8)
         self.conflict = np.zeros(len(row), dtype=np.bool_)
         self.same = np.zeros(len(row), dtype=np.bool_)
         self.print_ = self._prints()
         self._drop_known()
+
+    def _share_out(self, whole: NDArray[np.bool_]) -> None:
+        """The minutes of a row for the whole day are its sessions' together: who came late missed them from the beginning, who left early from the end."""
+        length = np.array(self.calendar.minutes, dtype=np.int64)
+        if len(length) != self.calendar.sessions:
+            return
+        until = np.cumsum(length)  # a session's end, from the day's beginning
+        for letters, gone_by in ((b"Tt", until - length), (b"Ll", until[-1] - until)):
+            some = whole & (self.minutes > 0) & np.isin(self.letter, np.frombuffer(letters, dtype=np.uint8))
+            at = self.session[some]
+            self.minutes[some] = np.clip(self.minutes[some] - gone_by[at], 0, length[at])
 
     def _prints(self) -> NDArray[np.int64]:
         return fingerprints(

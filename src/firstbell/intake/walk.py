@@ -352,9 +352,11 @@ class Walk:
         if self._calendars is None:
             self._calendars = defaultdict(dict)
             for row in Calendar.objects.values_list(
-                "pk", "school_id", "school_year__ends_in", "sessions", "covered_through"
+                "pk", "school_id", "school_year__ends_in", "sessions", "covered_through", "session_minutes"
             ):
-                self._calendars[row[1]][row[2]] = CalendarFacts(row[0], row[1], row[2], row[3], None, row[4])
+                self._calendars[row[1]][row[2]] = CalendarFacts(
+                    row[0], row[1], row[2], row[3], None, row[4], tuple(map(int, row[5].split()))
+                )
         return self._calendars[school_pk]
 
 
@@ -368,7 +370,7 @@ class Year:
 
 @dataclass(slots=True)
 class CalendarFacts:
-    """A calendar as the walk knows it. `days`: its school days, None until they are asked for."""
+    """A calendar as the walk knows it. `days`: its school days, None until they are asked for; `minutes` of each session, where it says."""
 
     pk: int
     school_pk: int
@@ -376,6 +378,7 @@ class CalendarFacts:
     sessions: int
     days: frozenset[date] | None
     covered_through: date | None
+    minutes: tuple[int, ...] = ()
 
 
 def chunks(ids: Sequence[Any], size: int = 800) -> Iterator[Sequence[Any]]:
