@@ -143,6 +143,9 @@ def test_what_the_institution_owes_stands_beside_the_students_rules() -> None:
     assert position(told_, "TX-W0")["status"] == "duty_done"
     report = position(answer(HEAD.replace("us-oh", "ie")), "IE-5")
     assert report["due"] == "2027-07-09"  # six weeks after 28 May
+    assert (report["status"], report["fired_on"]) == ("clear", None)  # the year has not ended
+    over = position(answer(HEAD.replace("us-oh", "ie").replace("as_of = 2026-10-09", "as_of = 2027-06-01")), "IE-5")
+    assert (over["status"], over["fired_on"]) == ("duty_open", "2027-05-28")
 
 
 CHANGED = """[[enrolment]]

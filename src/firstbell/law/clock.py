@@ -678,10 +678,12 @@ def owed(pack: Pack, line: Timeline, evidence: Sequence[Evidence]) -> list[Posit
                 begins = last
             due = _after(begins, one.each.value, one.each.unit, line)
         done = any(e.kind in one.done_by and e.rule in ("", one.id) and first <= e.date <= line.as_of for e in evidence)
+        begun = begins <= line.as_of
+        status = Status.DUTY_DONE if done else Status.DUTY_OPEN if begun else Status.CLEAR
         citation = next(s.citation for s in pack.source if s.id == one.source)
         found.append(
             Position(
-                one.id, one.title, "times", citation, pack.version, Status.DUTY_DONE if done else Status.DUTY_OPEN, due=due, fired_on=begins,
+                one.id, one.title, "times", citation, pack.version, status, due=due, fired_on=begins if begun else None,
                 why=said("It is the duty of: %(who)s, and no student’s step.", who=one.who),
             )
         )  # fmt: skip
