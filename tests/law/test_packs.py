@@ -22,7 +22,8 @@ def examples() -> list[tuple[str, dict[str, Any]]]:
     for path in sorted(HERE.glob("*.toml")):
         tables = tomllib.loads(path.read_text("utf-8"))
         given = {k: v for k, v in tables.items() if k not in ("example", "pack")}
-        found += [(tables.get("pack", path.stem), {**given, **example}) for example in tables["example"]]
+        pack = tables.get("pack", path.stem)
+        found += [(example.get("pack", pack), {**given, **example}) for example in tables["example"]]
     return found
 
 
