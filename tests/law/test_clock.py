@@ -124,6 +124,14 @@ def test_the_oldest_day_leaves_a_sliding_window() -> None:
     assert stands("UUPPP").leaves is None
 
 
+@pytest.mark.parametrize("on", [date(2026, 2, 11), date(2026, 9, 5)])  # in the year before, and on a Saturday
+def test_what_was_done_leaves_a_window_of_years_to_the_day(on: date) -> None:
+    last_year = a_stretch("PPPPP " * 4, first=date(2026, 2, 2), year=2025)
+    line = Timeline([last_year, a_stretch("PPPPP " * 2)], date(2026, 9, 11))
+    rule = a_rule("rolling_years", 2, length=3, evidence="penalty_notice")
+    assert the_position(line, rule, evidence=[Evidence("penalty_notice", on)]).leaves == on.replace(year=2029)
+
+
 # Duties
 
 

@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 
 from firstbell.law.packs import Ages, InForce, Pack, Rule
-from firstbell.law.reaching import asked_of, firings_of
+from firstbell.law.reaching import asked_of, counted
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import age, days_of_age
 
@@ -37,5 +37,5 @@ def reached_on(
     first, end = days_of_age(ages, birth, line)
     after = None if rule.threshold.share is not None else np.full(line.n, first, dtype=np.int64)
     asked = asked_of(rule, version, law, line, [grade], after)
-    columns = [column // asked.width for column in firings_of(asked, 0)[2]]
+    columns = [column // asked.width for column, *_ in counted(asked, 0).fired]
     return [line.frame.day(column) for column in columns if first <= column < end]
