@@ -316,7 +316,8 @@ def _shares(  # type: ignore[no-untyped-def]
                     d += 1
                 c, before, begun = 0, False, False
                 while d < closes:
-                    q = _from(days.column, q, end, d)
+                    while q < end and days.column[q] < d:
+                        q += 1
                     here = q < end and days.column[q] == d
                     if begun:
                         before = at_line(c, days.whole[d] - days.less[q] - missing, n, d_, True, strict, minimum)

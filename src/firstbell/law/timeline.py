@@ -171,17 +171,22 @@ class Timeline:
                 np.zeros(whole.counted.shape[1], dtype=np.int64),
             )  # fmt: skip
         begin, column, parts = self._exceptions
-        counted, possible = (np.empty((len(column), width), dtype=np.int16) for _ in range(2))
-        stops = np.empty((len(column), width), dtype=np.uint8)
         usual = np.zeros((len(self.frame.dates), width), dtype=np.int64)
-        for s, known, some, place in parts:
+        found = []
+        for s, known, some, _place in parts:
             made = told(self._waits(count, s), s, some, known, by_square=by_square)
             usual[np.searchsorted(self.frame.dates, s.dates)] = made.usual
-            counted[place], possible[place], stops[place] = made.each.counted, made.each.possible, made.each.stops
-        square = np.repeat(column * np.int32(width), width) + np.tile(np.arange(width, dtype=np.int32), len(column))
-        return Few(
-            begin * width, square, counted.reshape(-1), possible.reshape(-1), stops.reshape(-1), usual.reshape(-1)
-        )  # fmt: skip
+            found.append((made.each.counted, made.each.possible, made.each.stops))
+        counted, possible, stops = found[0]
+        if len(parts) > 1:
+            shape = len(column), width
+            counted, possible, stops = (np.empty(shape, dtype=part.dtype) for part in found[0])
+            for (_s, _known, _some, place), each in zip(parts, found, strict=True):
+                counted[place], possible[place], stops[place] = each
+        if width > 1:
+            begin = begin * width
+            column = np.repeat(column * np.int32(width), width) + np.tile(np.arange(width, dtype=np.int32), len(column))
+        return Few(begin, column, counted.reshape(-1), possible.reshape(-1), stops.reshape(-1), usual.reshape(-1))
 
     def _derive(self, count: Count, by_square: bool) -> Derived:
         made = [
