@@ -12,9 +12,19 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.db import transaction
 from django.utils import timezone
 
+from firstbell.jobs import queue
 from firstbell.jobs.models import Job
 from firstbell.jobs.worker import Worker
-from firstbell.outreach.mail import HeaderInjection, NotCarried, OutboxBackend, put, send_message
+from firstbell.outreach.mail import (
+    KEEP,
+    HeaderInjection,
+    NotCarried,
+    OutboxBackend,
+    Pdf,
+    forget_addresses,
+    put,
+    send_message,
+)
 from firstbell.outreach.models import Message
 from tests.outreach.mailbox import Mailbox, a_mailbox
 
@@ -301,3 +311,41 @@ def test_a_body_no_database_or_mail_can_hold_is_refused_the_same_on_both_databas
     with pytest.raises(NotCarried, match="nothing was sent"):
         put("olive@example.org", "Hello", body)
     assert not Message.objects.exists()
+
+
+# --- for how long -----------------------------------------------------------------------------------------------------
+
+
+def test_where_a_message_went_and_what_it_said_is_forgotten_after_its_term(monkeypatch: pytest.MonkeyPatch) -> None:
+    for state in Message.State:
+        put(
+            f"{state}@example.org", "A letter from school", "It is attached.", key=state, pdf=Pdf("letter.pdf", b"%PDF")
+        )
+        Message.objects.filter(key=state).update(state=state)
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now + KEEP - timedelta(minutes=1))
+    forget_addresses("")
+    assert not Message.objects.filter(to="").exists()
+
+    monkeypatch.setattr(timezone, "now", lambda: now + KEEP + timedelta(minutes=1))
+    forget_addresses("")
+    forgotten = Message.objects.filter(to="", body="", file=b"")
+    assert set(forgotten.values_list("state", flat=True)) == set(Message.State) - {WAITING, Message.State.SENDING}
+    assert Message.objects.exclude(to="").filter(body="It is attached.").count() == 2  # they still have to go
+    assert put("sent@example.org", "again", "again", key=SENT).to == ""  # the same key is never sent again
+
+
+def test_abuse_50_a_clock_set_back_forgets_nothing_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = a_message()
+    Message.objects.update(state=SENT)
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now - timedelta(days=400))
+    forget_addresses("")
+    message.refresh_from_db()
+    assert message.to == "olive@example.org"
+
+
+def test_the_worker_asks_for_it_once_a_day() -> None:
+    queue.ask_for_what_is_due()
+    queue.ask_for_what_is_due()
+    assert Job.objects.filter(kind="forget_addresses").count() == 1

@@ -5,4 +5,4 @@ class OutreachConfig(AppConfig):
     name = "firstbell.outreach"
 
     def ready(self) -> None:
-        from firstbell.outreach import mail  # noqa: F401  # registers its kind of job
+        from firstbell.outreach import mail  # noqa: F401  # registers its kinds of job

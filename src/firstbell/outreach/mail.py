@@ -6,6 +6,7 @@ import secrets
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPSenderRefused
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -23,6 +24,8 @@ from firstbell.outreach.models import Message
 
 #: the ports of RFC 6409 (submission) and RFC 8314 (submission over TLS from the first byte)
 _PORTS = {"smtp": 587, "smtp+tls": 587, "smtps": 465}
+#: so long whoever asks can be told where a message went and what it said; who it was for, and when it went, stays with what asked for it
+KEEP = timedelta(days=90)
 #: Control characters, line and paragraph separators, half characters: Python folds a header at many of them, not at \n only.
 _NOT_IN_A_HEADER = {"Cc", "Zl", "Zp", "Cs"}
 
@@ -90,6 +93,17 @@ def recall(message: int) -> bool:
     """Take back a message that waits; False where it is being handed over, or was."""
     waiting = Message.objects.filter(pk=message, state=Message.State.WAITING)
     return bool(waiting.update(state=Message.State.RECALLED, file=b""))
+
+
+def today() -> str:
+    return f"forget:{timezone.now().date()}"
+
+
+@job_kind("forget_addresses", due=today)
+def forget_addresses(_argument: str) -> None:
+    """Messages that came to an end: the address and the words are forgotten after their term. The row stays: its key is never sent again."""
+    over = Message.objects.filter(created_at__lt=timezone.now() - KEEP).exclude(to="")
+    over.exclude(state__in=(Message.State.WAITING, Message.State.SENDING)).update(to="", body="", file=b"")
 
 
 def give_up(argument: str, _problem: str) -> None:

@@ -6,6 +6,8 @@ from django.db import models
 class Message(models.Model):
     """One message to one address: waiting, being handed over, then sent, kept (no SMTP set), failed, or recalled while it waited.
 
+    Some time after its end its address and its words are forgotten (mail.KEEP).
+
     Being handed over goes back to waiting only where the mail server certainly did not take it.
     """
 
