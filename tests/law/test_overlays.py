@@ -65,7 +65,8 @@ window = { kind = "school_year" }
 kind = "petition"
 title = "File a petition"
 severity = "punitive"
-deadline = { value = 10, unit = "school_days" }
+requires = ["support_offered|plan", "counselling"]
+deadline = { value = 10, unit = "school_days", from = "decision" }
 
 [[rule]]
 id = "report"
@@ -123,6 +124,12 @@ window = { kind = "school_year" }
 [rule.duty]
 kind = "notify"
 title = "Write"
+
+[[institution]]
+id = "yearly"
+title = "A notice to every family"
+source = "law"
+who = "the board"
 """
 HEAD = 'on = "home"\ntitle = "Ours"\neffective_from = 2026-08-01\n'
 OWN = """[[rule]]
@@ -179,8 +186,8 @@ TIGHTER = [
     ("court", "threshold = { count = 25 }"),
     ("court", "threshold = { count = 20, op = '>' }"),
     ("court", "threshold = { count = 20, minimum = 40 }"),
-    ("court", 'deadline = { value = 15, unit = "school_days" }'),
-    ("court", 'deadline = { value = 10, unit = "school_days", not_before = 5 }'),
+    ("court", 'deadline = { value = 15, unit = "school_days", from = "decision" }'),
+    ("court", 'deadline = { value = 10, unit = "school_days", from = "decision", not_before = 5 }'),
     ("court", 'requires = ["support_offered", "assessment"]'),
     ("court", 'forbidden_if = ["homeless"]'),
     ("report", "threshold = { count = 16 }"),
@@ -216,7 +223,7 @@ LOOSER = [
     ("notice", 'deadline = { value = 5, not_before = 1 }', "done at once"),
     ("court", "threshold = { count = 19 }", "a sanction would come sooner"),
     ("court", "threshold = { count = 19, op = '>' }", "a sanction would come sooner"),
-    ("court", 'deadline = { value = 9, unit = "school_days" }', "may not be hurried"),
+    ("court", 'deadline = { value = 9, unit = "school_days", from = "decision" }', "may not be hurried"),
     ("report", "threshold = { count = 14 }", "a sanction would come sooner"),
     ("report", "deadline = { value = 5 }", "sets no day"),
 ]  # fmt: skip
@@ -295,6 +302,7 @@ def test_a_name_that_exists_twice_is_refused_where_it_stands() -> None:
     refused(
         own() + OWN.format(id="call", source="law", count="each", n=5, kind="contact"), "Two rules are called call", 14
     )
+    refused(own(id="yearly"), "yearly is what the board owes", 4)
     refused(HEAD + '[[source]]\nid = "law"\ncitation = "Another"\n', "Two sources are called law", 4)
     refused(HEAD + '[counts.each]\nstrategy = "any_period"\nmarks = ["tardy"]\n', "would count otherwise", 4)
     refused(change("help", "near = 3") + '[[change]]\nid = "help"\nnear = 4\n', "changed twice", 7)
@@ -303,6 +311,11 @@ def test_a_name_that_exists_twice_is_refused_where_it_stands() -> None:
 def test_another_packs_overlay_and_a_rule_nobody_has_are_refused() -> None:
     refused(HEAD.replace('"home"', '"us-fl"'), "is for us-fl, not for home", 1)
     refused(change("gone", "near = 3"), "has no rule gone", 4)
+
+
+@pytest.mark.parametrize("kind", ["plan", "support_offered", "counselling", "decision"])
+def test_a_rule_of_ones_own_named_as_what_the_law_asks_for_would_stand_in_its_place(kind: str) -> None:
+    refused(own(id=kind), f"{kind} is what home calls something done", 4)
 
 
 @pytest.mark.parametrize("kind", ["petition", "consider_sanction", "report_authority"])

@@ -502,6 +502,18 @@ def checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = No
                 where, text, f"$.counts.{name}",
                 f"{known.id} has a count {name} already, and every rule that uses it would count otherwise. Give yours a name of its own.",
             )  # fmt: skip
+    if known is not None:
+        asked = {one for rule in known.rule for _place, one in _said_of(rule)}
+        for i, rule in enumerate(pack.rule):
+            if owed := known.institution_named(rule.id):
+                words = f"{rule.id} is what {owed.who} owes."
+            elif rule.id in asked:
+                words = (
+                    f"{rule.id} is what {known.id} calls something done, and your rule's duty would stand in its place."
+                )
+            else:
+                continue
+            raise refuse(where, text, f"$.rule[{i}]", f"{words} Give your rule a name of its own.")
     for i, source in enumerate(pack.source):
         if bool(source.words) != bool(source.sha256):
             raise refuse(where, text, f"$.source[{i}]", "A source gives both its words and their sha256, or neither.")
