@@ -19,7 +19,7 @@ from rich.table import Table
 
 from firstbell.forecast.backtest import Question, first_days, judge, pooled_rates, question_rows
 from firstbell.forecast.breaks import Watched, judge_breaks, watched
-from firstbell.forecast.evidence import AGES, Fates
+from firstbell.forecast.evidence import Fates
 from firstbell.forecast.forecasts import Bars
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import summary
@@ -45,7 +45,7 @@ DISTRICTS: dict[str, Options] = {
     "year follows less": Options(year_correlation=0.5),
     "year follows more": Options(year_correlation=0.95),
 }
-_CLOSED = Fates(np.full((3, AGES), 0.5), 0.5)
+_CLOSED = Fates.of_a_closed_year()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,13 @@ from firstbell.forecast.runs import _NODES, _SHARES, LOG_RATES, SPREAD, STAYS, m
 
 
 def by_every_course(rate: float, stay: float, days: int, state: int, least: int) -> float:
-    """P(at least so many counted days): the sum over all 2^days courses, and over the spread of the rate."""
+    """P(at least so many counted days): the sum over all 2^days courses, and over the spread of the rate.
+
+    From away on days that do not count (2): for every day the student may come back on, the days after it.
+    """
+    if state == 2:
+        stays = [stay**k * (1 - stay) * by_every_course(rate, stay, days - k - 1, 0, least) for k in range(days)]
+        return sum(stays)
     total = 0.0
     for node, share in zip(_NODES, _SHARES, strict=True):
         begin = min(rate * np.exp(SPREAD * node - SPREAD**2 / 2), 0.95)
@@ -39,7 +45,7 @@ def by_every_course(rate: float, stay: float, days: int, state: int, least: int)
     return total
 
 
-@pytest.mark.parametrize("state", [0, 1])
+@pytest.mark.parametrize("state", [0, 1, 2])
 @pytest.mark.parametrize("least", [1, 2, 4])
 def test_the_table_is_the_sum_over_every_course_of_the_days(state: int, least: int) -> None:
     a, b = 40, 6
@@ -54,7 +60,9 @@ def test_more_days_never_lower_a_chance_and_more_needed_never_raises_it() -> Non
     assert (np.diff(ten, axis=2) >= -1e-12).all()
 
 
-def ask(line: int, settled: int, added: list[float], current: float, level: int, days: int = 10) -> tuple[float, float]:
+def ask(
+    line: int, added: list[float], current: float, level: int, days: int = 10, *, away: int = 0, open_: int = 0
+) -> tuple[float, float]:
     unsettled = np.zeros((1, ADDED))
     unsettled[0, : len(added)] = added
     sure = np.zeros((1, 1, len(LEVELS)))
@@ -62,22 +70,36 @@ def ask(line: int, settled: int, added: list[float], current: float, level: int,
     out, already = np.zeros((1, 1)), np.zeros(1)
     mixed(
         run_table(days, 10), LOG_RATES, STAYS, LEVELS, sure, np.zeros(1), np.array([0.5]), np.array([current]),
-        unsettled, np.array([0]), np.array([line - settled]), out, already,
+        np.array([float(away)]), np.array([float(open_)]), unsettled, np.array([0]), np.array([line]), out, already,
     )  # fmt: skip
     return float(out[0, 0]), float(already[0])
 
 
 def test_marks_that_may_still_settle_are_weighed_with_the_days_to_come() -> None:
-    at_once, later = ask(10, 10, [1.0], 0, 12)[0], ask(10, 9, [1.0], 0, 12)[0]
-    half, already = ask(10, 9, [0.5, 0.5], 0, 12)
+    at_once, later = ask(0, [1.0], 0, 12)[0], ask(1, [1.0], 0, 12)[0]
+    half, already = ask(1, [0.5, 0.5], 0, 12)
     assert at_once == 1
     assert half == pytest.approx(0.5 * at_once + 0.5 * later)
     assert already == 0.5
 
 
 def test_nothing_ahead_leaves_what_is_known() -> None:
-    chance, already = ask(10, 9, [0.25, 0.75], 0, 12, days=0)
+    chance, already = ask(1, [0.25, 0.75], 0, 12, days=0)
     assert (chance, already) == (pytest.approx(0.75), 0.75)
+
+
+def test_the_unsettled_days_of_the_spell_going_on_count_with_the_days_it_will_yet_last() -> None:
+    """Three days without a reason, an even chance that they count, four needed: if they count one more day is enough, and away already."""
+    chance, already = ask(4, [1.0], 0.5, 12, away=3, open_=3)
+    if_so, if_not = ask(1, [1.0], 1, 12, away=3)[0], ask(4, [1.0], 0, 12, away=3)[0]
+    assert chance == pytest.approx(0.5 * if_so + 0.5 * if_not)
+    assert already == 0
+    assert ask(3, [1.0], 0.5, 12, away=3, open_=3)[1] == 0.5
+
+
+def test_nothing_new_begins_while_an_illness_lasts() -> None:
+    ill, here = ask(1, [1.0], 0, 18, away=5)[0], ask(1, [1.0], 0, 18)[0]
+    assert 0 < ill < here
 
 
 @given(st.integers(0, 30), st.integers(1, 120))
@@ -96,7 +118,7 @@ def test_a_prior_is_learned_from_many_who_share_a_level() -> None:
 
 
 def test_last_year_leans_this_year_but_does_not_fix_it() -> None:
-    pool = Pool(np.full(len(LEVELS), 1 / len(LEVELS)), np.zeros(0), np.zeros(1), np.zeros(1), 0.75)
+    pool = Pool(np.full(len(LEVELS), 1 / len(LEVELS)), np.zeros(0), np.zeros(1), np.zeros(1), np.zeros(1), 0.75)
     high = np.zeros((1, len(LEVELS)))
     high[0, 20] = 1
     this = carried_over(pool, high, np.array([0.75]), np.zeros(1, dtype=np.int32))
@@ -112,7 +134,7 @@ def two_years(follows: float, days: float, n: int = 400) -> tuple[Pool, Before, 
     second = np.where(rng.random(n) < follows, first, rng.integers(0, len(LEVELS), n))
     nothing = np.zeros(n)
     last = Before(rng.poisson(np.exp(LEVELS[first]) * 160), np.full(n, 160.0), nothing, nothing, nothing, nothing)
-    pool = Pool(np.full(len(LEVELS), 1 / len(LEVELS)), np.zeros(0), np.zeros(1), np.zeros(1), 0.75)
+    pool = Pool(np.full(len(LEVELS), 1 / len(LEVELS)), np.zeros(0), np.zeros(1), np.zeros(1), np.zeros(1), 0.75)
     return pool, last, rng.poisson(np.exp(LEVELS[second]) * days).astype(float), np.full(n, days)
 
 
@@ -146,7 +168,7 @@ def test_before_a_year_has_shown_anything_it_follows_the_last_as_usual() -> None
 
 
 def test_a_small_group_leans_little_from_the_district() -> None:
-    pool = Pool(np.full(len(LEVELS), 1 / len(LEVELS)), np.zeros(0), np.zeros(1), np.zeros(1), 0.75)
+    pool = Pool(np.full(len(LEVELS), 1 / len(LEVELS)), np.zeros(0), np.zeros(1), np.zeros(1), np.zeros(1), 0.75)
     group = np.array([0] * 3 + [1] * 300, dtype=np.int32)
     few, many = group_priors(pool, np.full(303, 40.0), np.full(303, 60.0), group)[[0, 3]]
     usual = float(LEVELS.mean())

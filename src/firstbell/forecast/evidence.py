@@ -24,6 +24,9 @@ __all__ = ["ADDED", "AGES", "KINDS_OF", "Col", "Evidence", "Fates", "gather", "k
 AGES = 30
 #: a day this old is settled in nearly all schools: it may speak of a student's habit
 SETTLED_AFTER = 8
+#: spells are told apart by their length, one day, two, up to four, up to seven, longer; and by whether (second half) a day of them is excused
+LENGTH_OF = np.array([0, 0, 1, 2, 2, 3, 3, 3, 4])
+LONGEST, EXPLAINED, SPELLS = 8, 5, 10
 #: unsettled days that may still be added to the settled count; more are one
 ADDED = 12
 #: a fate this near to certain is taken as settled
@@ -67,20 +70,31 @@ class Col(IntEnum):
     HABIT = 29  # this student's share of absences that end as counted, pooled
     UNKNOWN_5 = 30  # of the last 5 school days: with a square nobody knows
     STALE = 31  # school days since the last one known
+    OPEN = 32  # unsettled days of the spell going on now: they end as it ends
+    BEGUN_COUNTED = 33  # spells whose first day will end as counted, expected
+    STAYED_COUNTED = 34  # days that count after one that counts, expected …
+    COULD_STAY_COUNTED = 35  # … of so many days after one that counts
 
 
 @dataclass(frozen=True, slots=True)
 class Fates:
-    """How unsettled days end: (3, AGES) float64 chance of ending as a counted day, by kind of mark (excused, counted, pending) and age."""
+    """How unsettled days end: (3, AGES, SPELLS) float64 chance of ending as a counted day, by kind of mark (excused, counted, pending), its
+    age, and the spell it is part of: a reason given for its first days will be given for the others, and a week away is often an illness.
+    """
 
     chance: NDArray[np.float64]
     #: share of all settled absences that end as counted: what habit is pooled toward
     usual: float
 
+    @classmethod
+    def of_a_closed_year(cls) -> Fates:
+        """Where it plays no part how unsettled marks end: a closed year's are taken as they are."""
+        return cls(np.full((3, AGES, SPELLS), 0.5), 0.5)
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """columns (n, len(Col)) float64; added (n, ADDED) float64: chance that so many unsettled days are added to SETTLED in the end."""
+    """columns (n, len(Col)) float64; added (n, ADDED) float64: chance that so many unsettled days of spells that are over are added to SETTLED."""
 
     columns: NDArray[np.float64]
     added: NDArray[np.float64]
@@ -117,6 +131,28 @@ KINDS_OF = {counted: _kind_table(counted) for counted in Counted}
 def kinds_of_days(grid: Grid, through: int, counted: Counted) -> NDArray[np.uint8]:
     """(n, through) uint8: each day as the line sees it. UNKNOWN squares make a day not possible, never present."""
     return day_matrix(grid, through, KINDS_OF[counted])
+
+
+@nb.njit(cache=True, nogil=True)
+def spells(kinds):  # type: ignore[no-untyped-def]
+    """(n, through) int64: of which kind of spell each day away is part, as `_gather` has it; 0 elsewhere."""
+    found = np.zeros(kinds.shape, dtype=np.int64)
+    for i in range(kinds.shape[0]):
+        length = first = 0
+        explained = False
+        for d in range(kinds.shape[1] + 1):
+            k = kinds[i, d] if d < kinds.shape[1] else 1
+            if k >= 2 and k <= 4:
+                if length == 0:
+                    first = d
+                    explained = False
+                length += 1
+                explained = explained or k == 2
+            elif k != 0:
+                if length > 0:
+                    found[i, first:d] = LENGTH_OF[min(length, LONGEST)] + EXPLAINED * explained
+                length = 0
+    return found
 
 
 def gather(
@@ -171,23 +207,39 @@ def _gather(  # type: ignore[no-untyped-def]
     n, through = kinds.shape
     base_odds = np.log(usual / (1.0 - usual))
     odds = np.log(fate / (1.0 - np.minimum(fate, 1.0 - 1e-12)))
-    event = np.zeros(through + 1, dtype=np.int64)  # the days that were not plainly present
+    event = np.zeros(through + 1, dtype=np.int64)  # the days that were not plainly present …
+    spell = np.zeros(through + 1, dtype=np.int64)  # … and of which kind of spell each is
     for i in range(n):
         row = out[i]
         days = kinds[i]
         g = group[i]
-        # a first look, for the habit
+        # a first look, for the habit and for the spell each day is part of
         ended = counted = 0.0
         events = 0
         for d in range(through):
             event[events] = d
             events += days[d] != 1
         event[events] = through
-        for e in range(events):
-            k = days[event[e]]
-            if event[e] < through - SETTLED_AFTER and k >= 2 and k <= 4:
-                ended += 1.0
-                counted += k == 3
+        first_of = length = after = 0
+        explained = False
+        for e in range(events + 1):
+            d = event[e]
+            k = days[d] if d < through else 1
+            away = k >= 2 and k <= 4
+            if length > 0 and (d != after or (k != 0 and not away)):
+                for before in range(first_of, e):
+                    spell[before] = LENGTH_OF[min(length, LONGEST)] + EXPLAINED * explained
+                length = 0
+            if away:
+                if length == 0:
+                    first_of = e
+                    explained = False
+                length += 1
+                explained = explained or k == 2
+                if d < through - SETTLED_AFTER:
+                    ended += 1.0
+                    counted += k == 3
+            after = d + 1
         habit = (usual * HABIT_DAYS + counted + counted_before[i]) / (HABIT_DAYS + ended + ended_before[i])
         habit = min(max(habit, 0.01), 0.99)
         lean = np.log(habit / (1.0 - habit)) - base_odds
@@ -206,6 +258,7 @@ def _gather(  # type: ignore[no-untyped-def]
                 first = at
                 if was_absent:
                     row[10] += 1.0
+                    row[35] += p_last
                     first += 1
                 row[4] += run
                 row[5] = 0.0
@@ -258,6 +311,7 @@ def _gather(  # type: ignore[no-untyped-def]
             if was_absent:
                 row[10] += 1.0
                 row[9] += absent
+                row[35] += p_last
             else:
                 w = weights[g, d]
                 row[8] += w
@@ -267,9 +321,9 @@ def _gather(  # type: ignore[no-untyped-def]
             p = 0.0
             if absent:
                 age = min(through - 1 - d, AGES - 1)
-                p = fate[k - 2, age]
+                p = fate[k - 2, age, spell[e]]
                 if p > 1.0 - CERTAIN and p < CERTAIN:
-                    p = 1.0 / (1.0 + np.exp(-odds[k - 2, age] - lean))
+                    p = 1.0 / (1.0 + np.exp(-odds[k - 2, age, spell[e]] - lean))
                 row[0] += k == 3
                 row[1] += k == 4
                 row[2] += p
@@ -278,11 +332,12 @@ def _gather(  # type: ignore[no-untyped-def]
                 row[6] = 0.0
                 row[7] += start
                 row[19] += p
+                row[33] += start * p
+                row[34] += was_absent * min(p, p_last)  # a spell shares one fate
                 if p >= CERTAIN:
                     row[28] += 1.0
                 elif p > 1.0 - CERTAIN:
-                    if spell_days == 0:
-                        spell_chance = p
+                    spell_chance = (spell_chance * spell_days + p) / (spell_days + 1)
                     spell_days += 1
             else:
                 row[5] = 0.0
@@ -292,11 +347,10 @@ def _gather(  # type: ignore[no-untyped-def]
                     spell_days = 0
             was_absent = absent
             p_last = p
-        if spell_days > 0:
-            _add_block(pmf, spell_chance, spell_days)
         row[11] = counted
         row[12] = ended
-        row[27] = p_last
+        row[27] = spell_chance if spell_days > 0 and p_last < CERTAIN else p_last
+        row[32] = spell_days
         row[29] = habit
         row[31] = through - 1 - last_known
 

@@ -31,6 +31,8 @@ Array = NDArray[np.float64]
 LOOSENED = 0.3
 #: the share of absences that count is pooled with what is usual at a student's level as if it were so many days
 SHARE_DAYS = 4.0
+#: … and the share of spells that do, as if so many spells
+SHARE_SPELLS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,9 @@ class Rates:
     by_span  (n, spans, levels) posterior by stretch of time, in the order of `SPANS`: the year, and the weeks whose weight halves every 45, 15
              and 5 days
     mean     name of the stretch -> (n,) mean log level
-    stay     (n,) chance that an absence goes on another day
-    share    (n,) share of absences that end as counted
+    stay     (n,) chance that an absence that counts goes on another day
+    share    (n,) share of days away that end as counted
+    begun    (n,) share of spells that begin with a day that counts: of a long illness and five days without leave, five in six
     prior    (n, levels) what is usual in a student's group
     lean     (n, levels) the same, leaning to each student's own last year: the year's prior
     """
@@ -60,6 +63,7 @@ class Rates:
     mean: dict[str, Array]
     stay: Array
     share: Array
+    begun: Array
     prior: Array
     lean: Array
 
@@ -95,15 +99,18 @@ def rates(known: Known, counted: Counted, learned: Learned, *, among: tuple[Arra
     )  # fmt: skip
     mean = dict(zip(SPANS, means.T, strict=True))
     at = np.digitize(mean["year"], pool.edges)
-    stay = (pool.stays[at] * STAY_DAYS + e[Col.STAYED] + LAST_YEAR * before.stayed) / (
-        STAY_DAYS + e[Col.COULD_STAY] + LAST_YEAR * before.could_stay
-    )
-    share = np.ones(len(stay))
+    stay = (pool.stays[at] * STAY_DAYS + e[Col.STAYED_COUNTED]) / (STAY_DAYS + e[Col.COULD_STAY_COUNTED])
+    share = begun = np.ones(len(stay))
     if counted is Counted.UNEXCUSED:
         share = (pool.counted[at] * SHARE_DAYS + e[Col.ENDED_COUNTED] + LAST_YEAR * before.counted) / (
             SHARE_DAYS + e[Col.ENDED] + LAST_YEAR * before.ended
         )
-    return Rates(evidence, by_span, mean, stay, np.clip(share, 0.02, 1.0), prior, lean)
+        # last year's spells are taken to have counted as its days did
+        last = LAST_YEAR * before.starts
+        begun = (pool.begun[at] * SHARE_SPELLS + e[Col.BEGUN_COUNTED] + last * before.counted / np.maximum(before.ended, 1)) / (
+            SHARE_SPELLS + e[Col.STARTS] + last
+        )  # fmt: skip
+    return Rates(evidence, by_span, mean, stay, np.clip(share, 0.02, 1.0), np.clip(begun, 0.02, 1.0), prior, lean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,22 +158,25 @@ def answers(
     need = np.maximum(reached_at[rows] - (r.evidence[Col.SETTLED] + carried).astype(np.int64)[rows], 0)
     most = int(min(MOST, max(need.max(initial=1), 1)))
     table = run_table(days, -(-most // 10) * 10)
-    shift = np.log(r.share * learned.ahead.over(known.dates, known.through, days))
+    shift = np.log(r.begun * learned.ahead.over(known.dates, known.through, days))
     chance = np.zeros((len(rows), len(SPANS)))
     already = np.zeros(len(rows))
+    e = r.evidence
     mixed(
-        table, LOG_RATES, STAYS, LEVELS, r.by_span, shift, r.stay, r.evidence[Col.CURRENT], r.evidence.added, rows, need, chance, already
+        table, LOG_RATES, STAYS, LEVELS, r.by_span, shift, r.stay, e[Col.CURRENT], e[Col.STREAK], e[Col.OPEN], e.added, rows, need, chance,
+        already,
     )  # fmt: skip
     np.clip(chance, 1e-6, 1 - 1e-6, out=chance)
     return Answers(count[rows], reached_at[rows], days, dict(zip(SPANS, chance.T, strict=True)), already)
 
 
+def closed(known: Known, counted: Counted, fates: Fates) -> Evidence:
+    """A closed year's evidence: nobody's last year plays a part."""
+    nothing = np.zeros(len(known.group))
+    return gather(known.kinds[counted], known.weights, known.school, fates, nothing, nothing)
+
+
 def summary(known: Known, counted: Counted, fates: Fates) -> Before:
     """A closed year, as the next one's `Before`."""
-    e = gather(
-        known.kinds[counted], known.weights, known.school, fates,
-        np.zeros(len(known.group)), np.zeros(len(known.group)),
-    )  # fmt: skip
-    return Before(
-        e[Col.STARTS], e[Col.EXPOSED], e[Col.STAYED], e[Col.COULD_STAY], e[Col.COUNT], e[Col.ABSENT]
-    )  # fmt: skip
+    e = closed(known, counted, fates)
+    return Before(e[Col.STARTS], e[Col.EXPOSED], e[Col.STAYED], e[Col.COULD_STAY], e[Col.COUNT], e[Col.ABSENT])

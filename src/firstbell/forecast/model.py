@@ -26,7 +26,7 @@ from firstbell.forecast.training import Key, LayerTwo
 
 __all__ = ["FORMAT", "BadModel", "Model", "Shelf", "code_version"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 class BadModel(ValueError):

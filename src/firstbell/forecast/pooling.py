@@ -31,7 +31,7 @@ CORRELATION_SPREAD, CORRELATION_STUDENTS = 0.2, 200
 #: a group's own mix of levels is worth the district's after so many students
 GROUP_STUDENTS = 60.0
 #: a student's chance of staying away is pooled with what is usual at their level as if it were so many days
-STAY_DAYS = 8.0
+STAY_DAYS = 15.0
 #: absences of last year weigh so much against this year's, for staying away and for habit: of 0, .15, .3 and .7 on two made-up districts,
 #: .15 was within 1 % of the best average precision for every question (decision 0016)
 LAST_YEAR = 0.2
@@ -73,8 +73,9 @@ class Pool:
 
     prior        (levels,) how common each is
     edges        (bins - 1,) mean log level between the bins of the two below
-    stays        (bins,) chance that an absence goes on another day, by level
-    counted      (bins,) share of absences that end as counted, by level
+    stays        (bins,) chance that an absence that counts goes on another day, by level
+    counted      (bins,) share of days away that end as counted, by level
+    begun        (bins,) share of spells that begin with a day that counts, by level
     correlation  of a student's level from year to year
     """
 
@@ -82,6 +83,7 @@ class Pool:
     edges: Array
     stays: Array
     counted: Array
+    begun: Array
     correlation: float
 
 

@@ -1,7 +1,7 @@
 """Layer 1, run forward: the chance of so many more counted days within so many school days.
 
-A day of absence makes the next likelier (facts.md § 4: .6 after an absence, .04 after none), so counted days come as a chain of two states:
-in a spell, or not. Its chances are tabled once for a grid of rates and looked up for every student: no simulation.
+A day of absence makes the next likelier (facts.md § 4: .6 after an absence, .04 after none), so counted days come as a chain of three states:
+not away, away in a spell that counts, and (today only) in one that does not, after which all begins as if not away. Its chances are tabled once for a grid of rates and looked up for every student: no simulation.
 The rate is taken as lognormal around its estimate, for the weeks that go better or worse than a student's own level.
 """
 
@@ -31,7 +31,8 @@ Table = NDArray[np.float64]
 
 
 def run_table(days: int, most: int) -> Table:
-    """(2, most + 1, rates, stays) float64: P(at least r counted days within `days`), from not in a spell (0) or in one (1).
+    """(3, most + 1, rates, stays) float64: P(at least r counted days within `days`), from not away (0), away on days that count (1), or away on
+    days that do not (2).
 
     >>> t = run_table(10, 10)
     >>> bool((np.diff(t, axis=1) <= 1e-12).all()) and float(t[0, 0, 0, 0])
@@ -46,7 +47,7 @@ _tabling = Lock()
 
 @lru_cache(maxsize=256)  # a school year's every horizon, 30 MB
 def _table(days: int, most: int) -> Table:
-    table = np.zeros((2, most + 1, len(LOG_RATES), len(STAYS)))
+    table = np.zeros((3, most + 1, len(LOG_RATES), len(STAYS)))
     _fill(np.exp(LOG_RATES), STAYS, days, most, SPREAD, _NODES, _SHARES, table)
     table.setflags(write=False)
     return table
@@ -54,14 +55,14 @@ def _table(days: int, most: int) -> Table:
 
 @nb.njit(cache=True, nogil=True)
 def _fill(rates, stays, days, most, spread, nodes, shares, table):  # type: ignore[no-untyped-def]
-    now = np.zeros((2, most + 1))
-    after = np.zeros((2, most + 1))
+    now = np.zeros((3, most + 1))
+    after = np.zeros((3, most + 1))
     for a in range(len(rates)):
         for b in range(len(stays)):
             stay = stays[b]
             for q in range(len(nodes)):
                 rate = min(rates[a] * np.exp(spread * nodes[q] - spread * spread / 2.0), 0.95)
-                for state in range(2):
+                for state in range(3):
                     now[:] = 0.0
                     now[state, 0] = 1.0
                     for d in range(days):
@@ -70,21 +71,25 @@ def _fill(rates, stays, days, most, spread, nodes, shares, table):  # type: igno
                             up = min(r + 1, most)
                             out, within = now[0, r], now[1, r]
                             after[1, up] += out * rate + within * stay
-                            after[0, r] += out * (1.0 - rate) + within * (1.0 - stay)
+                            after[0, r] += out * (1.0 - rate) + within * (1.0 - stay) + now[2, r] * (1.0 - stay)
+                            after[2, r] += now[2, r] * stay
                         now, after = after, now
                     tail = 0.0
                     for r in range(most, -1, -1):
-                        tail += now[0, r] + now[1, r]
+                        tail += now[0, r] + now[1, r] + now[2, r]
                         table[state, r, a, b] += shares[q] * tail
 
 
 @nb.njit(cache=True, nogil=True)
-def mixed(table, log_rates, stays, levels, posterior, shift, stay, current, added, rows, need_of, out, already):  # type: ignore[no-untyped-def]
-    """Chance that added + future counted days come to `need_of`, over each of a student's posteriors of levels.
+def mixed(
+    table, log_rates, stays, levels, posterior, shift, stay, current, away, open_, added, rows, line, out, already
+):  # type: ignore[no-untyped-def]
+    """Chance that days added as marks settle, and counted days to come, reach `line`, over each of a student's posteriors of levels.
 
-    Of all students: posterior (n, spans, k) of the log rates of a spell `levels` (k,); shift (n,) log of share counted and of the days
-    ahead; stay, current (n,); added (n, ADDED). Of those in `rows`: need_of (rows,) int; out (rows, spans): the chance; already (rows,): the
-    chance that the added days alone will have come to it.
+    Of all students: levels (k,) log rates of a spell; posterior (n, spans, k); shift (n,) log of share counted and of the days ahead;
+    stay (n,); current, away, open_ (n,): the chance that the spell going on counts, its days, and those of them that are unsettled;
+    added (n, ADDED): of other spells. Of those in `rows`: line (rows,) int; out (rows, spans): the chance; already (rows,): the chance that
+    the marks alone, once settled, will have reached it.
     """
     d_rate, d_stay = log_rates[1] - log_rates[0], stays[1] - stays[0]
     most = table.shape[1] - 1
@@ -100,15 +105,15 @@ def mixed(table, log_rates, stays, levels, posterior, shift, stay, current, adde
             chance = added[i, j]
             if chance < 1e-7:
                 continue
-            need = need_of[k] - j
-            if need <= 0:
-                done += chance
-                continue
-            need = min(need, most)
-            for s in range(2):
+            for s in (1, 2 if away[i] > 0 else 0):
                 share = chance * (current[i] if s == 1 else 1.0 - current[i])
                 if share < 1e-7:
                     continue
+                need = line[k] - j - (int(open_[i]) if s == 1 else 0)
+                if need <= 0:
+                    done += share
+                    continue
+                need = min(need, most)
                 for z in range(len(levels)):
                     x = min(max((levels[z] + shift[i] - log_rates[0]) / d_rate, 0.0), len(log_rates) - 1.001)
                     a = int(x)

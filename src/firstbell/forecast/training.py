@@ -11,11 +11,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.forecast.evidence import AGES, COUNTED, EXCUSED, PENDING, SETTLED_AFTER, Col, Fates
+from firstbell.forecast.evidence import AGES, COUNTED, EXCUSED, PENDING, SETTLED_AFTER, SPELLS, Col, Fates, spells
 from firstbell.forecast.forecasts import Bars
 from firstbell.forecast.glassbox import GlassBox, fit, inputs
 from firstbell.forecast.known import Known, learn_ahead
-from firstbell.forecast.layers import Learned, Rates, answers, counts, days_ahead, rates, summary
+from firstbell.forecast.layers import Learned, Rates, answers, closed, counts, days_ahead, rates
 from firstbell.forecast.lines import HORIZONS, Counted, Line
 from firstbell.forecast.pooling import LEVELS, YEAR_CORRELATION, Before, Pool, learn_correlation, learn_prior, posterior
 
@@ -26,6 +26,8 @@ _BINS = 8
 #: before anything is seen: so many absences, of which an excused mark, and one that counts, end as counted so often; one without a
 #: reason as the district's usually do
 _FATE_PRIOR, _FATE_EXCUSED, _FATE_COUNTED = 5.0, 0.03, 0.85
+#: … and how a mark of a spell of some kind ends is pooled with how a mark of its age ends, as if so many had
+_FATE_SPELL = 20.0
 #: a row whose line is found to have been reached already counts so little beside one that may still reach it
 REACHED_UNSEEN = 0.15
 #: of students far from a line, one in so many is learned from, and weighs as many
@@ -85,31 +87,36 @@ def learn_layer_one(years: Sequence[ClosedYear], counted: Counted) -> Learned:
     """Fates of marks, the ladder of levels, what is usual at each, and the coming calendar's effect."""
     fates = _learn_fates(years, counted)
     ends = [_whole(y) for y in years]
-    whole = [summary(k, counted, fates) for k in ends]
-    starts = np.concatenate([b.starts for b in whole])
-    exposed = np.concatenate([b.exposed for b in whole])
+    evidence = [closed(k, counted, fates) for k in ends]
+
+    def of_all(col: Col) -> NDArray[np.float64]:
+        return np.concatenate([e[col] for e in evidence])
+
+    starts, exposed = of_all(Col.STARTS), of_all(Col.EXPOSED)
     prior = learn_prior(starts, exposed)
     level = posterior(starts, exposed, prior) @ LEVELS
     edges = np.quantile(level, np.linspace(0, 1, _BINS + 1)[1:-1])
     at = np.digitize(level, edges)
 
-    def usual(name: str, of: str) -> NDArray[np.float64]:
-        part, all_ = (np.concatenate([getattr(b, n) for b in whole]) for n in (name, of))
+    def usual(name: Col, of: Col) -> NDArray[np.float64]:
+        part, all_ = of_all(name), of_all(of)
         share = part.sum() / max(all_.sum(), 1.0)
         top, bottom = (np.bincount(at, v, minlength=_BINS) for v in (part, all_))
         pooled: NDArray[np.float64] = (top + 20 * share) / (bottom + 20)
         return pooled
 
     before = [y.known[0].before.get(counted) if y.known else None for y in years]
-    pairs = [(b, w) for b, w in zip(before, whole, strict=True) if b is not None and (b.exposed > 0).any()]
-    pool = Pool(prior, edges, usual("stayed", "could_stay"), usual("counted", "ended"), 0.0)
+    pairs = [(b, e) for b, e in zip(before, evidence, strict=True) if b is not None and (b.exposed > 0).any()]
     correlation = YEAR_CORRELATION
     if pairs:
         joined = Before(*(np.concatenate([getattr(b, n) for b, _ in pairs]) for n in Before.__slots__))
         correlation = learn_correlation(
-            prior, joined, np.concatenate([w.starts for _, w in pairs]), np.concatenate([w.exposed for _, w in pairs])
-        )
-    pool = Pool(pool.prior, pool.edges, pool.stays, pool.counted, correlation)
+            prior, joined, np.concatenate([e[Col.STARTS] for _, e in pairs]), np.concatenate([e[Col.EXPOSED] for _, e in pairs])
+        )  # fmt: skip
+    pool = Pool(
+        prior, edges, usual(Col.STAYED_COUNTED, Col.COULD_STAY_COUNTED), usual(Col.COUNT, Col.ABSENT),
+        usual(Col.BEGUN_COUNTED, Col.STARTS), correlation,
+    )  # fmt: skip
     days = []
     for end in ends:
         kinds = end.kinds[counted]
@@ -125,7 +132,7 @@ def _whole(year: ClosedYear) -> Known:
 
 
 def _learn_fates(years: Sequence[ClosedYear], counted: Counted) -> Fates:
-    hits, seen = np.zeros((3, AGES)), np.zeros((3, AGES))
+    hits, seen = np.zeros((3, AGES, SPELLS)), np.zeros((3, AGES, SPELLS))
     ended = all_ = 0
     for year in years:
         final = year.final[counted]
@@ -138,13 +145,15 @@ def _learn_fates(years: Sequence[ClosedYear], counted: Counted) -> Fates:
             ages = np.minimum(known.through - 1 - np.arange(known.through), AGES - 1)
             row, day = np.nonzero((kinds >= EXCUSED) & (kinds <= PENDING))
             cell = (kinds[row, day].astype(np.int64) - EXCUSED) * AGES + ages[day]
-            seen += np.bincount(cell, minlength=3 * AGES).reshape(3, AGES)
-            hits += np.bincount(cell, final[row, day] == COUNTED, minlength=3 * AGES).reshape(3, AGES)
+            cell = cell * SPELLS + spells(kinds)[row, day]
+            seen += np.bincount(cell, minlength=seen.size).reshape(seen.shape)
+            hits += np.bincount(cell, final[row, day] == COUNTED, minlength=seen.size).reshape(seen.shape)
     usual = min(max(ended / max(all_, 1), 0.01), 0.99)
     prior = (
         np.array([[_FATE_EXCUSED], [_FATE_COUNTED], [usual]]) if counted is Counted.UNEXCUSED else np.full((3, 1), 0.99)
     )
-    return Fates((hits + _FATE_PRIOR * prior) / (seen + _FATE_PRIOR), usual)
+    by_age = (hits.sum(axis=2) + _FATE_PRIOR * prior) / (seen.sum(axis=2) + _FATE_PRIOR)
+    return Fates((hits + _FATE_SPELL * by_age[:, :, None]) / (seen + _FATE_SPELL), usual)
 
 
 def outcome(year: ClosedYear, known: Known, line: Line, horizon: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -37,8 +37,7 @@ _ROW = np.dtype(
         ("ended", "<i2"),
     ]
 )
-# how unsettled marks end plays no part in a closed year: its counts are taken as they are
-_CLOSED = Fates(np.full((3, 30), 0.5), 0.5)
+_CLOSED = Fates.of_a_closed_year()
 
 
 @dataclass(frozen=True)
