@@ -109,7 +109,7 @@ def test_weights_keep_their_directions(model: Model) -> None:
 
 
 def test_one_more_counted_day_never_lowers_the_chance(model: Model) -> None:
-    """Each term keeps its own direction; this asks it of their sum, also at the end of a long illness, where a pair of terms speaks."""
+    """Each term keeps its own direction; this asks it of their sum, also at the end of a long illness."""
     learned, box = model.learned[Counted.UNEXCUSED], model.layer_two.boxes[KEY]
     for year in closed_years(schools=3, seed=6):
         for known in year.known[3::3]:
@@ -128,34 +128,35 @@ def test_one_more_counted_day_never_lowers_the_chance(model: Model) -> None:
             assert (with_it >= 0.95 * here).all()
 
 
-def test_the_pairs_by_hand(model: Model) -> None:
-    """Forty days. Ana was away the last four with a reason, Bo the last four without leave; nobody's mark is open.
+def test_the_terms_of_an_absence_going_on_by_hand(model: Model) -> None:
+    """Forty days. Ana was away the last four with a reason, Bo the last four without leave, Cy eight and the last day without leave.
 
         Ana  PPPP … PPPP EEEE
         Bo   PPPP … PPPP UUUU
+        Cy   UPUP UPUP UPUP UPUP … PPPU
 
-    A day weighs half as much every five days: the last four weigh 1 - 2^(-4/5) of all there can be, and are .43 of forty.
+    Of none of Ana's four days a mark is open, for hardly any with a reason ends as counted here; of Bo's all are. One more day is not enough
+    for Bo, who has three or four; Cy has nine or nearly.
     """
     crowd = closed_years(schools=1)[0].known[3]
-    two = np.full((2, 40), PRESENT, dtype=np.uint8)
-    two[0, -4:], two[1, -4:] = EXCUSED, COUNTED
-    kinds = np.vstack([two, crowd.kinds[Counted.UNEXCUSED][2:, :40]])
+    three = np.full((3, 40), PRESENT, dtype=np.uint8)
+    three[0, -4:], three[1, -4:] = EXCUSED, COUNTED
+    three[2, :16:2] = three[2, -1] = COUNTED
+    kinds = np.vstack([three, crowd.kinds[Counted.UNEXCUSED][3:, :40]])
     known = replace(crowd, through=40, kinds={Counted.UNEXCUSED: kinds})
     learned = model.learned[Counted.UNEXCUSED]
     r = rates(known, Counted.UNEXCUSED, learned)
-    ana, bo = (
+    ana, bo, cy = (
         dict(zip((t.name for t in TERMS), row, strict=True))
-        for row in glassbox.inputs(known, r, answers(known, TEN, 10, learned, r))[:2]
+        for row in glassbox.inputs(known, r, answers(known, TEN, 10, learned, r))[:3]
     )
-    lately = (1 - 2 ** (-4 / 5)) / (1 - 2 ** (-40 / 5))
-    assert (ana["away_5"], bo["away_5"]) == pytest.approx((lately, lately))
-    assert ana["counted_5"] < 0.1 * lately  # a mark with a reason hardly ever ends as counted
-    assert ana["reasoned_streak"] == pytest.approx((lately - ana["counted_5"]) * np.log(5))
-    assert ana["reasoned_share"] == pytest.approx((lately - ana["counted_5"]) * ana["share"])
-    assert ana["away_seldom"] == pytest.approx(lately * (1 - ana["share"]))
-    assert ana["needed_share"] == pytest.approx(ana["needed_expected"] * ana["share"])
-    assert ana["seldom_stay"] == pytest.approx(-ana["level"] * ana["stay"])
-    assert bo["reasoned_streak"] < 0.05 * ana["reasoned_streak"]
+    assert (ana["open"], bo["open"]) == pytest.approx((0, np.log(1 + r.evidence[Col.OPEN][1])))
+    assert ana["begun"] < bo["begun"] < cy["begun"]
+    assert (ana["one_more"], bo["one_more"]) == (0, 0)
+    assert cy["one_more"] == pytest.approx(r.evidence[Col.EXPECTED][2] - 8)
+    assert cy["one_more"] > 0.5
+    assert bo["needed_share"] == pytest.approx(bo["needed_expected"] * bo["share"])
+    assert bo["seldom_stay"] == pytest.approx(-bo["level"] * bo["stay"])
 
 
 def test_an_alert_that_fell_and_rose_again_counts_as_new_for_the_bar_of_act() -> None:
@@ -238,8 +239,8 @@ class TestShelf:
         with pytest.raises(BadModel, match="Train anew"):
             Model.from_json(text)
 
-    def test_a_model_from_before_the_pairs_is_refused(self, model: Model) -> None:
+    def test_a_model_of_an_earlier_format_is_refused(self, model: Model) -> None:
         raw = json.loads(model.as_json())
-        raw["terms"] = raw["terms"][:23]
-        with pytest.raises(BadModel, match="trained on other terms"):
+        raw["format"] = 1
+        with pytest.raises(BadModel, match="this version reads format 2"):
             Model.from_json(json.dumps(raw))

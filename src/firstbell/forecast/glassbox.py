@@ -57,14 +57,10 @@ TERMS = (
     Term("away_5", said("days away of the last days"), 1),
     Term("away_15", said("days away of the last weeks"), 1),
     Term("part", said("days partly missed or late, the last weeks against the last months")),
-    # five pairs, chosen by measurement: decision 0013
-    Term(
-        "reasoned_streak",
-        said("days away lately that will not count, times days away in a row, unless the last of them will count"),
-        -1,
-    ),
-    Term("reasoned_share", said("days away lately that will not count, times the share of absences that do"), -1),
-    Term("away_seldom", said("days away lately, times the share of absences that do not count"), 1),
+    Term("begun", said("share of absences that begin with a counted day"), 1),
+    Term("open", said("days of the absence going on whose marks are not settled"), 1),
+    Term("one_more", said("how nearly one more counted day is enough"), 1),
+    # two pairs, chosen by measurement: decision 0013
     Term(
         "needed_share",
         said("days still needed when what is unsettled has been settled, times the share of absences that count"),
@@ -81,13 +77,9 @@ def inputs(known: Known, r: Rates, a: Answers, rows: NDArray[np.int64] | None = 
     mean = {span: level[some] for span, level in r.mean.items()}
     new = (np.stack(list(a.chance.values())) - a.already) / np.maximum(1 - a.already, 1e-3)
     chance_new = np.clip(new, 1e-6, 1 - 1e-6)
-    needed = np.log1p(np.maximum(a.line - e[:, Col.EXPECTED] - (a.count - e[:, Col.COUNT]), 0))
-    streak = np.log1p(e[:, Col.STREAK])
+    missing = np.maximum(a.line - e[:, Col.EXPECTED] - (a.count - e[:, Col.COUNT]), 0)
+    needed = np.log1p(missing)
     stay, share = r.stay[some], r.share[some]
-    counted_5, away_5 = _share(e, Col.EVENTS_5, Col.DAYS_5), _share(e, Col.AWAY_5, Col.DAYS_5)
-    reasoned = away_5 - counted_5
-    # a counted day at the end of a long illness must not lower the chance: the pair fades where the last day is likelier to count than not
-    uncounted = np.minimum(2 * (1 - e[:, Col.CURRENT]), 1)
     return np.column_stack(
         [
             *(_logit(a.chance[span]) for span in ("year", "45", "15", "5")),
@@ -97,7 +89,7 @@ def inputs(known: Known, r: Rates, a: Answers, rows: NDArray[np.int64] | None = 
             needed,
             np.log1p(e[:, Col.PENDING]),
             np.log1p(e[:, Col.POSSIBLE]),
-            streak,
+            np.log1p(e[:, Col.STREAK]),
             np.log1p(e[:, Col.SINCE]),
             mean["year"],
             mean["45"] - mean["year"],
@@ -106,13 +98,13 @@ def inputs(known: Known, r: Rates, a: Answers, rows: NDArray[np.int64] | None = 
             stay,
             share,
             e[:, Col.CURRENT],
-            counted_5,
-            away_5,
+            _share(e, Col.EVENTS_5, Col.DAYS_5),
+            _share(e, Col.AWAY_5, Col.DAYS_5),
             _share(e, Col.AWAY_15, Col.DAYS_15),
             _share(e, Col.PART_15, Col.DAYS_15) - _share(e, Col.PART_45, Col.DAYS_45),
-            reasoned * streak * uncounted,
-            reasoned * share,
-            away_5 * (1 - share),
+            r.begun[some],
+            np.log1p(e[:, Col.OPEN]),
+            np.clip(2 - missing, 0, 1),
             needed * share,
             -mean["year"] * stay,
         ]
@@ -220,7 +212,7 @@ def _logistic(z: Array, y: NDArray[np.bool_], weight: Array, start: Array | None
         size = 1.0
         while (new := loss(beta + size * step)) > now and size > 1e-3:
             size /= 2
-        beta = beta + size * step
+        beta = np.clip(beta + size * step, *bounds)
         if now - new < 1e-6 * abs(now):
             break
         now = new
