@@ -18,7 +18,7 @@ from firstbell.forecast.known import Known
 from firstbell.forecast.layers import answers, rates
 from firstbell.forecast.lines import YEAR_END, Counted, Line, find_line
 from firstbell.forecast.model import BadModel, Model, Shelf
-from firstbell.forecast.training import bars_for, collect, fit_layer_two, learn_layer_one, outcome
+from firstbell.forecast.training import _kept_whole, bars_for, collect, fit_layer_two, learn_layer_one, outcome
 from tests.forecast.district import closed_years
 
 TEN = find_line("example", "ten-unexcused-days")
@@ -174,10 +174,29 @@ def test_an_alert_that_fell_and_rose_again_counts_as_new_for_the_bar_of_act() ->
     def bar(*students: tuple[int, list[float], list[int]]) -> float:
         who = np.array([number for number, chances, _ in students for _ in chances])
         chance, when = (np.array([x for s in students for x in s[k]]) for k in (1, 2))
-        return bars_for(chance, who, when, 100).act
+        return bars_for(chance, who * 64, when, np.zeros(len(who), dtype=bool), 100).act
 
     assert bar(ana, bo) <= 0.3
     assert 0.3 < bar(ana, bo, cy) <= 0.4
+
+
+def test_who_was_thinned_out_while_far_from_the_line_counts_for_the_bar_of_act_too() -> None:
+    """Twelve hundred students in three weeks, each with a chance of .3 near the line, and before that of .1 far from it.
+
+    Only one in twelve's far days are among the examples, so there are 1,300 rows. At .3 there are 1,200 new alerts, at .1 twice as many.
+    """
+    student = np.arange(1200)
+    kept = student[_kept_whole(student)]
+    assert 80 < len(kept) < 120
+    who = np.concatenate([student, kept]) * 64
+    when, chance = np.repeat([20, 5], [1200, len(kept)]), np.repeat([0.3, 0.1], [1200, len(kept)])
+    thinned = chance < 0.2
+
+    def bar(student_years: int) -> float:
+        return bars_for(chance, who, when, thinned, student_years).act
+
+    assert 0.1 < bar(36_000) <= 0.3  # 1,200 in 3 weeks: 1.11 for 100; at .1 it would be 2.2
+    assert bar(70_000) <= 0.1  # 2,400 in 3 weeks: 1.14
 
 
 def test_a_logistic_district_is_learned_back() -> None:

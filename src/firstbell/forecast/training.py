@@ -30,7 +30,7 @@ _FATE_PRIOR, _FATE_EXCUSED, _FATE_COUNTED = 5.0, 0.03, 0.85
 _FATE_SPELL = 20.0
 #: a row whose line is found to have been reached already counts so little beside one that may still reach it
 REACHED_UNSEEN = 0.15
-#: of students far from a line, one in so many is learned from, and weighs as many
+#: while far from a line one student in so many is learned from, and weighs as many
 THINNED = 12
 #: lines beside the one in force that layer 2 learns from, so that any line is answered: counts, and shares of days enrolled
 OTHER_COUNTS = (5, 7, 8, 12, 15)
@@ -43,7 +43,7 @@ STANDS = 20
 #: new alerts a week for 100 students that the bar of *act* may let through, and the days after which an alert not raised again has fallen,
 #: and is new when it is: counted strictly, one look a week. At 1.2, .6 to .9 are of students never alerted before (decision 0016)
 NEW_A_WEEK, FALLS = 1.2, 6
-#: lower, most examples were thinned out, and alerts can't be counted on those left
+#: lower, nearly all examples were thinned out, and alerts can't be counted on those left
 LOWEST_BAR = 0.02
 #: a student's years are told apart by their last digits
 _YEARS = 64
@@ -227,7 +227,7 @@ def collect(
                 for line in (*asked, *others):
                     for horizon in horizons:
                         into = found[counted, share, horizon]
-                        _collect(into, number, year, known, line, horizon, learned[counted], r, line in asked, rng)
+                        _collect(into, number, year, known, line, horizon, learned[counted], r, line in asked)
         return found
 
     examples = {(c, s, h): Examples.none() for c, s in kinds for h in horizons}
@@ -251,7 +251,7 @@ def fit_layer_two(examples: dict[Key, Examples], students: int) -> LayerTwo:
         student, through, asked = np.concatenate(e.student), np.concatenate(e.through), np.concatenate(e.asked)
         box = fit(x, y, weight, band, (student // _YEARS % 2).astype(np.int8))
         chance = 1 / (1 + np.exp(-box.score(x[asked], band[asked])))
-        return box, bars_for(chance, student[asked], through[asked], students), len(y)
+        return box, bars_for(chance, student[asked], through[asked], weight[asked] > 1, students), len(y)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         fitted = dict(zip(examples, threads.map(of_one, examples.values()), strict=True))
@@ -264,31 +264,48 @@ def fit_layer_two(examples: dict[Key, Examples], students: int) -> LayerTwo:
 
 
 def bars_for(
-    chance: NDArray[np.float64], student: NDArray[np.int64], through: NDArray[np.int64], student_years: int
-) -> Bars:
+    chance: NDArray[np.float64], student: NDArray[np.int64], through: NDArray[np.int64], thinned: NDArray[np.bool_],
+    student_years: int,
+) -> Bars:  # fmt: skip
     """The lowest bar that keeps new alerts within `NEW_A_WEEK`, had each student's chance been looked at on these days.
 
-    chance, student, through: (rows,), several rows a student. Counted strictly: an alert that fell silent for a week and is raised again
-    is new, though on a page it still stands (`STANDS`), so that whoever counts alerts another way finds no more of them.
+    chance, student, through: (rows,), several rows a student; thinned (rows,): whether it was far from the line, so that only `_kept_whole`
+    students' are here. Counted strictly: an alert that fell silent for a week and is raised again is new, though on a page it still stands
+    (`STANDS`), so that whoever counts alerts another way finds no more of them. What far rows add is read from students of whom all are here.
     """
     weeks = max(float(through.max(initial=0) - through.min(initial=0)) / 5, 1.0)
+    whole = _kept_whole(student // _YEARS)
 
     def new_a_week(bar: float) -> float:
-        over = chance >= bar
-        who, when = student[over], through[over]
-        order = np.lexsort((when, who))
-        who, when = who[order], when[order]
-        standing = np.append(False, (who[1:] == who[:-1]) & (when[1:] - when[:-1] <= FALLS))
-        return int((~standing).sum()) / weeks / max(student_years, 1) * 100
+        def new(some: NDArray[np.bool_]) -> int:
+            over = some & (chance >= bar)
+            return risen(student[over], through[over])
+
+        with_far = (new(whole) + 1) / (new(whole & ~thinned) + 1)
+        return new(~thinned) * with_far / weeks / max(student_years, 1) * 100
 
     bars = np.geomspace(LOWEST_BAR, 0.6, 60)
     act = next((float(b) for b in bars if new_a_week(b) <= NEW_A_WEEK), 0.6)
     return Bars(act, act / 2)
 
 
+def _kept_whole(student: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """One student in `THINNED`, the same on every day, and no more of one half or the other: a multiplicative hash (Knuth 1973, § 6.4)."""
+    kept: NDArray[np.bool_] = (student * 2654435761 >> 16) % THINNED == 0
+    return kept
+
+
+def risen(student: NDArray[np.int64], through: NDArray[np.int64]) -> int:
+    """How many of these alerts, whose and on which days, are new: that student's last was more than `FALLS` school days before."""
+    order = np.lexsort((through, student))
+    who, when = student[order], through[order]
+    standing = (who[1:] == who[:-1]) & (when[1:] - when[:-1] <= FALLS)
+    return len(who) - int(standing.sum())
+
+
 def _collect(
     into: Examples, number: int, year: ClosedYear, known: Known, line: Line, horizon: int, learned: Learned, r: Rates,
-    asked: bool, rng: np.random.Generator,
+    asked: bool,
 ) -> None:  # fmt: skip
     days = days_ahead(known, horizon)
     if days < 1 or known.through < 1:
@@ -308,7 +325,7 @@ def _collect(
     )
     expected = e[Col.EXPECTED] + (count - e[Col.COUNT])
     near = expected + 2.0 + 1.5 * days * np.minimum(pace, 1) + 0.25 * min(days, 10) >= at
-    keep = open_ & (near | reached | (rng.random(len(count)) < 1 / THINNED))
+    keep = open_ & (near | reached | _kept_whole(year.student))
     rows = np.flatnonzero(keep)
     if not len(rows):
         return
