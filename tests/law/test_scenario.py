@@ -114,6 +114,8 @@ def test_what_is_said_in_vain_is_told() -> None:
     assert early.startswith("The mark of 2026-08-25 is on a day the student was not enrolled")
     assert sunday.startswith("The mark of 2026-10-04 is on a day without school")
     assert answer(HEAD)["warnings"] == []
+    away = answer(HEAD + '[[mark]]\nfrom = 2026-10-03\nto = 2026-10-04\nkind = "unexcused"\n')["warnings"]
+    assert away == ["The mark from 2026-10-03 to 2026-10-04 is on a day without school, and does not count."]
 
 
 def test_a_flag_may_be_called_by_the_statutes_word() -> None:

@@ -464,13 +464,14 @@ def _in_vain(scenario: Scenario, packs: Sequence[Pack]) -> Iterator[str]:
     for kind in sorted({e.kind for e in scenario.evidence} - kinds - set(NAMES)):
         yield f"No rule of {scenario.pack} asks for evidence of the kind {kind!r}."
     school = {day for calendar in _calendars(scenario.calendar) for day in _school_days(calendar)}
-    for day in sorted({mark.date for mark in scenario.mark if mark.date}):
-        if day not in school:
-            yield f"The mark of {day} is on a day without school, and does not count."
-        elif scenario.enrolment and not any(
-            e.from_ <= day and (e.to is None or day <= e.to) for e in scenario.enrolment
-        ):
-            yield f"The mark of {day} is on a day the student was not enrolled, and does not count."
+    spans = {(a, b) for m in scenario.mark if (a := m.date or m.from_) and (b := m.date or m.to)}
+    for first, last in sorted(spans):
+        days = [day for day in school if first <= day <= last]
+        when = f"of {first}" if first == last else f"from {first} to {last}"
+        if not days:
+            yield f"The mark {when} is on a day without school, and does not count."
+        elif all(_school(scenario, day) is None for day in days):
+            yield f"The mark {when} is on a day the student was not enrolled, and does not count."
 
 
 def _number(value: Fraction | None) -> int | str | None:
