@@ -5,13 +5,18 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from firstbell import clock
 from firstbell.access.models import Role
 from firstbell.casework.models import Adoption
-from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, a_user, draw
+from firstbell.register.models import RollState
+from tests.build import FIRST_MONDAY, a_calendar, a_school, a_section, a_student, a_user, draw
+from tests.casework.letters_scene import TODAY as LETTERS_TODAY
+from tests.casework.letters_scene import set_the_scene
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 TODAY = FIRST_MONDAY + timedelta(days=7 * 3 + 4)
@@ -34,3 +39,22 @@ def test_a_child_too_young_for_the_law_is_told_of_as_such(
     client.force_login(a_user(Role.OFFICER, school))
     assert NOBODYS in client.get(reverse(view, args=[young.pk])).content.decode()
     assert NOBODYS not in client.get(reverse(view, args=[older.pk])).content.decode()
+
+
+def test_as_known_on_an_earlier_day_the_page_asks_no_more_than_any_other(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = set_the_scene(monkeypatch)
+    section = a_section(scene.calendar, scene.ana)
+    RollState.objects.create(
+        calendar=scene.calendar, section=section, date=LETTERS_TODAY, session=0, taken=True, recorded_at=1, key="roll"
+    )
+    client.force_login(scene.officer)
+    page = reverse("student_law", args=[scene.ana.pk])
+    for query in ("", f"?as_of={LETTERS_TODAY - timedelta(days=1)}"):
+        client.get(page + query)
+        with CaptureQueriesContext(connection) as asked:
+            words = client.get(page + query).content.decode()
+        assert "10 unexcused full days" in words
+        mine = [q for q in asked.captured_queries if q["sql"].startswith(("SELECT", "INSERT", "UPDATE"))]
+        assert len(mine) <= 12 + (connection.vendor == "postgresql"), query

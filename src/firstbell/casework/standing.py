@@ -12,6 +12,7 @@ import numpy as np
 from django.db.models import OuterRef
 
 from firstbell import clock
+from firstbell.access.models import User
 from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.models import Adoption, Done, DoneTo, Firing, Protection
 from firstbell.casework.parents import GONE, LINK, Guardian, evidence_of, guardians_from, kinds_of_each, whom_word
@@ -62,9 +63,24 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True)
-class OnRecord:
-    """What casework holds of one student that the law asks about."""
+class Deed:
+    """Something somebody did, as a page tells it; also what was taken back. to: the contacts it was done to."""
 
+    pk: int
+    kind: str
+    on: date
+    note: str
+    by: User
+    recorded_at: datetime
+    withdrawn_at: datetime | None
+    to: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OnRecord:
+    """What casework holds of one student that the law asks about. deeds: the latest first, also those after the day asked about."""
+
+    deeds: list[Deed]
     evidence: list[Evidence]
     protections: list[Protected]
     firings: list[Before]
@@ -114,24 +130,38 @@ def flags_of(students: Collection[int] | None, on: date) -> dict[int, frozenset[
     return {student: frozenset(flags) for student, flags in found.items()}
 
 
+#: of a deed, what is brought along
+DEED = (
+    "on", "pk", "kind", "rule", "note", "recorded_by", "recorded_by__first_name", "recorded_by__last_name", "recorded_by__email", "recorded_at",
+    "withdrawn_at",
+)  # fmt: skip
+
+
 def on_record(student: int, through: date, law: Sequence[InForce]) -> OnRecord:
     """What was done through a day and not taken back, what protects, which lines of the pack were on record, who the family is: in one question."""
-    done = Done.objects.system(WHY).filter(student=OuterRef("pk"), withdrawn_at=None, on__lte=through)
+    done = Done.objects.system(WHY).filter(student=OuterRef("pk"))
     told = DoneTo.objects.system(WHY).filter(done__student=OuterRef("pk"))
     protections = Protection.objects.system(WHY).filter(student=OuterRef("pk"), withdrawn_at=None)
     pack = law[-1].pack.id if law else ""
     firings = Firing.objects.system(WHY).filter(student=OuterRef("pk"), pack=pack)
     links = ContactLink.objects.system(WHY).filter(student=OuterRef("pk"))
     lists = Student.objects.system(WHY).filter(pk=student).values_list(
-        gathered(done, "on", "kind", "rule", "pk"), gathered(told, "done", "contact"), gathered(protections, "pk", "flag", "starts", "ends"),
+        gathered(done, *DEED), gathered(told, "done", "contact"), gathered(protections, "pk", "flag", "starts", "ends"),
         gathered(firings, "rule", "fired_on", "found_at", "superseded_at"), gathered(links, *LINK),
     ).get()  # fmt: skip
-    deeds, names, protected, before, family = (some or [] for some in lists)
+    done_, names, protected, before, family = (some or [] for some in lists)
     to: dict[int, list[list[int | None]]] = defaultdict(list)
-    for deed, contact in names:
+    for deed, contact in sorted(names, key=str):
         to[deed].append([contact])
+    deeds, counts = [], []
+    for on, pk, kind, rule, note, user, given, name, email, recorded, gone in sorted(done_, reverse=True):
+        by = User(pk=user, first_name=given, last_name=name, email=email)
+        whom = tuple(contact for (contact,) in to[pk])
+        deeds.append(Deed(pk, kind, date.fromisoformat(on), note, by, at(recorded), at(gone) if gone else None, whom))
+        if gone is None and deeds[-1].on <= through:
+            counts.append((deeds[-1].on, kind, rule, to[pk]))
     return OnRecord(
-        evidence_of(((date.fromisoformat(on), kind, rule, to[pk]) for on, kind, rule, pk in deeds), pack, kinds_of_each(law)),
+        deeds, evidence_of(counts, pack, kinds_of_each(law)),
         [Protected(pk, flag, date.fromisoformat(starts), day(ends)) for pk, flag, starts, ends in sorted(protected)],
         sorted(
             (Before(rule, date.fromisoformat(on), at(found), at(gone) if gone else None) for rule, on, found, gone in before),
@@ -188,8 +218,7 @@ def standing_of(student: Student, today: date, *, as_known: bool = False, throug
     wanted.sort(key=lambda r: (r.school.calendar.school_year.ends_in, began.get(r.school.calendar.school_id, -1)))
     as_of = today if as_known else through or last_whole_day(wanted[-1].column, today)
     grids = [
-        (rows.grid_as_known(r.column, as_of, student_ids=[student.pk]) if as_known else r.school, finest(r.terms))
-        for r in wanted
+        (rows.of_stays_as_known(r.column, as_of, stays) if as_known else r.school, finest(r.terms)) for r in wanted
     ]
     stretches = [stretch_of(g, terms) for g, terms in grids if len(g.student_ids) and len(g.grid.dates)]
     if not stretches:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from django.contrib import messages
 from django.db.models import OuterRef
@@ -16,12 +16,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from firstbell import clock
 from firstbell.access import audit, policy
+from firstbell.access.models import User
 from firstbell.access.policy import Deed, allow
 from firstbell.casework.done import NotRecorded, protect, record_done, take_back, unprotect
 from firstbell.casework.letters.facts import TEMPLATE_OF
 from firstbell.casework.letters.sending import STATES
-from firstbell.casework.models import Delivery, Done, DoneTo, Letter, Protection
-from firstbell.casework.parents import whom_word
+from firstbell.casework.models import Delivery, Done, Letter, Protection
+from firstbell.casework.parents import Guardian, whom_word
+from firstbell.casework.standing import Deed as DoneDeed
 from firstbell.casework.standing import Standing, standing_of, today_of, zone_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, in_language, position_words
 from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Position, Status, shows
@@ -56,7 +58,7 @@ class Rung:
     `each`: whom of the family it is owed to one by one."""
 
     words: str
-    done: list[Done]
+    done: list[DeedShown]
     kind: str
     rule: str  # what it is put on record about
     state: str  # done, next, waiting
@@ -86,7 +88,30 @@ class Line:
     why: str
 
 
-def lines_of(standing: Standing, done: list[Done], today: date) -> list[Line]:
+@dataclass
+class DeedShown:
+    """What somebody did, in words; and the letter it was, where it was one."""
+
+    pk: int
+    kind: str
+    word: str
+    on: date
+    note: str
+    recorded_by: User
+    recorded_at: datetime
+    withdrawn_at: datetime | None
+    whom: list[str]
+    letter_shown: LetterShown | None = None
+
+    @classmethod
+    def of(cls, deed: DoneDeed, family: Sequence[Guardian]) -> DeedShown:
+        whom = [in_language(whom_word(contact, family)) for contact in deed.to]
+        return cls(
+            deed.pk, deed.kind, evidence_word(deed.kind), deed.on, deed.note, deed.by, deed.recorded_at, deed.withdrawn_at, whom
+        )  # fmt: skip
+
+
+def lines_of(standing: Standing, done: list[DeedShown], today: date) -> list[Line]:
     """Every rule, what asks for somebody first; of those help before a sanction, also where the sanction's day is nearer."""
     packs = {v.pack.version: v.pack for v in standing.law}
     lines = [_line(p, packs[p.version], standing, done, today) for p in standing.positions]
@@ -118,7 +143,7 @@ def _each(p: Position, pack: Pack, standing: Standing) -> tuple[Whom, ...]:
     )
 
 
-def _line(p: Position, pack: Pack, standing: Standing, done: list[Done], today: date) -> Line:
+def _line(p: Position, pack: Pack, standing: Standing, done: list[DeedShown], today: date) -> Line:
     rungs: list[Rung] = []
     duty = p.duty
     open_ = p.status in (Status.DUTY_OPEN, Status.LOCKED, Status.FORBIDDEN)
@@ -191,11 +216,9 @@ def _page(
     today = today_of(student)
     as_of = _as_of(request, today)
     standing = standing_of(student, as_of or today, as_known=as_of is not None)
-    some_done = Done.objects.system("of a student the reader was given").filter(student=student)
-    told = DoneTo.objects.system("of a student the reader was given").filter(done=OuterRef("pk"))
-    done = list(some_done.select_related("recorded_by").annotate(told=gathered(told, "contact")).order_by("-on", "-pk"))
+    done = [DeedShown.of(deed, standing.on_record.guardians) for deed in standing.on_record.deeds]
     taken_back = {
-        d.pk: clock.now() - d.recorded_at <= timedelta(days=1) and d.recorded_by_id == request.user.pk for d in done
+        d.pk: clock.now() - d.recorded_at <= timedelta(days=1) and d.recorded_by.pk == request.user.pk for d in done
     }
     protections = None
     if policy.may(request.user, Deed.SEE_PROTECTIONS):
@@ -206,11 +229,9 @@ def _page(
         (f for f in standing.on_record.firings if f.superseded_at), key=lambda f: f.superseded_at, reverse=True
     )
     letters = _letters(student)
-    for deed in done:
-        deed.letter_shown = next((x for x in letters if x.letter.done_id == deed.pk), None)
     family = standing.on_record.guardians
     for deed in done:
-        deed.whom = [in_language(whom_word(contact, family)) for (contact,) in sorted(deed.told or [], key=str)]
+        deed.letter_shown = next((x for x in letters if x.letter.done_id == deed.pk), None)
     titles = {rule.id: rule.title for version in standing.law for rule in version.pack.rule}
     audit.record(request.user, "saw", f"student:{student.pk}", "before the law")
     return render(

@@ -81,9 +81,9 @@ def _fill(rates, stays, days, most, spread, nodes, shares, table):  # type: igno
 
 
 @nb.njit(cache=True, nogil=True)
-def mixed(
+def mixed(  # type: ignore[no-untyped-def]
     table, log_rates, stays, levels, posterior, shift, stay, current, away, open_, added, rows, line, out, already
-):  # type: ignore[no-untyped-def]
+):
     """Chance that days added as marks settle, and counted days to come, reach `line`, over each of a student's posteriors of levels.
 
     Of all students: levels (k,) log rates of a spell; posterior (n, spans, k); shift (n,) log of share counted and of the days ahead;

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 from django.db import connection
-from django.db.models import F, OuterRef
+from django.db.models import F, IntegerField, OuterRef, Value
 from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.register.fold import Events, Rolls, Span, blank_minutes, fold, letters
+from firstbell.register.gathered import day as day_of
 from firstbell.register.gathered import gathered
 from firstbell.register.grid import MINUTES_WIDTH, Grid, decode_minutes
 from firstbell.register.marks import NOT_EXPECTED, UNKNOWN
@@ -31,6 +32,7 @@ from firstbell.register.models import (
     RegisterRow,
     RollState,
     Section,
+    SectionEnrolment,
     Student,
     Term,
     UnreadMark,
@@ -113,6 +115,13 @@ def row_spans(column: Column, student_ids: Sequence[int] | None = None) -> list[
             if span.stop > span.first:
                 rows.append(RowSpan(pk, student_id, span, grade))
     return rows
+
+
+def spans_of(column: Column, stays: Iterable[Enrolment]) -> list[RowSpan]:
+    """The rows a calendar has of one student, whose enrolments have been read."""
+    here = sorted((s for s in stays if s.school_id == column.calendar.school_id), key=lambda s: s.starts)
+    spans = [RowSpan(s.pk, s.student_id, column.span(s.starts, s.ends), s.grade) for s in here if column.dates]
+    return [row for row in spans if row.span.stop > row.span.first]
 
 
 def _in_chunks(ids: Sequence[int] | None) -> Iterator[Sequence[int] | None]:
@@ -262,14 +271,19 @@ def _unpacked(cursor: Any, columns: int) -> NDArray[np.int64]:
 def _events(column: Column, whose: _Whose) -> tuple[Events, NDArray[np.int64]]:
     """The events of these rows, oldest first, and when each was recorded."""
     sessions = column.calendar.sessions
-    numbers = (_day("date"), "session", "meaning_id", "coalesce(minutes, -1)", "recorded_at", "fingerprint")
+    some, ids = whose.only("student_id")
+    # of few students the letter comes along; of many the short table of meanings is read once, and looked up
+    code = "ascii" if connection.vendor == "postgresql" else "unicode"
+    letter = f"coalesce((SELECT {code}(letter) FROM register_meaning m WHERE m.id = meaning_id), {ord(UNKNOWN)})"  # noqa: S608
+    numbers = (
+        _day("date"), "session", letter if some else "meaning_id", "coalesce(minutes, -1)", "recorded_at", "fingerprint",
+    )  # fmt: skip
     marks = "FROM register_markevent WHERE calendar_id = %s"
     # Words nobody can read have no meaning (0), and come before one that can be, said at the same moment.
     unread = (
         f"SELECT student_id, date, session, 0 AS meaning_id, -1 AS minutes, recorded_at, {-(2**63)} AS fingerprint "  # noqa: S608
         "FROM register_unreadmark WHERE calendar_id = %s"
     )
-    some, ids = whose.only("student_id")
     named = [column.calendar.pk, *ids]
     if some or UnreadMark.objects.system(WHY).filter(calendar=column.calendar).exists():
         said = f"FROM (SELECT student_id, date, session, meaning_id, minutes, recorded_at, fingerprint {marks}{some} UNION ALL {unread}{some}) said"
@@ -288,27 +302,37 @@ def _events(column: Column, whose: _Whose) -> tuple[Events, NDArray[np.int64]]:
         session < sessions
     )
     each, row = whose.rows_of(students[shown])
-    written = dict(Meaning.objects.values_list("pk", "letter"))
-    table = np.full(max(written, default=0) + 1, ord(UNKNOWN), dtype=np.uint8)
-    for pk, letter in written.items():
-        table[pk] = ord(letter)
+    letters = (meaning if some else _letters()[meaning]).astype(np.uint8)
     square = there * sessions + session
     made = Events(
-        row, square[shown][each], table[meaning[shown]][each], missed[shown][each].astype(np.int32),
+        row, square[shown][each], letters[shown][each], missed[shown][each].astype(np.int32),
     )  # fmt: skip
     return made, at[shown][each]
 
 
+def _letters() -> NDArray[np.uint8]:
+    """By the number of a meaning."""
+    written = dict(Meaning.objects.values_list("pk", "letter"))
+    table = np.full(max(written, default=0) + 1, ord(UNKNOWN), dtype=np.uint8)
+    for pk, letter in written.items():
+        table[pk] = ord(letter)
+    return table
+
+
 def _rolls(column: Column, whose: _Whose) -> tuple[Rolls, NDArray[np.int64]]:
     """The rolls of these rows, oldest first, and when each was recorded."""
+    ids = set(whose.student.tolist())
+    mine = SectionEnrolment.objects.system(WHY).filter(section=OuterRef("section"), student__in=ids)
+    # where one student sat comes along with the rolls
     states = RollState.objects.filter(calendar=column.calendar).order_by("recorded_at", "key").values_list(
-        "section_id", "section__sessions", "date", "session", "taken", "recorded_at"
+        "section_id", "section__sessions", "date", "session", "taken", "recorded_at",
+        gathered(mine, "starts", "ends") if len(ids) == 1 else Value(None, output_field=IntegerField()),
     )  # fmt: skip
-    seats: dict[int, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] | None = None
+    seats: dict[int, _Seats] | None = None
     sessions = column.calendar.sessions
     rows: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
     facts: list[tuple[int, bool, int, int]] = []  # square, taken, when, of how many rows
-    for section, meets, day, of_session, taken, at in states:
+    for section, meets, day, of_session, taken, at, sat in states:
         number = column.index.get(day)
         if number is None:
             continue
@@ -316,10 +340,12 @@ def _rolls(column: Column, whose: _Whose) -> tuple[Rolls, NDArray[np.int64]]:
             who = whose.row
             held: Iterable[int] = range(sessions)
         else:
-            if seats is None:
-                seats = _seats(column.calendar, whose)
             on = (day - _EPOCH).days
-            row, starts, ends = seats.get(section, (whose.row[:0],) * 3)
+            if len(ids) == 1:
+                row, starts, ends = _sat(whose, sat or ())
+            else:
+                seats = _seats(column.calendar, whose) if seats is None else seats
+                row, starts, ends = seats.get(section, (whose.row[:0],) * 3)
             who = row[(starts <= on) & (on <= ends)]
             held = [int(s) for s in meets.split()] or range(sessions)
         for session in held if of_session is None else [of_session]:
@@ -331,10 +357,20 @@ def _rolls(column: Column, whose: _Whose) -> tuple[Rolls, NDArray[np.int64]]:
     return rolls, np.repeat(when, many)
 
 
-def _seats(
-    calendar: Calendar, whose: _Whose
-) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-    """By section: rows, and the first and last day of their seats in days since 1970."""
+#: rows, and the first and last day of their seats in days since 1970
+_Seats = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def _sat(whose: _Whose, seats: Iterable[tuple[str, str | None]]) -> _Seats:
+    """Of one student, whose seats in a section are told as text."""
+    days = [[(d - _EPOCH).days if (d := day_of(s)) else _NO_END for s in seat] for seat in seats]
+    starts, ends = np.array(days, dtype=np.int64).reshape(-1, 2).T
+    n = len(whose.row)
+    return np.tile(whose.row, len(starts)), np.repeat(starts, n), np.repeat(ends, n)
+
+
+def _seats(calendar: Calendar, whose: _Whose) -> dict[int, _Seats]:
+    """By section."""
     numbers = ("m.student_id", _day("m.starts"), f"coalesce({_day('m.ends')}, {_NO_END})")
     some, ids = whose.only("m.student_id")
     with connection.cursor() as cursor:
@@ -523,7 +559,17 @@ def stays_as_known(
 def grid_as_known(of: Calendar | Column, day: date, *, student_ids: Sequence[int] | None = None) -> SchoolGrid:
     """The grid as it was known at the end of `day`."""
     column = columns(of) if isinstance(of, Calendar) else of
-    stays = stays_as_known(column, day, student_ids=student_ids)
+    return _known(column, stays_as_known(column, day, student_ids=student_ids))
+
+
+def of_stays_as_known(column: Column, day: date, stays: Iterable[Enrolment]) -> SchoolGrid:
+    """The grid of one student, whose enrolments have been read, as it was known at the end of `day`."""
+    wanted = spans_of(column, stays)
+    codes, minutes = folded(column, wanted, known_through=clock.end_of_day(day, column.calendar.school.zone))
+    return _known(column, list(zip(wanted, codes, minutes, strict=True)))
+
+
+def _known(column: Column, stays: list[tuple[RowSpan, str, str]]) -> SchoolGrid:
     found = [(w.student_id, w.enrolment_id, c, m, w.grade) for w, c, m in stays]
     return _as_grid(column, sorted(found, key=lambda row: row[0]))
 
