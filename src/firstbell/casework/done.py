@@ -18,8 +18,9 @@ from firstbell.casework.adopted import adopted
 from firstbell.casework.firings import look_at
 from firstbell.casework.models import Done, DoneTo, Protection
 from firstbell.casework.parents import guardians_of
-from firstbell.casework.standing import today_of
-from firstbell.law.clock import NOT_ESCALATED
+from firstbell.casework.standing import standing_of, today_of
+from firstbell.casework.words import evidence_word
+from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Status
 from firstbell.law.overlays import with_overlay
 from firstbell.register.models import Student
 from firstbell.watch.treated import source
@@ -51,7 +52,8 @@ def record_done(
     """Something was done on a day not later than today. The same `key` again is the same record.
 
     to: the contacts it was done to; naming nobody, it counts for each. Raises NotRecorded for a day to come, for a decision not to go on
-    without its reason, for who is no contact of the student's or under no-contact, and for nobody where the rule speaks of each parent.
+    without its reason, for who is no contact of the student's or under no-contact, for nobody where the rule speaks of each parent, and for
+    a sanction that is locked or not allowed.
     """
     if on > today:
         raise NotRecorded(_("That day has not come yet. Record it once it was done."))
@@ -63,6 +65,8 @@ def record_done(
         raise NotRecorded(_("Choose among the family on record. Who may not be contacted cannot be chosen."))
     if of_each and family and not to:
         raise NotRecorded(_("Say to whom: the law speaks here of each parent by themselves."))
+    if words := _in_the_way(student, kind, rule, to, today):
+        raise NotRecorded(words)
     done, new = Done.objects.system(WHY).get_or_create(
         student=student, key=key,
         defaults={
@@ -84,6 +88,28 @@ def _of_each_parent(about: str, today: date) -> bool:
         return False
     rules = (version.rule_named(name) for version in with_overlay(found.pack, found.overlay))
     return any(rule is not None and rule.per == "parent" for rule in rules)
+
+
+def _in_the_way(student: Student, kind: str, about: str, to: Collection[int], today: date) -> str:
+    """Why this cannot be on record as a sanction taken: each step it could be is locked, or not allowed for this student."""
+    found = adopted(today)
+    rules = [rule for version in with_overlay(found.pack, found.overlay) for rule in version.rule] if found else []
+    asks = {r.id: r.duty for r in rules if r.duty and kind in (r.duty.done_by or DONE_BY[r.duty.kind])}
+    if found is None or not any(duty.severity == "punitive" for duty in asks.values()):
+        return ""
+    stands: set[Status] = set()
+    missing: dict[str, None] = {}
+    standing = standing_of(student, today)
+    for p in standing.positions:
+        if p.rule in asks and p.fired_on is not None and about in ("", f"{found.pack}/{p.rule}"):
+            each = standing.of_each.get((p.version, p.rule), {})
+            stands |= {each[who] for who in to if who in each} or {p.status}
+            missing |= dict.fromkeys(p.missing)
+    if not stands or stands - {Status.LOCKED, Status.FORBIDDEN}:
+        return ""
+    if Status.FORBIDDEN in stands:
+        return _("The law does not allow this step for this student. Offer help instead.")
+    return _("This step is locked. Not on record yet: %(what)s.") % {"what": ", ".join(map(evidence_word, missing))}
 
 
 @source

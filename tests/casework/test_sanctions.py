@@ -1,0 +1,75 @@
+"""A sanction is put on record only once the law allows it: help comes before it, and for some students it never comes."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from firstbell import clock
+from firstbell.access.models import Role, User
+from firstbell.casework.done import NotRecorded, protect, record_done
+from firstbell.casework.models import Adoption, Done
+from firstbell.casework.standing import standing_of
+from firstbell.law.clock import Status
+from firstbell.register.models import Student
+from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, a_user, draw
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+TODAY = FIRST_MONDAY + timedelta(days=7 * 2 + 1)
+WHY = "a test looks"
+
+
+@pytest.fixture
+def officer(monkeypatch: pytest.MonkeyPatch) -> User:
+    """Texas: court after 10 days, only after help, and never for a student without a home."""
+    monkeypatch.setattr(clock, "now", lambda: datetime(TODAY.year, TODAY.month, TODAY.day, 22, tzinfo=UTC))
+    Adoption.objects.create(pack="us-tx", starts=date(2026, 8, 1), proposed_at=clock.now(), approved_at=clock.now())
+    return a_user(Role.OFFICER, None)
+
+
+@pytest.fixture
+def ana(officer: User) -> Student:
+    school = a_school()
+    calendar = a_calendar(school, weeks=6, covered=TODAY)
+    ana = a_student(school, grade="08")
+    ana.birth_date = date(2012, 3, 1)
+    ana.save()
+    draw(calendar, ana, "UUUUU UUUUU P")
+    return ana
+
+
+def court(ana: Student) -> Status:
+    (status,) = (p.status for p in standing_of(ana, TODAY).positions if p.rule == "TX-C1")
+    return status
+
+
+@pytest.mark.parametrize("about", ["", "us-tx/TX-C1"])
+def test_a_locked_step_is_not_put_on_record_as_taken(officer: User, ana: Student, about: str) -> None:
+    assert court(ana) is Status.LOCKED
+    with pytest.raises(NotRecorded, match=r"This step is locked\. Not on record yet:"):
+        record_done(officer, ana, "court_referral", TODAY, TODAY, rule=about, key="a")
+    assert court(ana) is Status.LOCKED
+    assert not Done.objects.system(WHY).exists()
+
+
+@pytest.mark.parametrize("about", ["", "us-tx/TX-C1"])
+def test_a_step_the_law_forbids_is_not_put_on_record_as_taken(officer: User, ana: Student, about: str) -> None:
+    record_done(officer, ana, "support_offered", TODAY, TODAY, key="help")
+    protect(officer, ana, "homeless", TODAY)
+    assert court(ana) is Status.FORBIDDEN
+    with pytest.raises(NotRecorded, match="The law does not allow this step for this student"):
+        record_done(officer, ana, "court_referral", TODAY, TODAY, rule=about, key="a")
+    assert court(ana) is Status.FORBIDDEN
+
+
+def test_an_open_step_is_and_so_is_the_help_before_a_locked_one(officer: User, ana: Student) -> None:
+    record_done(officer, ana, "support_offered", TODAY, TODAY, key="help")
+    record_done(officer, ana, "court_referral", TODAY, TODAY, key="a")
+    assert court(ana) is Status.DUTY_DONE
+
+
+def test_what_was_done_before_any_line_was_reached_is_on_record_as_it_was(officer: User, ana: Student) -> None:
+    bo = a_student(ana.enrolments.get().school, "Bo", grade="08")
+    record_done(officer, bo, "court_referral", TODAY, TODAY, key="by another school")
+    assert Done.objects.system(WHY).filter(student=bo).exists()
