@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from firstbell.law.birthdays import ages_of
 from firstbell.law.clock import leaves_on
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE
-from firstbell.law.packs import InForce, Pack, Rule
+from firstbell.law.packs import Ages, InForce, Rule
 from firstbell.law.reaching import Asked, Reached, asked_of, counted, needed, standings
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import days_of_age
@@ -71,12 +71,16 @@ def nearing(
     """
     found: list[Near] = []
     leaves: dict[tuple[str, date], date | None] = {}
+    spans: dict[Ages | None, dict[int, tuple[int, int]]] = {}
     *before, last = (msgspec.structs.replace(v, pack=msgspec.structs.replace(v.pack, rule=())) for v in law)
     now = msgspec.structs.replace(last, pack=msgspec.structs.replace(last.pack, rule=tuple(rules)))
     for told in standings(line, grades, [*before, now]):
         if told.why:
             continue
-        rule, of_age = told.rule, _of_age(told.rule, now.pack, line, born or {})
+        rule, ages = told.rule, ages_of(told.rule, now.pack)
+        if ages not in spans:
+            spans[ages] = _of_age(ages, line, born or {})
+        of_age = spans[ages]
         asked = asked_of(rule, now, [*before, now], line, grades, _since(rule, line, of_age))
         if of_age:
             told = _told_of(told, asked, line, of_age)
@@ -106,9 +110,8 @@ def nearing(
     return found
 
 
-def _of_age(rule: Rule, pack: Pack, line: Timeline, born: Mapping[int, date]) -> dict[int, tuple[int, int]]:
-    """Row -> the columns of days between which a student is of the rule's age, of those who are not on all of them."""
-    ages = ages_of(rule, pack)
+def _of_age(ages: Ages | None, line: Timeline, born: Mapping[int, date]) -> dict[int, tuple[int, int]]:
+    """Row -> the columns of days between which a student is of the age, of those who are not on all of them."""
     spans = {row: days_of_age(ages, birth, line) for row, birth in born.items()} if ages else {}
     return {row: span for row, span in spans.items() if span != (0, len(line.frame.dates))}
 
