@@ -468,12 +468,23 @@ def read(kind: type[T], text: str, where: str) -> T:
         return msgspec.convert(tables, kind)
     except msgspec.ValidationError as error:
         said, _, path = str(error).partition(" - at `")
+        path = path.replace("counts[...]", f"counts.{_wrong_count(tables)}", 1)
         unknown = re.search(r"unknown field `([^`]+)`", said)  # its own line, not that of the table it stands in
         at = f"{path.rstrip('`') or '$'}.{unknown[1]}" if unknown else path.rstrip("`")
         raise PackError(
             f"{where}, line {_line_of(text, at)}: {said}"
             f"{f' (at {path.rstrip(chr(96))[2:]})' if path else ''}. Nothing was taken from it."
         ) from error
+
+
+def _wrong_count(tables: dict[str, Any]) -> str:
+    """The count that cannot be read; the error itself does not say which of them it is."""
+    for name, table in tables["counts"].items() if isinstance(tables.get("counts"), dict) else ():
+        try:
+            msgspec.convert(table, Count)
+        except msgspec.ValidationError:
+            return str(name)
+    return "..."
 
 
 def refuse(where: str, text: str, path: str, words: str) -> PackError:
@@ -528,6 +539,20 @@ def checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = No
                 where, text, f"$.counts.{name}.marks",
                 f"{name}: whether an unexplained absence counts is said by `pending` (counts, after_grace or never), and it says never.",
             )  # fmt: skip
+    if isinstance(pack, Pack):
+        if pack.effective_to is not None and pack.effective_to < pack.effective_from:
+            raise refuse(where, text, "$.effective_to", "It ends before it begins.")
+        if (pack.verified_on is None) == bool(pack.verified_by.strip()):
+            at = "$.verified_by" if pack.verified_on is None else "$.verified_on"
+            raise refuse(where, text, at, "Say both who verified it and on which day, or neither.")
+        if unknown := [name for name in pack.metrics if name not in metrics()]:
+            raise refuse(
+                where, text, "$.metrics", f"There is no metric {unknown[0]}. There is: {', '.join(sorted(metrics()))}."
+            )
+    aged = [("$.ages", pack.ages)] if isinstance(pack, Pack) else []
+    for at, ages in [*aged, *((f"$.rule[{i}].applies.ages", r.applies.ages) for i, r in enumerate(pack.rule))]:
+        if ages is not None and ages.under <= ages.from_:
+            raise refuse(where, text, at, f"Nobody is {ages.from_} and under {ages.under}.")
     for i, owed in enumerate(pack.institution if isinstance(pack, Pack) else ()):
         at = f"$.institution[{i}]"
         if owed.source not in sources:
