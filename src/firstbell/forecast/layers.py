@@ -99,9 +99,11 @@ def rates(known: Known, counted: Counted, learned: Learned, *, among: tuple[Arra
     )  # fmt: skip
     mean = dict(zip(SPANS, means.T, strict=True))
     at = np.digitize(mean["year"], pool.edges)
-    stay = (pool.stays[at] * STAY_DAYS + e[Col.STAYED_COUNTED]) / (STAY_DAYS + e[Col.COULD_STAY_COUNTED])
-    share = begun = np.ones(len(stay))
-    if counted is Counted.UNEXCUSED:
+    stayed, could_stay = e[Col.STAYED_COUNTED], e[Col.COULD_STAY_COUNTED]
+    share = begun = np.ones(len(at))
+    if counted is Counted.ABSENT:
+        stayed, could_stay = stayed + LAST_YEAR * before.stayed, could_stay + LAST_YEAR * before.could_stay
+    else:  # how long last year's absences lasted is not known of those that counted
         share = (pool.counted[at] * SHARE_DAYS + e[Col.ENDED_COUNTED] + LAST_YEAR * before.counted) / (
             SHARE_DAYS + e[Col.ENDED] + LAST_YEAR * before.ended
         )
@@ -110,6 +112,7 @@ def rates(known: Known, counted: Counted, learned: Learned, *, among: tuple[Arra
         begun = (pool.begun[at] * SHARE_SPELLS + e[Col.BEGUN_COUNTED] + last * before.counted / np.maximum(before.ended, 1)) / (
             SHARE_SPELLS + e[Col.STARTS] + last
         )  # fmt: skip
+    stay = (pool.stays[at] * STAY_DAYS + stayed) / (STAY_DAYS + could_stay)
     return Rates(evidence, by_span, mean, stay, np.clip(share, 0.02, 1.0), np.clip(begun, 0.02, 1.0), prior, lean)
 
 
