@@ -1,8 +1,9 @@
 """How far the forecast's advantage depends on the district: `python -m bench.range_bench --students 8000`.
 
 The backtest on several made-up districts that differ in what nobody knows of a real one: how long absence lasts once begun, whether
-students break off from their own pattern, when bad days fall, how much a year follows from the last. What counts is the *range*: a
-gain that only one of them shows is a gain of the generator. Everything here is simulated, and says nothing of a real district.
+students break off from their own pattern, when bad days fall, how much a year follows from the last; and on districts of other makings (`bench.strangers`).
+What counts is the *range*: a gain that only one of them shows is a gain of the generator. Everything here is simulated, and says nothing of
+a real district.
 """
 
 from __future__ import annotations
@@ -11,21 +12,23 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from bench.strangers import STRANGERS, stranger
 from firstbell.forecast.backtest import Question, first_days, judge, pooled_rates, question_rows
 from firstbell.forecast.breaks import Watched, judge_breaks, watched
 from firstbell.forecast.evidence import Fates
-from firstbell.forecast.forecasts import Bars
+from firstbell.forecast.forecasts import Band, Bars
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import summary
 from firstbell.forecast.lines import Counted, find_line
 from firstbell.forecast.pooling import Before
-from firstbell.forecast.training import ClosedYear, collect, fit_layer_two, learn_layer_one
+from firstbell.forecast.training import ClosedYear, collect, fit_layer_two, learn_layer_one, risen
 from firstbell.signals.kernel import day_matrix
 from firstbell.simulator.behaviour import SHIFTED_DAYS, SPELLS, USUAL, Options
 from firstbell.simulator.district import simulate
@@ -50,13 +53,25 @@ _CLOSED = Fates.of_a_closed_year()
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One district: average precisions and their ratios, and of breaks the share seen within three school days at the rule's own false alarms."""
+    """One district: average precisions and their ratios, and of breaks the share seen within three school days at the rule's own false alarms.
+
+    false_alarms  for one of the count's, at equal recall: the worst place
+    in_time       of who reaches the line, the share flagged five school days before
+    alerts        a week for 100 students, counted as strictly as the bar of *act* does
+    slopes        of calibration by grade band, the lowest and the highest
+    error         of a chance, by grade band, the worst
+    """
 
     district: str
     reached: int
     forecast: float
     against_count: float
     against_last_20: float
+    false_alarms: float
+    in_time: float
+    alerts: float
+    slopes: tuple[float, float]
+    error: float
     breaks: int
     ours: float
     three_of_five: float
@@ -117,7 +132,11 @@ def _watched(register: Register, attended: NDArray[np.int32]) -> Watched:
 
 
 def judged(name: str, students: int, seed: int) -> Row:
-    first, second, evenings = closed_years(students, seed, DISTRICTS[name])
+    evenings: list[Watched] = []
+    if name in STRANGERS:
+        first, second = stranger(name, students, seed)
+    else:
+        first, second, evenings = closed_years(students, seed, DISTRICTS[name])
     learned = {c: learn_layer_one(first, c) for c in Counted}
     two = fit_layer_two(collect(first, [LINE], learned, horizons=(HORIZON,)), sum(len(y.student) for y in first))
     key = (LINE.counted, LINE.share is not None, HORIZON)
@@ -125,22 +144,30 @@ def judged(name: str, students: int, seed: int) -> Row:
     [rows] = question_rows(second, [question], learned, {LINE.counted: pooled_rates(first, LINE.counted)})
     most = 1 + max(int(y.student.max(initial=0)) for y in second)
     found = judge(rows, first_days(second, LINE, most), {}, rounds=5)
-    seen = judge_breaks(evenings, BREAK_BAR)
+    seen: dict[str, Any] = judge_breaks(evenings, BREAK_BAR) if evenings else {"breaks": 0}
     rule = next((d for d in seen.get("detectors", ()) if (d["name"], d["bar"]) == ("last_5", 3.0)), None)
     ours = next(
         (d for d in seen.get("at_equal_false_alarms", ()) if (d["name"], d["than_bar"]) == ("last_5", 3.0)), None
     )
+    if "average_precision" not in found:
+        raise SystemExit(
+            f"{name}: {found['reached']} rows reached the line, too few to judge by. Take more --students."
+        )
+    bands = list(found["calibration"]["by_grade_band"].values()) or [found["calibration"]]
+    act = rows.said == Band.ACT
+    weeks, everybody = len(np.unique(rows.through)), len(np.unique(rows.student))
     nothing = float("nan")
-    precision = found["average_precision"]["forecast"]["value"] if "average_precision" in found else nothing
-    ratio = found.get("ratio", {"count": nothing, "last_20": nothing})
     return Row(
-        name, found["reached"], precision, ratio["count"], ratio["last_20"], seen["breaks"],
+        name, found["reached"], found["average_precision"]["forecast"]["value"], found["ratio"]["count"], found["ratio"]["last_20"],
+        max(found["false_alarms_at_equal_recall"]["count"].values(), default=nothing), found["lead"]["five_days"],
+        risen(rows.student[act], rows.through[act]) / weeks / everybody * 100,
+        (min(b["slope"] for b in bands), max(b["slope"] for b in bands)), max(b["error"] for b in bands), seen["breaks"],
         ours["within"]["3"]["value"] if ours else nothing, rule["within"]["3"]["value"] if rule else nothing,
     )  # fmt: skip
 
 
-def run(students: int = FULL, seed: int = 41) -> list[Row]:
-    names = list(DISTRICTS) if students >= QUICK * 2 else ["usual", "no breaks"]
+def run(students: int = FULL, seed: int = 41, names: Sequence[str] = ()) -> list[Row]:
+    names = names or ([*DISTRICTS, *STRANGERS] if students >= QUICK * 2 else ["usual", "no breaks", "B"])
     return [judged(name, students, seed) for name in names]
 
 
@@ -154,6 +181,11 @@ def show(rows: Sequence[Row]) -> None:
         "average precision",
         "x count so far",
         "x last 20 days",
+        "false alarms for one",
+        "in time",
+        "alerts a week",
+        "slopes",
+        "error",
         "breaks",
         "seen in 3 days",
         "by 3 of 5",
@@ -161,16 +193,18 @@ def show(rows: Sequence[Row]) -> None:
         table.add_column(heading, justify="left" if heading == "district" else "right")
     for r in rows:
         table.add_row(
-            r.district, f"{r.reached:,}", f"{r.forecast:.3f}", f"{r.against_count:.2f}", f"{r.against_last_20:.2f}", f"{r.breaks:,}",
+            r.district, f"{r.reached:,}", f"{r.forecast:.3f}", f"{r.against_count:.2f}", f"{r.against_last_20:.2f}", f"{r.false_alarms:.2f}",
+            f"{r.in_time:.2f}", f"{r.alerts:.2f}", f"{r.slopes[0]:.2f}-{r.slopes[1]:.2f}", f"{r.error:.4f}", f"{r.breaks:,}",
             f"{r.ours:.2f}", f"{r.three_of_five:.2f}",
         )  # fmt: skip
-    console = Console(width=130)
+    console = Console(width=200)
     console.print(table)
     for words, values in (
         ("the count so far", [r.against_count for r in rows]), ("absences in the last 20 days", [r.against_last_20 for r in rows]),
         ("3 of the last 5 days at its own false alarms (breaks within 3 days)", [r.ours / r.three_of_five for r in rows]),
     ):  # fmt: skip
-        console.print(f"range against {words}: {np.nanmin(values):.2f} to {np.nanmax(values):.2f} times")
+        if np.isfinite(values).any():
+            console.print(f"range against {words}: {np.nanmin(values):.2f} to {np.nanmax(values):.2f} times")
 
 
 if __name__ == "__main__":
@@ -178,5 +212,6 @@ if __name__ == "__main__":
     parser.add_argument("--students", type=int, default=FULL)
     parser.add_argument("--seed", type=int, default=41)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--district", action="append", default=[], choices=[*DISTRICTS, *STRANGERS])
     options = parser.parse_args()
-    show(run(QUICK if options.quick else options.students, options.seed))
+    show(run(QUICK if options.quick else options.students, options.seed, options.district))
