@@ -159,6 +159,18 @@ def test_a_second_letter_about_the_same_line_asks_why(scene: Scene) -> None:
     assert found(second, scene) == {"again": False}
 
 
+@pytest.mark.parametrize("overlay", ["", OVERLAY])
+def test_what_was_done_since_it_was_drafted_asks_why_there_should_be_a_letter(
+    monkeypatch: pytest.MonkeyPatch, overlay: str
+) -> None:
+    scene = set_the_scene(monkeypatch, overlay=overlay)
+    letter = scene.draft()
+    record_done(scene.officer, scene.ana, "conference", TODAY, TODAY, key="of another rule")
+    assert found(letter, scene) == {}
+    record_done(scene.officer, scene.ana, "notice", TODAY, TODAY, note="told at the door", key="by hand")
+    assert found(letter, scene) == {"done": False}
+
+
 def test_before_its_day_a_letter_stops_and_after_its_day_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = set_the_scene(monkeypatch, overlay=OVERLAY, squares="PPPPP UUUUU P", today=TODAY)
     letter = scene.draft("five-days")

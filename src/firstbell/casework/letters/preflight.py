@@ -31,6 +31,8 @@ __all__ = ["Checked", "Finding", "Seen", "check", "look", "prose"]
 WHY = "a letter is checked before it is signed"
 #: under these a letter may be lawful and still come at the wrong hour
 CARE = ("bereaved", "severe_illness")
+#: something is still asked
+OPEN = (Status.DUTY_OPEN, Status.LOCKED, Status.FORBIDDEN)
 #: what begins the line of the sealed evidence that says for which contacts the letter is
 ADDRESSED_TO = "addressed to"
 
@@ -154,7 +156,11 @@ def check(letter: Letter, reader: User, today: date) -> Checked:
     if letter.kind == Letter.Kind.CORRECTION:
         about = _apology(letter, position)
     else:
-        about = [*_line(letter, seen.law, position, seen.squares, today), *_step(position), *_again(seen.beside)]
+        about = [
+            *_line(letter, seen.law, position, seen.squares, today),
+            *_step(position),
+            *_again(letter, position, seen.beside),
+        ]
     found = [
         *about, *_care(letter, reader, standing.flags, seen.beside), *_people(letter, seen.family), *seen.findings, *_others(letter, seen.written),
     ]  # fmt: skip
@@ -258,13 +264,23 @@ def _step(p: Position | None) -> list[Finding]:
     return found
 
 
-def _again(by: Beside) -> list[Finding]:
-    if by.signed_before is None:
+def _again(letter: Letter, p: Position | None, by: Beside) -> list[Finding]:
+    if by.signed_before is not None:
+        return [
+            Finding(
+                "again", False, _("A letter about this was signed already: %(number)s.") % {"number": numbered(by.signed_before)},
+                _("Say why the family should get another."),
+            )
+        ]  # fmt: skip
+    fired = letter.firing.fired_on
+    if p is None or fired not in {f.on for f in p.firings}:
+        return []
+    if p.status in OPEN and p.fired_on is not None and p.fired_on <= fired:  # what is told is the earliest that is open
         return []
     return [
         Finding(
-            "again", False, _("A letter about this was signed already: %(number)s.") % {"number": numbered(by.signed_before)},
-            _("Say why the family should get another."),
+            "done", False, _("This step is not open any more: it was done, or not taken further."),
+            _("Withdraw this draft, or say why the family should get it all the same."),
         )
     ]  # fmt: skip
 
