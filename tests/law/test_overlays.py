@@ -125,6 +125,12 @@ window = { kind = "school_year" }
 kind = "notify"
 title = "Write"
 
+[[prohibition]]
+id = "never"
+title = "No expulsion for absence alone"
+source = "law"
+steps = ["expulsion"]
+
 [[institution]]
 id = "yearly"
 title = "A notice to every family"
@@ -321,6 +327,15 @@ def test_a_rule_of_ones_own_named_as_what_the_law_asks_for_would_stand_in_its_pl
 @pytest.mark.parametrize("kind", ["petition", "consider_sanction", "report_authority"])
 def test_a_sanction_of_ones_own_is_refused(kind: str) -> None:
     refused(own(kind=kind), "has to stand in the law's own pack", 11)
+
+
+@pytest.mark.parametrize("step", ["expulsion", "petition", "court_referral"])
+def test_a_step_the_law_bars_or_keeps_for_a_sanction_is_none_of_ones_own(step: str) -> None:
+    refused(own(kind="review") + f'done_by = ["{step}"]\n', f"call is done by {step}", 14)
+
+
+def test_what_shows_help_done_as_well_may_be_asked_for() -> None:
+    assert laid(own(kind="review") + 'done_by = ["conference", "decision"]\n').rule[-1].id == "call"
 
 
 def test_a_rule_of_ones_own_has_a_line() -> None:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import msgspec
 
+from firstbell.law.clock import DONE_BY
 from firstbell.law.packs import (
     ChangedRule,
     Deadline,
@@ -40,6 +41,15 @@ def _is_sanction(rule: Rule) -> bool:
     return rule.duty is not None and (rule.duty.severity == "punitive" or rule.duty.kind in _SANCTIONS)
 
 
+def _barred(pack: Pack) -> set[str]:
+    """What may never be done for absence alone, and what shows a sanction taken and no help given."""
+    shows: dict[bool, set[str]] = {True: set(), False: set()}
+    for rule in pack.rule:
+        if rule.duty is not None:
+            shows[rule.duty.severity == "punitive"] |= set(rule.duty.done_by or DONE_BY[rule.duty.kind])
+    return {step for one in pack.prohibition for step in one.steps} | (shows[True] - shows[False])
+
+
 def read_overlay(text: str, where: str, on: Pack) -> Overlay:
     """A district's own rules, if they tighten or add, or say why they don't (`loosens`).
 
@@ -51,11 +61,17 @@ def read_overlay(text: str, where: str, on: Pack) -> Overlay:
     if overlay.effective_to is not None and overlay.effective_to < overlay.effective_from:
         raise refuse(where, text, "$.effective_to", "It ends before it begins.")
     checked(overlay, text, where, on)
+    barred = _barred(on)
     for i, own in enumerate(overlay.rule):
         if _is_sanction(own):
             raise refuse(
                 where, text, f"$.rule[{i}].duty",
                 f"{own.id}: a district's own rule may tell and help; a sanction, a report or a petition has to stand in the law's own pack.",
+            )  # fmt: skip
+        if step := next((kind for kind in own.duty.done_by if kind in barred), "") if own.duty else "":
+            raise refuse(
+                where, text, f"$.rule[{i}].duty.done_by",
+                f"{own.id} is done by {step}, which the law bars or keeps for a sanction of its own; a district's own rule may tell and help.",
             )  # fmt: skip
     changed: set[str] = set()
     for i, change in enumerate(overlay.change):
