@@ -111,8 +111,8 @@ def test_a_student_the_law_protects_stops_it(monkeypatch: pytest.MonkeyPatch) ->
     assert found(letter, scene)["forbidden"] is True
 
 
-@pytest.mark.parametrize("flag", ["bereaved", "severe_illness"])
-def test_mourning_or_illness_asks_the_officer_and_stops_who_may_not_know(scene: Scene, flag: str) -> None:
+@pytest.mark.parametrize("flag", ["bereaved", "severe_illness", "exemption", "exemption_certificate"])
+def test_mourning_illness_or_an_exemption_asks_the_officer_and_stops_who_may_not_know(scene: Scene, flag: str) -> None:
     letter = scene.draft()
     protect(scene.officer, scene.ana, flag, TODAY)
     assert found(letter, scene) == {"care": False}
@@ -120,6 +120,7 @@ def test_mourning_or_illness_asks_the_officer_and_stops_who_may_not_know(scene: 
     letter.student = scene.again()
     told = " ".join(f.words + f.to_do for f in check(letter, scene.lead, TODAY).findings)
     assert "mourning" not in told
+    assert "exempt" not in told
     assert "ill" not in told.replace("still", "")
 
 

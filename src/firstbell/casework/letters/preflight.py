@@ -29,8 +29,8 @@ from firstbell.register.models import Student
 __all__ = ["Checked", "Finding", "Seen", "check", "look", "prose"]
 
 WHY = "a letter is checked before it is signed"
-#: under these a letter may be lawful and still come at the wrong hour
-CARE = ("bereaved", "severe_illness")
+#: under these a letter may be lawful and still come at the wrong hour, or to who need not attend
+CARE = ("bereaved", "severe_illness", "exemption", "exemption_certificate")
 #: something is still asked
 OPEN = (Status.DUTY_OPEN, Status.LOCKED, Status.FORBIDDEN)
 #: what begins the line of the sealed evidence that says for which contacts the letter is
