@@ -196,7 +196,7 @@ TIGHTER = [
     ("court", 'deadline = { value = 10, unit = "school_days", from = "decision", not_before = 5 }'),
     ("court", 'requires = ["support_offered", "assessment"]'),
     ("court", 'forbidden_if = ["homeless"]'),
-    ("report", "threshold = { count = 16 }"),
+    ("report", 'requires = ["support_offered"]'),
     ("help", "threshold = { count = 10, by_grade = [{ grades = ['KG'], count = 5 }] }"),
     ("court", "threshold = { count = 20, by_grade = [{ grades = ['KG'], count = 30 }] }"),
     ("weeks", 'window = { kind = "rolling_calendar_days", length = 120 }'),
@@ -232,6 +232,7 @@ LOOSER = [
     ("court", 'deadline = { value = 9, unit = "school_days", from = "decision" }', "may not be hurried"),
     ("report", "threshold = { count = 14 }", "a sanction would come sooner"),
     ("report", "deadline = { value = 5 }", "sets no day"),
+    ("report", "threshold = { count = 16 }", "the law asks for this report"),
 ]  # fmt: skip
 
 

@@ -41,6 +41,11 @@ def _is_sanction(rule: Rule) -> bool:
     return rule.duty is not None and (rule.duty.severity == "punitive" or rule.duty.kind in _SANCTIONS)
 
 
+def _owed(duty: Duty | None) -> bool:
+    """A report the law asks for: no district is free to make it later."""
+    return duty is not None and duty.kind == "report_authority" and not duty.may
+
+
 def _barred(pack: Pack) -> set[str]:
     """What may never be done for absence alone, and what shows a sanction taken and no help given."""
     shows: dict[bool, set[str]] = {True: set(), False: set()}
@@ -163,8 +168,10 @@ def _threshold_loosens(rule: Rule, new: Threshold, sanction: bool) -> str:
     for was, is_ in _side_by_side(old, new):
         later |= is_ is None or (was is not None and (is_ > was or (is_ == was and new.op == ">" and old.op == ">=")))
         sooner |= was is None or (is_ is not None and (is_ < was or (is_ == was and new.op == ">=" and old.op == ">")))
+    if sanction and sooner:
+        return "a sanction would come sooner than the pack has it."
     if sanction:
-        return "a sanction would come sooner than the pack has it." if sooner else ""
+        return "the law asks for this report, and it would come later." if later and _owed(rule.duty) else ""
     return "help would come later than the pack has it." if later else ""
 
 
@@ -181,10 +188,13 @@ def _window_loosens(rule: Rule, new: Window, sanction: bool) -> str:
             if new == old
             else "what counts together is of another kind, and nothing says whether it comes sooner or later."
         )
+    longer, shorter = (is_[0] > was[0] or is_[1] > was[1]), (is_[0] < was[0] or is_[1] < was[1])
+    if sanction and longer:
+        return "of a longer window a sanction would come sooner than the pack has it."
     if sanction:
-        longer = is_[0] > was[0] or is_[1] > was[1]
-        return "of a longer window a sanction would come sooner than the pack has it." if longer else ""
-    shorter = is_[0] < was[0] or is_[1] < was[1]
+        return (
+            "of a shorter window the report the law asks for would come later." if shorter and _owed(rule.duty) else ""
+        )
     return "of a shorter window help would come later than the pack has it." if shorter else ""
 
 
@@ -208,10 +218,11 @@ def _deadline_loosens(duty: Duty, new: Deadline, sanction: bool) -> str:
     days = now.unit.replace("_", " ")
     if new.not_before < now.not_before:
         return f"the pack gives the family {now.not_before} {days} first."
+    if sanction and new.value < now.value:
+        return f"the pack allows {now.value} {days}, and a sanction may not be hurried."
     if sanction:
-        return (
-            f"the pack allows {now.value} {days}, and a sanction may not be hurried." if new.value < now.value else ""
-        )
+        late = new.value > now.value and _owed(duty)
+        return f"the law asks for this report within {now.value} {days}." if late else ""
     if new.not_before > now.not_before:
         return "the pack lets it be done sooner."
     return f"the pack allows {now.value} {days}, and a district may only be quicker." if new.value > now.value else ""
