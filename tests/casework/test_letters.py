@@ -8,11 +8,12 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from firstbell import clock
-from firstbell.access.models import AuditEntry
+from firstbell.access.models import AuditEntry, Role
 from firstbell.casework.done import protect, record_done
 from firstbell.casework.firings import look_over
 from firstbell.casework.letters import deeds
 from firstbell.casework.letters.deeds import Changed, NotWritten, Stopped
+from firstbell.casework.letters.facts import duty_of
 from firstbell.casework.letters.models import Letter, LetterWord
 from firstbell.casework.letters.pdf import pdf_of
 from firstbell.casework.letters.preflight import check
@@ -21,7 +22,7 @@ from firstbell.casework.nightly import law
 from firstbell.casework.standing import standing_of
 from firstbell.law.clock import Status
 from firstbell.register.models import ContactLink
-from tests.build import FIRST_MONDAY, a_student, at, mark
+from tests.build import FIRST_MONDAY, a_student, a_user, at, mark
 from tests.casework.letters_scene import OVERLAY, RULE, TODAY, WHY, Scene, a_contact, set_the_scene
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -327,6 +328,63 @@ def test_two_sign_where_the_rule_asks_for_two(monkeypatch: pytest.MonkeyPatch) -
     assert (letter.state, letter.second_by, letter.text) == ("signed", scene.lead, text)
     assert (letter.signed_as, letter.second_as) == ("officer", "school_lead")
     assert letter.done.kind == "notice", "an invitation is no meeting held"
+
+
+def an_invitation(monkeypatch: pytest.MonkeyPatch, sign_off: str) -> tuple[Scene, Letter]:
+    scene = set_the_scene(monkeypatch, overlay=OVERLAY.replace('{ second_role = "principal" }', sign_off))
+    letter = scene.draft("five-days")
+    return scene, deeds.edit(scene.officer, letter, 0, letter.body, {"date_time_and_place": "Monday at 3."}, TODAY)
+
+
+def test_the_two_whom_the_rule_names_sign_in_either_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, letter = an_invitation(monkeypatch, '{ second_role = "principal" }')
+    letter = deeds.sign(scene.lead, letter, letter.version, {}, TODAY)
+    assert (letter.state, letter.signed_as) == ("awaiting", "school_lead")
+    assert deeds.still_to_sign(letter, duty_of(letter, TODAY)) == ["attendance officer"]
+    with pytest.raises(NotWritten, match="Still to sign: attendance officer"):
+        deeds.sign(a_user(Role.SCHOOL_LEAD, scene.school), letter, letter.version, {}, TODAY)
+    letter = deeds.sign(scene.officer, letter, letter.version, {}, TODAY)
+    assert (letter.state, letter.second_as) == ("signed", "officer")
+
+
+def test_two_officers_are_no_officer_and_principal(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, letter = an_invitation(monkeypatch, '{ second_role = "Principal" }')
+    letter = deeds.sign(scene.officer, letter, letter.version, {}, TODAY)
+    with pytest.raises(NotWritten, match="Still to sign: Principal"):
+        deeds.sign(a_user(Role.OFFICER, scene.school), letter, letter.version, {}, TODAY)
+    assert Letter.objects.system(WHY).get(pk=letter.pk).state == "awaiting"
+
+
+@pytest.mark.parametrize(
+    ("office", "signer", "other"), [("principal", "lead", "officer"), ("attendance officer", "officer", "lead")]
+)
+def test_one_signs_whom_the_rule_names(monkeypatch: pytest.MonkeyPatch, office: str, signer: str, other: str) -> None:
+    scene, letter = an_invitation(monkeypatch, f'{{ role = "{office}" }}')
+    with pytest.raises(NotWritten, match=f"Still to sign: {office}"):
+        deeds.sign(getattr(scene, other), letter, letter.version, {}, TODAY)
+    assert deeds.sign(getattr(scene, signer), letter, letter.version, {}, TODAY).state == "signed"
+
+
+@pytest.mark.parametrize("second", ["lead", "officer"])
+def test_for_an_office_the_desk_does_not_know_another_officer_or_lead_signs(
+    monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    scene, letter = an_invitation(monkeypatch, '{ second_role = "superintendent" }')
+    letter = deeds.sign(scene.officer, letter, letter.version, {}, TODAY)
+    with pytest.raises(NotWritten, match="another person"):
+        deeds.sign(scene.officer, letter, letter.version, {}, TODAY)
+    by = scene.lead if second == "lead" else a_user(Role.OFFICER, scene.school)
+    assert deeds.sign(by, letter, letter.version, {}, TODAY).state == "signed"
+
+
+def test_a_lead_in_the_place_of_an_unknown_office_leaves_the_officer_s_signature_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene, letter = an_invitation(monkeypatch, '{ second_role = "superintendent" }')
+    letter = deeds.sign(scene.lead, letter, letter.version, {}, TODAY)
+    with pytest.raises(NotWritten, match="Still to sign: attendance officer"):
+        deeds.sign(a_user(Role.SCHOOL_LEAD, scene.school), letter, letter.version, {}, TODAY)
+    assert deeds.sign(scene.officer, letter, letter.version, {}, TODAY).state == "signed"
 
 
 def test_a_correction_before_the_second_signature_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:

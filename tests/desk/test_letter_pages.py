@@ -85,6 +85,28 @@ def test_signing_needs_tick_and_reason_and_keeps_what_was_written(scene: Scene) 
     assert "Victor" not in page
 
 
+def test_the_page_says_whose_signature_is_missing_and_keeps_what_another_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = set_the_scene(monkeypatch, overlay=OVERLAY)
+    a_contact(scene.ana, "Victor", no_contact=True)
+    letter = scene.draft("five-days")
+    letter = deeds.edit(scene.officer, letter, 0, letter.body, {"date_time_and_place": "Monday at 3."}, TODAY)
+    page = as_(scene.officer).get(f"/letter/{letter.pk}/check/").content.decode()
+    assert "Still to sign: attendance officer, principal." in page
+    letter = deeds.sign(scene.officer, letter, letter.version, {"no_contact": "By hand."}, TODAY)
+    another = as_(a_user(Role.OFFICER, scene.school))
+    page = another.get(f"/letter/{letter.pk}/check/").content.decode()
+    assert "Still to sign: principal." in page
+    assert "This signature is not yours to give." in page
+    assert f'action="/letter/{letter.pk}/sign/"' in page
+    assert '<button class="button main">' not in page
+    answer = another.post(f"/letter/{letter.pk}/sign/", {"version": letter.version})
+    assert answer.status_code == 422
+    assert "Your signature is not the one this rule asks for." in answer.content.decode()
+    assert "Still to sign: principal." in another.get(f"/letter/{letter.pk}/").content.decode()
+    as_(scene.lead).post(f"/letter/{letter.pk}/sign/", {"version": letter.version})
+    assert Letter.objects.system(WHY).get(pk=letter.pk).state == "signed"
+
+
 def test_the_print_is_a_pdf_by_number_audited_and_only_of_what_is_signed(scene: Scene) -> None:
     letter, client = scene.draft(), as_(scene.officer)
     assert client.get(f"/letter/{letter.pk}/pdf/").status_code == 404

@@ -26,6 +26,7 @@ from firstbell.casework.letters.pdf import pdf_of
 from firstbell.casework.letters.preflight import Checked, check, look
 from firstbell.casework.letters.sending import STATES, NotSent, post_of, put_in_outbox, recall
 from firstbell.casework.letters.wording import FACTS, LANGUAGES, paragraphs, words
+from firstbell.casework.signatures import signing_role
 from firstbell.casework.standing import today_of
 from firstbell.law.packs import Duty
 from firstbell.law.sentences import number
@@ -116,6 +117,7 @@ def _kept_page(request: HttpRequest, letter: Letter, error: str = "", why: str =
             "apology": some.exclude(state=Letter.State.WITHDRAWN).first(), "error": error, "why": why, "page": "today",
             "rtl": letter.language == "ar", "pack": rule[0] if rule else None, "rule": rule[1] if rule else None, "count": number(Fraction(letter.count)),
             "days": [date.fromisoformat(d) for d in letter.marks.split()], "post": _post(letter, rule[1].duty if rule else None),
+            "to_sign": deeds.still_to_sign(letter, rule[1].duty if rule else None) if letter.state == Letter.State.AWAITING else [],
             "signed_role": Role(letter.signed_as).label if letter.signed_as else "",
             "second_role": Role(letter.second_as).label if letter.second_as else "",
         },
@@ -160,6 +162,7 @@ def _check_page(
 ) -> HttpResponse:
     letter = checked.letter
     kept = checked.beside.reasons if letter.state == Letter.State.AWAITING else {}
+    to_sign = deeds.still_to_sign(letter, checked.duty)
     return render(
         request, "desk/letter_check.html",
         {
@@ -168,7 +171,7 @@ def _check_page(
             "paragraphs": paragraphs(letter.text or checked.text), "headings": words(letter.language), "rtl": letter.language == "ar",
             "also": [] if letter.text else [checked.written[k] for k in written_keys(checked.duty) if checked.written.get(k)],
             "annex": paragraphs(letter.annex or deeds.annex_of(checked)) if letter.kind != Letter.Kind.CORRECTION else [],
-            "sign_off": checked.duty.sign_off if checked.duty else None, "page": "today",
+            "to_sign": to_sign, "may_sign": signing_role(request.user, to_sign) is not None, "page": "today",
         },
         status=status,
     )  # fmt: skip

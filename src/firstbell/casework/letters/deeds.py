@@ -11,9 +11,8 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from firstbell import clock
-from firstbell.access import audit, policy
-from firstbell.access.models import Role, User
-from firstbell.access.policy import DEEDS, Deed
+from firstbell.access import audit
+from firstbell.access.models import User
 from firstbell.casework.done import record_done
 from firstbell.casework.firings import look_at
 from firstbell.casework.letters.checklist import written_keys
@@ -23,14 +22,16 @@ from firstbell.casework.letters.preflight import ADDRESSED_TO, Checked, Finding,
 from firstbell.casework.letters.sending import recall
 from firstbell.casework.letters.wording import LANGUAGES, apart, day_words, fill, template, words
 from firstbell.casework.models import Done, Firing
+from firstbell.casework.signatures import missing_after, signing_role
 from firstbell.casework.standing import standing_of
 from firstbell.law.clock import DONE_BY, Status
+from firstbell.law.packs import Duty
 from firstbell.law.sentences import number
 from firstbell.register.models import Student
 
 __all__ = [
     "Changed", "NotWritten", "Stopped", "annex_of", "apologise", "apologise_for_all", "draft", "draft_in", "edit", "read_days_again",
-    "sign", "withdraw",
+    "sign", "still_to_sign", "withdraw",
 ]  # fmt: skip
 
 WHY = "a letter is written about a student the writer was given"
@@ -161,16 +162,18 @@ def draft_in(user: User, letter: Letter, version: int, language: str) -> Letter:
     return made  # type: ignore[no-any-return]
 
 
-def _role(user: User, not_as: str = "") -> str:
-    """The role somebody signs in; of a second signature, another than the first's. Empty where they have none."""
-    held = [r for r in (Role.OFFICER, Role.SCHOOL_LEAD) if r in policy.roles(user) & DEEDS[Deed.TAKE_STEPS]]
-    return next((r.value for r in held if r.value != not_as), "")
+def still_to_sign(letter: Letter, duty: Duty | None) -> list[str]:
+    """The offices whose signature is missing yet. An apology is anybody's who writes letters."""
+    return (
+        [] if duty is None or letter.kind == Letter.Kind.CORRECTION else missing_after(duty.sign_off, letter.signed_as)
+    )
 
 
 def sign(user: User, letter: Letter, version: int, reasons: dict[str, str], today: date) -> Letter:
     """Look at everything once more, and freeze. The same signature again changes nothing.
 
-    Raises Stopped with what is in the way, Changed where somebody was quicker, NotWritten for a second signature by the first's hand.
+    Raises Stopped with what is in the way, Changed where somebody was quicker, NotWritten for a second signature by the first's hand, and for
+    a signature that is none of those the rule asks for.
     """
     with transaction.atomic():
         Letter.objects.system(WHY).select_for_update().get(pk=letter.pk)  # two who sign at once take turns
@@ -181,14 +184,18 @@ def sign(user: User, letter: Letter, version: int, reasons: dict[str, str], toda
             letter.second_by_id,
         ):
             if second and version == letter.version:
-                raise NotWritten(_("The second signature is another person’s, in another role."))
+                raise NotWritten(_("The second signature is another person’s."))
             return letter
         if letter.version != version or letter.state not in (Letter.State.DRAFT, Letter.State.AWAITING):
             raise Changed(letter)
-        role = _role(user, letter.signed_as)
-        if not role:
-            raise NotWritten(_("The second signature is another person’s, in another role."))
         checked = check(letter, user, today)
+        to_sign = still_to_sign(letter, checked.duty)
+        role = signing_role(user, to_sign)
+        if role is None:
+            raise NotWritten(
+                _("Your signature is not the one this rule asks for. Still to sign: %(who)s.")
+                % {"who": ", ".join(to_sign)}
+            )
         kept = checked.beside.reasons
         given = {code: why.strip()[:2000] for code, why in reasons.items() if why.strip()}
         in_the_way = [f for f in checked.findings if f.stops or not (given.get(f.code) or kept.get(f.code))]
@@ -208,7 +215,7 @@ def sign(user: User, letter: Letter, version: int, reasons: dict[str, str], toda
 def _first(user: User, letter: Letter, role: str, checked: Checked, given: dict[str, str], today: date) -> Letter:
     text, annex = _text(letter, checked, today), annex_of(checked)
     evidence = _evidence(checked, given, today)
-    two = bool(checked.duty and checked.duty.sign_off.second_role) and letter.kind != Letter.Kind.CORRECTION
+    two = len(still_to_sign(letter, checked.duty)) > 1
     letter = _moved(
         letter, letter.version, text=text, annex=annex, evidence=evidence, sha256=digest(text, annex, evidence), signed_by=user,
         signed_as=role, signed_at=clock.now(), state=Letter.State.AWAITING if two else Letter.State.SIGNED,
