@@ -14,7 +14,7 @@ from firstbell.casework.done import NotRecorded, record_done
 from firstbell.casework.firings import look_over
 from firstbell.casework.letters import deeds
 from firstbell.casework.letters.deeds import Stopped
-from firstbell.casework.models import Done, DoneTo, Firing
+from firstbell.casework.models import Adoption, Done, DoneTo, Firing
 from firstbell.casework.standing import standing_of
 from firstbell.law.clock import NOT_ESCALATED, Position, Status
 from firstbell.register.models import Calendar, Contact, ContactLink
@@ -181,6 +181,7 @@ def test_who_is_no_contact_of_the_student_s_or_may_not_be_contacted_is_not_recor
 def test_where_the_law_speaks_of_each_parent_it_is_said_to_whom(scene: Scene, maria: Contact) -> None:
     with pytest.raises(NotRecorded, match="Say to whom"):
         did(scene, "warning")
+    Adoption.objects.update(overlay=OVERLAY.replace('title = "Talk', 'may = true\ntitle = "Talk'))
     record_done(
         scene.officer, scene.again(), NOT_ESCALATED, TODAY, TODAY, rule="example/warned", note="a talk", key="stop"
     )

@@ -73,3 +73,19 @@ def test_what_was_done_before_any_line_was_reached_is_on_record_as_it_was(office
     bo = a_student(ana.enrolments.get().school, "Bo", grade="08")
     record_done(officer, bo, "court_referral", TODAY, TODAY, key="by another school")
     assert Done.objects.system(WHY).filter(student=bo).exists()
+
+
+@pytest.mark.parametrize("about", ["", "us-tx/TX-C1", "us-tx/no-such-rule", "us-ca/TX-C2"])
+def test_nobody_goes_no_further_where_the_law_asks(officer: User, ana: Student, about: str) -> None:
+    with pytest.raises(NotRecorded, match="The law asks for this step"):
+        record_done(officer, ana, "not_escalated", TODAY, TODAY, rule=about, note="no use", key="a")
+    record_done(officer, ana, "not_escalated", TODAY, TODAY, rule="us-tx/TX-C2", note="help goes on", key="b")
+    assert [d.key for d in Done.objects.system(WHY).all()] == ["b"]
+
+
+@pytest.mark.parametrize("kind", ["nonsense", "letter_by_email", "correction"])
+def test_a_kind_no_rule_knows_is_not_put_on_record_by_hand(officer: User, ana: Student, kind: str) -> None:
+    with pytest.raises(NotRecorded, match="Choose what was done"):
+        record_done(officer, ana, kind, TODAY, TODAY, key="a")
+    assert not Done.objects.system(WHY).exists()
+    record_done(officer, ana, "criminal_negligence_evidence", TODAY, TODAY, key="b")

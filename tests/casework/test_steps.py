@@ -100,7 +100,9 @@ def test_the_forecast_does_not_learn_from_the_days_after_something_was_done() ->
     school = a_school()
     officer, ana, bo = a_user(Role.OFFICER, school), a_student(school, "Ana"), a_student(school, "Bo")
     meeting = record_done(officer, ana, "conference", FIRST_MONDAY, TODAY, key="1")
-    record_done(officer, bo, NOT_ESCALATED, FIRST_MONDAY, TODAY, note="her grandmother died", key="2")
+    Adoption.objects.update(overlay=OWN + "may = true\n")
+    about = "example/two-days"
+    record_done(officer, bo, NOT_ESCALATED, FIRST_MONDAY, TODAY, rule=about, note="her grandmother died", key="2")
     assert days_acted(FIRST_MONDAY, TODAY) == {ana.pk: [FIRST_MONDAY]}
     assert days_acted(FIRST_MONDAY + timedelta(days=1), TODAY) == {}
     take_back(officer, meeting)

@@ -5,7 +5,7 @@ Whatever is recorded here may open or close a step, so that the student's firing
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, timedelta
 
 from django.db import transaction
@@ -19,9 +19,10 @@ from firstbell.casework.firings import look_at
 from firstbell.casework.models import Done, DoneTo, Protection
 from firstbell.casework.parents import guardians_of
 from firstbell.casework.standing import standing_of, today_of
-from firstbell.casework.words import evidence_word
+from firstbell.casework.words import asked_kinds, evidence_word
 from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Status
 from firstbell.law.overlays import with_overlay
+from firstbell.law.packs import Pack
 from firstbell.register.models import Student
 from firstbell.watch.treated import source
 
@@ -48,24 +49,35 @@ def record_done(
     note: str = "",
     key: str,
     to: Collection[int] = (),
+    of_letter: bool = False,
 ) -> Done:
     """Something was done on a day not later than today. The same `key` again is the same record.
 
-    to: the contacts it was done to; naming nobody, it counts for each. Raises NotRecorded for a day to come, for a decision not to go on
-    without its reason, for who is no contact of the student's or under no-contact, for nobody where the rule speaks of each parent, and for
-    a sanction that is locked or not allowed.
+    to: the contacts it was done to; naming nobody, it counts for each. of_letter: it is the desk's own word for a letter. Raises
+    NotRecorded for a day to come, for a kind of evidence the law in force does not know, for a decision not to go on without its reason or
+    where the law does not leave it open, for who is no contact of the student's or under no-contact, for nobody where the rule speaks of
+    each parent, and for a sanction that is locked or not allowed.
     """
     if on > today:
         raise NotRecorded(_("That day has not come yet. Record it once it was done."))
     if kind == NOT_ESCALATED and not note.strip():
         raise NotRecorded(_("Write why this goes no further: whoever comes after you will want to know."))
-    of_each = kind != NOT_ESCALATED and _of_each_parent(rule, today)
+    law = _law(today)
+    if kind == NOT_ESCALATED and not any(
+        r.duty and r.duty.may and rule == f"{pack.id}/{r.id}" for pack in law for r in pack.rule
+    ):
+        raise NotRecorded(_("The law asks for this step: it is not left to anybody to go no further."))
+    if not of_letter and kind != NOT_ESCALATED and kind not in _known(law):
+        raise NotRecorded(_("Choose what was done."))
+    of_each = kind != NOT_ESCALATED and any(
+        r.per == "parent" and rule == f"{pack.id}/{r.id}" for pack in law for r in pack.rule
+    )
     family = {g.pk for g in guardians_of(student.pk) if not g.silent} if to or of_each else set()
     if set(to) - family:
         raise NotRecorded(_("Choose among the family on record. Who may not be contacted cannot be chosen."))
     if of_each and family and not to:
         raise NotRecorded(_("Say to whom: the law speaks here of each parent by themselves."))
-    if words := _in_the_way(student, kind, rule, to, today):
+    if words := _in_the_way(student, kind, rule, to, law, today):
         raise NotRecorded(words)
     done, new = Done.objects.system(WHY).get_or_create(
         student=student, key=key,
@@ -80,28 +92,31 @@ def record_done(
     return done  # type: ignore[no-any-return]
 
 
-def _of_each_parent(about: str, today: date) -> bool:
-    """Whether the rule ("pack/rule") is one in force that speaks of each parent by themselves."""
-    pack, _slash, name = about.partition("/")
-    found = adopted(today) if name else None
-    if found is None or found.pack != pack:
-        return False
-    rules = (version.rule_named(name) for version in with_overlay(found.pack, found.overlay))
-    return any(rule is not None and rule.per == "parent" for rule in rules)
-
-
-def _in_the_way(student: Student, kind: str, about: str, to: Collection[int], today: date) -> str:
-    """Why this cannot be on record as a sanction taken: each step it could be is locked, or not allowed for this student."""
+def _law(today: date) -> Sequence[Pack]:
+    """The adopted pack's versions, with the district's own."""
     found = adopted(today)
-    rules = [rule for version in with_overlay(found.pack, found.overlay) for rule in version.rule] if found else []
+    return with_overlay(found.pack, found.overlay) if found else ()
+
+
+def _known(law: Sequence[Pack]) -> set[str]:
+    """The kinds of evidence that can be put on record by hand: what the law asks for, counts or accepts, and what people do anyhow."""
+    found = {kind for pack in law or (None,) for kind in asked_kinds(pack)}
+    duties = [rule.duty for pack in law for rule in pack.rule if rule.duty]
+    found |= {kind for duty in duties for kind in duty.done_by or DONE_BY[duty.kind]}
+    return found | {kind for duty in duties if duty.not_after for kind in duty.not_after.evidence.split("|")}
+
+
+def _in_the_way(student: Student, kind: str, about: str, to: Collection[int], law: Sequence[Pack], today: date) -> str:
+    """Why this cannot be on record as a sanction taken: each step it could be is locked, or not allowed for this student."""
+    rules = [rule for version in law for rule in version.rule]
     asks = {r.id: r.duty for r in rules if r.duty and kind in (r.duty.done_by or DONE_BY[r.duty.kind])}
-    if found is None or not any(duty.severity == "punitive" for duty in asks.values()):
+    if not any(duty.severity == "punitive" for duty in asks.values()):
         return ""
     stands: set[Status] = set()
     missing: dict[str, None] = {}
     standing = standing_of(student, today)
     for p in standing.positions:
-        if p.rule in asks and p.fired_on is not None and about in ("", f"{found.pack}/{p.rule}"):
+        if p.rule in asks and p.fired_on is not None and about in ("", f"{law[-1].id}/{p.rule}"):
             each = standing.of_each.get((p.version, p.rule), {})
             stands |= {each[who] for who in to if who in each} or {p.status}
             missing |= dict.fromkeys(p.missing)

@@ -246,7 +246,7 @@ def _on_record(user: User, letter: Letter, checked: Checked, today: date) -> Let
     done = record_done(
         user, letter.student, kind, today, today, rule=f"{letter.firing.pack}/{letter.firing.rule}",
         note=_("Letter %(number)s.") % {"number": letter.number}, key=f"letter:{letter.pk}",
-        to=checked.addressed_to,
+        to=checked.addressed_to, of_letter=True,
     )  # fmt: skip
     Letter.objects.system(WHY).filter(pk=letter.pk).update(done=done)
     return _again(letter)

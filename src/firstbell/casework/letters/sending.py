@@ -103,7 +103,7 @@ def put_in_outbox(user: User, letter: Letter, today: date) -> list[Delivery]:
     done = record_done(
         user, letter.student, BY_EMAIL, today, today, rule=f"{letter.firing.pack}/{letter.firing.rule}",
         note=_("Letter %(number)s.") % {"number": letter.number}, key=f"letter:{letter.pk}:mail{turn}",
-        to=[contact.pk for contact in wanted],
+        to=[contact.pk for contact in wanted], of_letter=True,
     )  # fmt: skip
     for delivery in made:
         delivery.done = done
