@@ -89,3 +89,14 @@ def test_a_kind_no_rule_knows_is_not_put_on_record_by_hand(officer: User, ana: S
         record_done(officer, ana, kind, TODAY, TODAY, key="a")
     assert not Done.objects.system(WHY).exists()
     record_done(officer, ana, "criminal_negligence_evidence", TODAY, TODAY, key="b")
+
+
+@pytest.mark.parametrize("about", ["", "us-tx/TX-C1"])
+def test_a_sanction_is_put_on_record_by_whom_the_rule_names(officer: User, ana: Student, about: str) -> None:
+    lead = a_user(Role.SCHOOL_LEAD, None)
+    record_done(lead, ana, "support_offered", TODAY, TODAY, key="help is anybody's")
+    with pytest.raises(NotRecorded, match="This step is put on record by: attendance officer"):
+        record_done(lead, ana, "court_referral", TODAY, TODAY, rule=about, key="a")
+    assert court(ana) is Status.DUTY_OPEN
+    record_done(officer, ana, "court_referral", TODAY, TODAY, rule=about, key="b")
+    assert court(ana) is Status.DUTY_DONE

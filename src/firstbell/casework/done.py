@@ -18,6 +18,7 @@ from firstbell.casework.adopted import adopted
 from firstbell.casework.firings import look_at
 from firstbell.casework.models import Done, DoneTo, Protection
 from firstbell.casework.parents import guardians_of
+from firstbell.casework.signatures import signing_role
 from firstbell.casework.standing import standing_of, today_of
 from firstbell.casework.words import asked_kinds, evidence_word
 from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Status
@@ -56,7 +57,7 @@ def record_done(
     to: the contacts it was done to; naming nobody, it counts for each. of_letter: it is the desk's own word for a letter. Raises
     NotRecorded for a day to come, for a kind of evidence the law in force does not know, for a decision not to go on without its reason or
     where the law does not leave it open, for who is no contact of the student's or under no-contact, for nobody where the rule speaks of
-    each parent, and for a sanction that is locked or not allowed.
+    each parent, and for a sanction that is locked, not allowed, or another's to put there.
     """
     if on > today:
         raise NotRecorded(_("That day has not come yet. Record it once it was done."))
@@ -77,7 +78,7 @@ def record_done(
         raise NotRecorded(_("Choose among the family on record. Who may not be contacted cannot be chosen."))
     if of_each and family and not to:
         raise NotRecorded(_("Say to whom: the law speaks here of each parent by themselves."))
-    if words := _in_the_way(student, kind, rule, to, law, today):
+    if words := _in_the_way(None if of_letter else user, student, kind, rule, to, law, today):
         raise NotRecorded(words)
     done, new = Done.objects.system(WHY).get_or_create(
         student=student, key=key,
@@ -106,8 +107,11 @@ def _known(law: Sequence[Pack]) -> set[str]:
     return found | {kind for duty in duties if duty.not_after for kind in duty.not_after.evidence.split("|")}
 
 
-def _in_the_way(student: Student, kind: str, about: str, to: Collection[int], law: Sequence[Pack], today: date) -> str:
-    """Why this cannot be on record as a sanction taken: each step it could be is locked, or not allowed for this student."""
+def _in_the_way(
+    user: User | None, student: Student, kind: str, about: str, to: Collection[int], law: Sequence[Pack], today: date
+) -> str:
+    """Why this cannot be on record as a sanction taken: each step it could be is locked, or not allowed for this student; or it is not this
+    user's to put there (None: others have signed for it)."""
     rules = [rule for version in law for rule in version.rule]
     asks = {r.id: r.duty for r in rules if r.duty and kind in (r.duty.done_by or DONE_BY[r.duty.kind])}
     if not any(duty.severity == "punitive" for duty in asks.values()):
@@ -115,16 +119,21 @@ def _in_the_way(student: Student, kind: str, about: str, to: Collection[int], la
     stands: set[Status] = set()
     missing: dict[str, None] = {}
     standing = standing_of(student, today)
-    for p in standing.positions:
-        if p.rule in asks and p.fired_on is not None and about in ("", f"{law[-1].id}/{p.rule}"):
-            each = standing.of_each.get((p.version, p.rule), {})
-            stands |= {each[who] for who in to if who in each} or {p.status}
-            missing |= dict.fromkeys(p.missing)
-    if not stands or stands - {Status.LOCKED, Status.FORBIDDEN}:
-        return ""
-    if Status.FORBIDDEN in stands:
-        return _("The law does not allow this step for this student. Offer help instead.")
-    return _("This step is locked. Not on record yet: %(what)s.") % {"what": ", ".join(map(evidence_word, missing))}
+    steps = [
+        p for p in standing.positions if p.rule in asks and p.fired_on is not None
+        and about in ("", *(f"{law[-1].id}/{name}" for name in (p.rule, asks[p.rule].done_from)))
+    ]  # fmt: skip
+    for p in steps:
+        each = standing.of_each.get((p.version, p.rule), {})
+        stands |= {each[who] for who in to if who in each} or {p.status}
+        missing |= dict.fromkeys(p.missing)
+    if stands and not stands - {Status.LOCKED, Status.FORBIDDEN}:
+        if Status.FORBIDDEN in stands:
+            return _("The law does not allow this step for this student. Offer help instead.")
+        return _("This step is locked. Not on record yet: %(what)s.") % {"what": ", ".join(map(evidence_word, missing))}
+    named = dict.fromkeys(asks[p.rule].sign_off.role for p in steps if asks[p.rule].severity == "punitive")
+    theirs = [office for office in named if user is not None and signing_role(user, [office]) is None]
+    return _("This step is put on record by: %(who)s.") % {"who": ", ".join(theirs)} if theirs else ""
 
 
 @source
