@@ -13,11 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from firstbell import clock
+from firstbell.access import policy
 from firstbell.access.models import Role, User
 from firstbell.access.people import give_role
 from firstbell.casework.adopted import adopted
 from firstbell.casework.adopting import approve, propose
-from firstbell.casework.done import record_done
+from firstbell.casework.done import confirm, record_done
 from firstbell.casework.firings import look_over
 from firstbell.casework.models import Firing
 from firstbell.casework.steps import asking_rules
@@ -117,7 +118,8 @@ def _law() -> None:
 
 def _deeds(progress: Progress) -> None:
     """What the law has asked of the officer's schools was done some days later, mostly; what was asked in the last two weeks waits."""
-    olive, today = User.objects.get(email="officer@demo.example"), clock.now().date()
+    olive, dana = (User.objects.get(email=f"{name}@demo.example") for name in ("officer", "lead"))
+    today = clock.now().date()
     chance = random.Random(today.toordinal())  # noqa: S311 - a made-up history
     adoption = adopted(today)
     assert adoption is not None
@@ -133,9 +135,11 @@ def _deeds(progress: Progress) -> None:
         while on.weekday() > 4:
             on += timedelta(days=1)
         kind = duty.done_by[0] if duty.done_by else DONE_BY[duty.kind][0]
-        record_done(
+        done = record_done(
             olive, firing.student, kind, on, today, rule=f"{firing.pack}/{firing.rule}", key=f"demo-{firing.pk}"
         )
+        if policy.why(dana, firing.student) is not None:
+            confirm(dana, done, today)
 
 
 def _sign_ins(console: Console, port: int) -> None:

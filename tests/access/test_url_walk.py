@@ -36,6 +36,7 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
     "law_lines": ({OFFICER, LEAD}, {"pk": "student"}),
     "law_record": ({OFFICER, LEAD}, {"pk": "student"}),
     "law_protect": ({OFFICER}, {"pk": "student"}),
+    "law_confirm": ({OFFICER, LEAD}, {"pk": "done"}),
     "law_undo": ({OFFICER, LEAD}, {"pk": "done"}),
     "law_unprotect": ({OFFICER}, {"pk": "protection"}),
     "letter_draft": ({OFFICER, LEAD}, {"pk": "student"}),
@@ -78,7 +79,7 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
 #: Deliveries and sources, the law adopted and its replays are the district's: no steward's or lead's are somebody else's.
 OF_THE_DISTRICT = {"delivery", "source", "adoption", "pack", "replay"}
 POST_ONLY = {
-    "undo_verdict", "toured", "keep_view", "concern", "law_record", "law_protect", "law_undo", "law_unprotect",
+    "undo_verdict", "toured", "keep_view", "concern", "law_record", "law_protect", "law_undo", "law_unprotect", "law_confirm",
     "letter_draft", "letter_save", "letter_sign", "letter_send", "letter_recall", "letter_withdraw", "letter_apologise",
 }  # fmt: skip
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.test import Client
 
 from firstbell import clock
 from firstbell.access.models import Role, User
-from firstbell.casework.done import NotRecorded, protect, record_done
-from firstbell.casework.models import Adoption, Done
+from firstbell.casework.done import NotRecorded, confirm, protect, record_done, take_back
+from firstbell.casework.firings import look_over
+from firstbell.casework.models import Adoption, Done, Firing
 from firstbell.casework.standing import standing_of
 from firstbell.law.clock import Status
 from firstbell.register.models import Student
+from firstbell.watch.treated import days_acted
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, a_user, draw
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -65,7 +68,8 @@ def test_a_step_the_law_forbids_is_not_put_on_record_as_taken(officer: User, ana
 
 def test_an_open_step_is_and_so_is_the_help_before_a_locked_one(officer: User, ana: Student) -> None:
     record_done(officer, ana, "support_offered", TODAY, TODAY, key="help")
-    record_done(officer, ana, "court_referral", TODAY, TODAY, key="a")
+    done = record_done(officer, ana, "court_referral", TODAY, TODAY, key="a")
+    confirm(a_user(Role.SCHOOL_LEAD, None), done, TODAY)
     assert court(ana) is Status.DUTY_DONE
 
 
@@ -98,5 +102,51 @@ def test_a_sanction_is_put_on_record_by_whom_the_rule_names(officer: User, ana: 
     with pytest.raises(NotRecorded, match="This step is put on record by: attendance officer"):
         record_done(lead, ana, "court_referral", TODAY, TODAY, rule=about, key="a")
     assert court(ana) is Status.DUTY_OPEN
-    record_done(officer, ana, "court_referral", TODAY, TODAY, rule=about, key="b")
+    done = record_done(officer, ana, "court_referral", TODAY, TODAY, rule=about, key="b")
+    assert (done.waits_for, court(ana)) == ("principal", Status.DUTY_OPEN), "one person alone does not take it"
+    for other in (officer, a_user(Role.OFFICER, None)):
+        with pytest.raises(NotRecorded, match="Another person confirms this: principal"):
+            confirm(other, done, TODAY)
+    assert court(ana) is Status.DUTY_OPEN
+    confirm(lead, done, TODAY)
+    assert court(ana) is Status.DUTY_DONE
+
+
+def test_what_waits_for_a_second_person_counts_for_nothing_and_can_be_taken_back(officer: User, ana: Student) -> None:
+    record_done(officer, ana, "support_offered", TODAY, TODAY, key="help")
+    done = record_done(officer, ana, "court_referral", TODAY - timedelta(days=1), TODAY, key="a")
+    look_over()
+    assert days_acted(FIRST_MONDAY, TODAY) == {ana.pk: [TODAY]}, "the help alone"
+    assert Firing.objects.system(WHY).get(rule="TX-C1").status == Status.DUTY_OPEN
+    Done.objects.system(WHY).filter(pk=done.pk).update(recorded_at=clock.now() - timedelta(days=5))
+    done.refresh_from_db()
+    take_back(officer, done)
+    confirm(a_user(Role.SCHOOL_LEAD, None), done, TODAY)
+    assert court(ana) is Status.DUTY_OPEN
+
+
+def test_what_the_law_forbids_meanwhile_is_not_confirmed(officer: User, ana: Student) -> None:
+    record_done(officer, ana, "support_offered", TODAY, TODAY, key="help")
+    done = record_done(officer, ana, "court_referral", TODAY, TODAY, key="a")
+    protect(officer, ana, "homeless", TODAY)
+    with pytest.raises(NotRecorded, match="The law does not allow this step for this student"):
+        confirm(a_user(Role.SCHOOL_LEAD, None), done, TODAY)
+
+
+def test_the_page_shows_what_waits_and_for_whom(officer: User, ana: Student) -> None:
+    record_done(officer, ana, "support_offered", TODAY, TODAY, key="help")
+    clients = {who: Client() for who in (officer, a_user(Role.SCHOOL_LEAD, None))}
+    for who, client in clients.items():
+        client.force_login(who, backend="allauth.account.auth_backends.AuthenticationBackend")
+    one, other = clients.values()
+    law = f"/student/{ana.pk}/law/"
+    said = one.post(f"{law}record/", {"kind": "court_referral", "on": TODAY, "key": "a"}, follow=True).content.decode()
+    assert "It counts once it is confirmed by: principal." in said
+    assert "Confirm it" not in said
+    assert "Confirm it" in other.get(law).content.decode()
+    pk = Done.objects.system(WHY).get(key="a").pk
+    assert (
+        "Another person confirms this: principal." in one.post(f"/law/done/{pk}/confirm/", follow=True).content.decode()
+    )
+    assert "confirmed by" in other.post(f"/law/done/{pk}/confirm/", follow=True).content.decode()
     assert court(ana) is Status.DUTY_DONE

@@ -18,16 +18,16 @@ from firstbell.casework.adopted import adopted
 from firstbell.casework.firings import look_at
 from firstbell.casework.models import Done, DoneTo, Protection
 from firstbell.casework.parents import guardians_of
-from firstbell.casework.signatures import signing_role
+from firstbell.casework.signatures import signing_role, strictest
 from firstbell.casework.standing import standing_of, today_of
 from firstbell.casework.words import asked_kinds, evidence_word
 from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Status
 from firstbell.law.overlays import with_overlay
-from firstbell.law.packs import Pack
+from firstbell.law.packs import Pack, SignOff
 from firstbell.register.models import Student
 from firstbell.watch.treated import source
 
-__all__ = ["NotRecorded", "protect", "record_done", "take_back", "unprotect"]
+__all__ = ["NotRecorded", "confirm", "protect", "record_done", "take_back", "unprotect"]
 
 WHY = "a deed is recorded"
 #: how long somebody may take back what they recorded; after that, what was wrong is said in a new record
@@ -78,12 +78,17 @@ def record_done(
         raise NotRecorded(_("Choose among the family on record. Who may not be contacted cannot be chosen."))
     if of_each and family and not to:
         raise NotRecorded(_("Say to whom: the law speaks here of each parent by themselves."))
-    if words := _in_the_way(None if of_letter else user, student, kind, rule, to, law, today):
+    words, signs = _in_the_way(student, kind, rule, to, law, today)
+    theirs = [s.role for s in signs if signing_role(user, [s.role]) is None and not of_letter]
+    if theirs and not words:
+        words = _("This step is put on record by: %(who)s.") % {"who": ", ".join(dict.fromkeys(theirs))}
+    if words:
         raise NotRecorded(words)
     done, new = Done.objects.system(WHY).get_or_create(
         student=student, key=key,
         defaults={
             "kind": kind, "rule": rule, "on": on, "note": note.strip()[:4000], "recorded_by": user, "recorded_at": clock.now(),
+            "waits_for": "" if of_letter else strictest(s.second_role for s in signs),
         },
     )  # fmt: skip
     if new:
@@ -108,14 +113,14 @@ def _known(law: Sequence[Pack]) -> set[str]:
 
 
 def _in_the_way(
-    user: User | None, student: Student, kind: str, about: str, to: Collection[int], law: Sequence[Pack], today: date
-) -> str:
-    """Why this cannot be on record as a sanction taken: each step it could be is locked, or not allowed for this student; or it is not this
-    user's to put there (None: others have signed for it)."""
+    student: Student, kind: str, about: str, to: Collection[int], law: Sequence[Pack], today: date
+) -> tuple[str, list[SignOff]]:
+    """Why this cannot be on record as a sanction taken: each step it could be is locked, or not allowed for this student. Else, who signs
+    for each sanction it could be."""
     rules = [rule for version in law for rule in version.rule]
     asks = {r.id: r.duty for r in rules if r.duty and kind in (r.duty.done_by or DONE_BY[r.duty.kind])}
     if not any(duty.severity == "punitive" for duty in asks.values()):
-        return ""
+        return "", []
     stands: set[Status] = set()
     missing: dict[str, None] = {}
     standing = standing_of(student, today)
@@ -129,24 +134,44 @@ def _in_the_way(
         missing |= dict.fromkeys(p.missing)
     if stands and not stands - {Status.LOCKED, Status.FORBIDDEN}:
         if Status.FORBIDDEN in stands:
-            return _("The law does not allow this step for this student. Offer help instead.")
-        return _("This step is locked. Not on record yet: %(what)s.") % {"what": ", ".join(map(evidence_word, missing))}
-    named = dict.fromkeys(asks[p.rule].sign_off.role for p in steps if asks[p.rule].severity == "punitive")
-    theirs = [office for office in named if user is not None and signing_role(user, [office]) is None]
-    return _("This step is put on record by: %(who)s.") % {"who": ", ".join(theirs)} if theirs else ""
+            return _("The law does not allow this step for this student. Offer help instead."), []
+        what = ", ".join(map(evidence_word, missing))
+        return _("This step is locked. Not on record yet: %(what)s.") % {"what": what}, []
+    return "", [asks[p.rule].sign_off for p in steps if asks[p.rule].severity == "punitive"]
+
+
+@transaction.atomic
+def confirm(user: User, done: Done, today: date) -> None:
+    """The second person's word for a sanction put on record: from now on it counts. Confirmed twice, it is confirmed once.
+
+    Raises NotRecorded for who put it there, for who does not hold the office it waits for, and where it is locked or not allowed by now.
+    """
+    done = Done.objects.system(WHY).select_for_update(of=("self",)).select_related("student").get(pk=done.pk)
+    if done.withdrawn_at is not None or not done.waits_for:
+        return
+    if user.pk == done.recorded_by_id or signing_role(user, [done.waits_for]) is None:
+        raise NotRecorded(_("Another person confirms this: %(who)s.") % {"who": done.waits_for})
+    to = [contact for contact in done.to.values_list("contact_id", flat=True) if contact]
+    words, _signs = _in_the_way(done.student, done.kind, done.rule, to, _law(today), today)
+    if words:
+        raise NotRecorded(words)
+    done.waits_for, done.confirmed_by, done.confirmed_at = "", user, clock.now()
+    done.save(update_fields=["waits_for", "confirmed_by", "confirmed_at"])
+    audit.record(user, "confirmed", f"student:{done.student_id}", f"done:{done.pk}")
+    look_at(done.student, today)
 
 
 @source
 def _deeds(first: date, last: date) -> Iterable[tuple[int, date]]:
     """To go no further is no help; everything else on record is."""
-    some = Done.objects.system(WHY).filter(withdrawn_at=None, on__gte=first, on__lte=last).exclude(kind=NOT_ESCALATED)
+    some = Done.objects.system(WHY).filter(**Done.COUNTS, on__gte=first, on__lte=last).exclude(kind=NOT_ESCALATED)
     return some.values_list("student_id", "on")  # type: ignore[no-any-return]
 
 
 @transaction.atomic
 def take_back(user: User, done: Done) -> None:
-    """One's own record, soon after. It stays, as taken back."""
-    if done.recorded_by_id != user.pk or clock.now() - done.recorded_at > TAKE_BACK_FOR:
+    """One's own record, soon after, or while it waits for another's word. It stays, as taken back."""
+    if done.recorded_by_id != user.pk or not (done.waits_for or clock.now() - done.recorded_at <= TAKE_BACK_FOR):
         raise NotRecorded(_("Only your own record can be taken back, and only on the day you made it."))
     if Done.objects.system(WHY).filter(pk=done.pk, withdrawn_at=None).update(withdrawn_at=clock.now()):
         audit.record(user, "took_back", f"student:{done.student_id}", f"done:{done.pk}")

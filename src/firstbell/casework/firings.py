@@ -82,7 +82,7 @@ class _Night:
     def __init__(self, law: Sequence[InForce], today: date) -> None:
         self.law, self.today, self.pack = law, today, law[-1].pack.id
         self.flags = flags_of(None, today)
-        said = Done.objects.system(WHY).filter(withdrawn_at=None, on__lte=today)
+        said = Done.objects.system(WHY).filter(**Done.COUNTS, on__lte=today)
         kinds = {kind for v in law for r in v.pack.rule if r.evidence for kind, _of in shows(r.evidence, v.pack)}
         #: for whom something was done that a rule counts
         self.counted = np.array(
@@ -166,7 +166,7 @@ def _look(batch: Batch, night: _Night, found: Looked) -> None:
         return
     done: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     for student, *deed in deeds(
-        Done.objects.system(WHY).filter(student__in=changed, withdrawn_at=None, on__lte=night.today)
+        Done.objects.system(WHY).filter(**Done.COUNTS, student__in=changed, on__lte=night.today)
     ):
         done[student].append(tuple(deed))
     parents = parents_of(changed) if night.each else defaultdict(tuple)
@@ -282,7 +282,7 @@ def since_evidence(school: SchoolGrid, law: Sequence[InForce], pack: str) -> dic
     """Of rules that begin with something done: what was done this year, as `reaching.standings` takes it."""
     beginnings, ids, first = _beginnings(law), school.student_ids.tolist(), school.calendar.school_year.starts
     kinds = {kind for ways in beginnings.values() for kind, _of in ways}
-    done = Done.objects.system(WHY).filter(withdrawn_at=None, kind__in=kinds, on__gte=first, student__in=ids)
+    done = Done.objects.system(WHY).filter(**Done.COUNTS, kind__in=kinds, on__gte=first, student__in=ids)
     return _since(ids, first, _told(done) if kinds else (), beginnings, pack)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -109,8 +111,14 @@ class Done(models.Model):
     withdrawn_at = models.DateTimeField(null=True)
     #: the page it was sent from: sent twice, it is one
     key = models.CharField(max_length=40)
+    #: the office whose confirmation is missing yet, in the pack's words: until it is given this counts for nothing
+    waits_for = models.TextField(blank=True)
+    confirmed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    confirmed_at = models.DateTimeField(null=True)
 
     objects = ScopedManager(student_path="student")
+    #: of what the law is told
+    COUNTS: ClassVar = {"withdrawn_at": None, "waits_for": ""}
 
     class Meta:
         indexes = [models.Index(fields=["student", "on"], name="done_student")]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from firstbell.access import policy
 from firstbell.access.models import Role, User
 from firstbell.access.policy import DEEDS, Deed
 from firstbell.law.packs import SignOff
 
-__all__ = ["missing_after", "signing_role"]
+__all__ = ["missing_after", "signing_role", "strictest"]
 
 #: in the order somebody who holds both signs in them
 SIGNERS = tuple(role for role in (Role.OFFICER, Role.SCHOOL_LEAD) if role in DEEDS[Deed.TAKE_STEPS])
@@ -47,3 +49,8 @@ def signing_role(user: User, offices: list[str]) -> Role | None:
     held = policy.roles(user)
     ways = [_roles(office) for office in offices] or [SIGNERS]
     return next((role for way in sorted(ways, key=len) for role in way if role in held), None)
+
+
+def strictest(offices: Iterable[str]) -> str:
+    """Of these offices the one that fewest could sign for; empty of none."""
+    return min(filter(None, offices), key=lambda office: len(_roles(office)), default="")

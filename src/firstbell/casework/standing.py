@@ -74,6 +74,8 @@ class Deed:
     recorded_at: datetime
     withdrawn_at: datetime | None
     to: tuple[int | None, ...]
+    waits_for: str = ""
+    confirmed_by: User | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ def flags_of(students: Collection[int] | None, on: date) -> dict[int, frozenset[
 #: of a deed, what is brought along
 DEED = (
     "on", "pk", "kind", "rule", "note", "recorded_by", "recorded_by__first_name", "recorded_by__last_name", "recorded_by__email", "recorded_at",
-    "withdrawn_at",
+    "withdrawn_at", "waits_for", "confirmed_by", "confirmed_by__first_name", "confirmed_by__last_name", "confirmed_by__email",
 )  # fmt: skip
 
 
@@ -154,11 +156,20 @@ def on_record(student: int, through: date, law: Sequence[InForce]) -> OnRecord:
     for deed, contact in sorted(names, key=str):
         to[deed].append([contact])
     deeds, counts = [], []
-    for on, pk, kind, rule, note, user, given, name, email, recorded, gone in sorted(done_, reverse=True):
+    for on, pk, kind, rule, note, user, given, name, email, recorded, gone, waits, *second in sorted(
+        done_, reverse=True
+    ):
         by = User(pk=user, first_name=given, last_name=name, email=email)
         whom = tuple(contact for (contact,) in to[pk])
-        deeds.append(Deed(pk, kind, date.fromisoformat(on), note, by, at(recorded), at(gone) if gone else None, whom))
-        if gone is None and deeds[-1].on <= through:
+        other = (
+            User(**dict(zip(("pk", "first_name", "last_name", "email"), second, strict=True))) if second[0] else None
+        )
+        deeds.append(
+            Deed(
+                pk, kind, date.fromisoformat(on), note, by, at(recorded), at(gone) if gone else None, whom, waits, other
+            )
+        )
+        if gone is None and not waits and deeds[-1].on <= through:
             counts.append((deeds[-1].on, kind, rule, to[pk]))
     return OnRecord(
         deeds, evidence_of(counts, pack, kinds_of_each(law)),

@@ -18,11 +18,12 @@ from firstbell import clock
 from firstbell.access import audit, policy
 from firstbell.access.models import User
 from firstbell.access.policy import Deed, allow
-from firstbell.casework.done import NotRecorded, protect, record_done, take_back, unprotect
+from firstbell.casework.done import NotRecorded, confirm, protect, record_done, take_back, unprotect
 from firstbell.casework.letters.facts import TEMPLATE_OF
 from firstbell.casework.letters.sending import STATES
 from firstbell.casework.models import Delivery, Done, Letter, Protection
 from firstbell.casework.parents import Guardian, whom_word
+from firstbell.casework.signatures import signing_role
 from firstbell.casework.standing import Deed as DoneDeed
 from firstbell.casework.standing import Standing, standing_of, today_of, zone_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, in_language, position_words
@@ -101,13 +102,16 @@ class DeedShown:
     recorded_at: datetime
     withdrawn_at: datetime | None
     whom: list[str]
+    waits_for: str = ""
+    confirmed_by: User | None = None
     letter_shown: LetterShown | None = None
 
     @classmethod
     def of(cls, deed: DoneDeed, family: Sequence[Guardian]) -> DeedShown:
         whom = [in_language(whom_word(contact, family)) for contact in deed.to]
         return cls(
-            deed.pk, deed.kind, evidence_word(deed.kind), deed.on, deed.note, deed.by, deed.recorded_at, deed.withdrawn_at, whom
+            deed.pk, deed.kind, evidence_word(deed.kind), deed.on, deed.note, deed.by, deed.recorded_at, deed.withdrawn_at, whom,
+            deed.waits_for, deed.confirmed_by,
         )  # fmt: skip
 
 
@@ -218,13 +222,19 @@ def _page(
     standing = standing_of(student, as_of or today, as_known=as_of is not None)
     done = [DeedShown.of(deed, standing.on_record.guardians) for deed in standing.on_record.deeds]
     taken_back = {
-        d.pk: clock.now() - d.recorded_at <= timedelta(days=1) and d.recorded_by.pk == request.user.pk for d in done
+        d.pk: d.recorded_by.pk == request.user.pk
+        and (bool(d.waits_for) or clock.now() - d.recorded_at <= timedelta(days=1))
+        for d in done
     }
+    confirms = {
+        d.pk for d in done
+        if d.waits_for and d.recorded_by.pk != request.user.pk and signing_role(request.user, [d.waits_for])
+    }  # fmt: skip
     protections = None
     if policy.may(request.user, Deed.SEE_PROTECTIONS):
         known = standing.on_record.protections
         protections = [Protection(pk=p.pk, flag=p.flag, ends=p.ends) for p in sorted(known, key=lambda p: p.flag)]
-    lines = lines_of(standing, [d for d in done if d.withdrawn_at is None], today)
+    lines = lines_of(standing, [d for d in done if d.withdrawn_at is None and not d.waits_for], today)
     undone = sorted(
         (f for f in standing.on_record.firings if f.superseded_at), key=lambda f: f.superseded_at, reverse=True
     )
@@ -239,7 +249,7 @@ def _page(
         {
             "student": student, "lines": lines, "asked": _asked(lines),
             "zone": zone_of(student), "quiet": any(line.position.status is Status.CLEAR for line in lines),
-            "pack": standing.law[-1].pack if standing.law else None, "adoption": standing.adoption, "done": [(d, taken_back[d.pk]) for d in done],
+            "pack": standing.law[-1].pack if standing.law else None, "adoption": standing.adoption, "done": [(d, taken_back[d.pk], d.pk in confirms) for d in done],
             "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.law[-1].pack if standing.law else None)], "today": today, "as_of": as_of, "standing_day": standing.day,
             "family": family, "protections": protections, "flags": Protection.Flag.choices, "superseded": [(titles.get(f.rule, f.rule), f) for f in undone[:20]],
             "letters": letters, "key": secrets.token_hex(12), "error": error, "form": form or {}, "to": to, "page": "today",
@@ -282,7 +292,7 @@ def record(request: HttpRequest, pk: int) -> HttpResponse:
             or len(form["rule"]) > 100
         ):
             raise NotRecorded(_("Choose what was done."))
-        record_done(
+        made = record_done(
             request.user, student, form["kind"], on, today_of(student), rule=form["rule"], note=form["note"], key=form["key"], to=to,
         )  # fmt: skip
     except NotRecorded as error:
@@ -294,7 +304,24 @@ def record(request: HttpRequest, pk: int) -> HttpResponse:
         if form["kind"] == NOT_ESCALATED
         else _("On record: %(what)s.") % {"what": evidence_word(form["kind"])}
     )
+    if made.waits_for:
+        said += " " + _("It counts once it is confirmed by: %(who)s.") % {"who": made.waits_for}
     messages.success(request, said)
+    return redirect("student_law", student.pk)
+
+
+@allow(Deed.TAKE_STEPS)
+@require_POST
+def confirm_record(request: HttpRequest, pk: int) -> HttpResponse:
+    """The second person's word for a sanction that somebody put on record."""
+    done = policy.get_owned(request.user, Done.objects.for_user(request.user), pk, "done")
+    student = policy.get_student(request.user, done.student_id)
+    try:
+        confirm(request.user, done, today_of(student))
+    except NotRecorded as error:
+        messages.warning(request, str(error), extra_tags="warn")
+    else:
+        messages.success(request, _("On record: %(what)s.") % {"what": evidence_word(done.kind)})
     return redirect("student_law", student.pk)
 
 

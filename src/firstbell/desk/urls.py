@@ -30,6 +30,7 @@ urlpatterns = [
     path("student/<int:pk>/law/lines/", law_views.law_lines, name="law_lines"),
     path("student/<int:pk>/law/record/", law_views.record, name="law_record"),
     path("student/<int:pk>/law/protect/", law_views.add_protection, name="law_protect"),
+    path("law/done/<int:pk>/confirm/", law_views.confirm_record, name="law_confirm"),
     path("law/done/<int:pk>/undo/", law_views.undo_record, name="law_undo"),
     path("law/protection/<int:pk>/end/", law_views.end_protection, name="law_unprotect"),
     path("student/<int:pk>/letters/", letter_views.letter_draft, name="letter_draft"),
