@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from firstbell import clock
 from firstbell.access.models import Role
+from firstbell.casework.done import record_done
 from firstbell.casework.models import Adoption
 from firstbell.register.models import RollState
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_section, a_student, a_user, draw
@@ -58,3 +59,22 @@ def test_as_known_on_an_earlier_day_the_page_asks_no_more_than_any_other(
         assert "10 unexcused full days" in words
         mine = [q for q in asked.captured_queries if q["sql"].startswith(("SELECT", "INSERT", "UPDATE"))]
         assert len(mine) <= 12 + (connection.vendor == "postgresql"), query
+
+
+def test_what_was_done_about_one_rule_stands_under_that_rule_alone(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = FIRST_MONDAY + timedelta(days=7 * 7 + 4)
+    monkeypatch.setattr(clock, "now", lambda: datetime(today.year, today.month, today.day, 22, tzinfo=UTC))
+    Adoption.objects.create(pack="us-tx", starts=date(2026, 8, 1), proposed_at=clock.now(), approved_at=clock.now())
+    school = a_school()
+    calendar = a_calendar(school, weeks=12, covered=today)
+    ana, olive = a_student(school), a_user(Role.OFFICER, school)
+    ana.birth_date = date(2012, 3, 1)
+    ana.save()
+    draw(calendar, ana, "UUPPP PPPPP PPPPP PPPPP PPPPP UUUPP PPPPP PPPPP")
+    record_done(olive, ana, "plan", today, today, rule="us-tx/TX-P1", key="a plan")
+    client.force_login(olive)
+    lines = client.get(reverse("student_law", args=[ana.pk])).context["lines"]
+    told = {line.position.rule: [d.kind for d in line.rungs[-1].done] for line in lines if line.rungs}
+    assert (told["TX-P1"], told["TX-90"]) == (["plan"], [])

@@ -64,10 +64,11 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """Something somebody did, as a page tells it; also what was taken back. to: the contacts it was done to."""
+    """Something somebody did, as a page tells it; also what was taken back. about: "pack/rule", or nothing; to: the contacts it was done to."""
 
     pk: int
     kind: str
+    about: str
     on: date
     note: str
     by: User
@@ -166,7 +167,17 @@ def on_record(student: int, through: date, law: Sequence[InForce]) -> OnRecord:
         )
         deeds.append(
             Deed(
-                pk, kind, date.fromisoformat(on), note, by, at(recorded), at(gone) if gone else None, whom, waits, other
+                pk,
+                kind,
+                rule,
+                date.fromisoformat(on),
+                note,
+                by,
+                at(recorded),
+                at(gone) if gone else None,
+                whom,
+                waits,
+                other,
             )
         )
         if gone is None and not waits and deeds[-1].on <= through:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -95,6 +95,7 @@ class DeedShown:
 
     pk: int
     kind: str
+    about: str
     word: str
     on: date
     note: str
@@ -110,9 +111,14 @@ class DeedShown:
     def of(cls, deed: DoneDeed, family: Sequence[Guardian]) -> DeedShown:
         whom = [in_language(whom_word(contact, family)) for contact in deed.to]
         return cls(
-            deed.pk, deed.kind, evidence_word(deed.kind), deed.on, deed.note, deed.by, deed.recorded_at, deed.withdrawn_at, whom,
+            deed.pk, deed.kind, deed.about, evidence_word(deed.kind), deed.on, deed.note, deed.by, deed.recorded_at, deed.withdrawn_at, whom,
             deed.waits_for, deed.confirmed_by,
         )  # fmt: skip
+
+    def shows(self, ways: Iterable[tuple[str, str]], pack: Pack) -> bool:
+        """Whether it is one of these kinds, about the rule beside it, or about none ("": about any of the pack's)."""
+        of_pack, _slash, rule = self.about.partition("/")
+        return of_pack in ("", pack.id) and any(self.kind == kind and (not of or rule in ("", of)) for kind, of in ways)
 
 
 def lines_of(standing: Standing, done: list[DeedShown], today: date) -> list[Line]:
@@ -154,16 +160,16 @@ def _line(p: Position, pack: Pack, standing: Standing, done: list[DeedShown], to
     if duty is not None and p.fired_on is not None:
         for name in duty.requires:
             ways = shows(name, pack)
-            kinds = [kind for kind, _of in ways]
             named = [pack.rule_named(one) or pack.institution_named(one) for one in name.split("|")]
             words = _(" or ").join(
                 r.title if r else evidence_word(one) for r, one in zip(named, name.split("|"), strict=True)
             )
             state = "next" if " or ".join(name.split("|")) in p.missing else "done"
-            rungs.append(Rung(words, [d for d in done if d.kind in kinds], kinds[0], ways[0][1] or p.rule, state))
+            rungs.append(Rung(words, [d for d in done if d.shows(ways, pack)], ways[0][0], ways[0][1] or p.rule, state))
         kinds = list(duty.done_by or DONE_BY[duty.kind])
         if kinds:
-            by = [d for d in done if d.kind in kinds and d.on >= (p.since or p.fired_on)]
+            ways = [(kind, of) for kind in kinds for of in (p.rule, duty.done_from)]
+            by = [d for d in done if d.shows(ways, pack) and d.on >= (p.since or p.fired_on)]
             state = "done" if p.status is Status.DUTY_DONE else "next" if p.status is Status.DUTY_OPEN else "waiting"
             letter = state == "next" and duty.kind in TEMPLATE_OF
             rungs.append(Rung(duty.title, by, kinds[0], p.rule, state, letter, _each(p, pack, standing)))
