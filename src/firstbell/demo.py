@@ -16,15 +16,14 @@ from firstbell import clock
 from firstbell.access import policy
 from firstbell.access.models import Role, User
 from firstbell.access.people import give_role
-from firstbell.casework.adopted import adopted
+from firstbell.casework.adopted import adopted, packs_of
 from firstbell.casework.adopting import approve, propose
 from firstbell.casework.done import confirm, record_done
 from firstbell.casework.firings import look_over
 from firstbell.casework.models import Firing
 from firstbell.casework.steps import asking_rules
 from firstbell.intake.command import import_command
-from firstbell.law.clock import DONE_BY, Status
-from firstbell.law.overlays import with_overlay
+from firstbell.law.clock import Status
 from firstbell.register.models import District, School, Section
 from firstbell.simulator.behaviour import USUAL, Options
 from firstbell.simulator.calendars import demo_day
@@ -121,9 +120,7 @@ def _deeds(progress: Progress) -> None:
     olive, dana = (User.objects.get(email=f"{name}@demo.example") for name in ("officer", "lead"))
     today = clock.now().date()
     chance = random.Random(today.toordinal())  # noqa: S311 - a made-up history
-    adoption = adopted(today)
-    assert adoption is not None
-    asking = asking_rules(with_overlay(adoption.pack, adoption.overlay))
+    asking = asking_rules(packs_of(adopted(today)))
     asked = Firing.objects.for_user(olive).filter(
         status=Status.DUTY_OPEN, superseded_at=None, rule__in=asking, fired_on__lte=today - timedelta(days=14)
     )
@@ -134,7 +131,7 @@ def _deeds(progress: Progress) -> None:
         on = firing.fired_on + timedelta(days=chance.randint(1, 9))
         while on.weekday() > 4:
             on += timedelta(days=1)
-        kind = duty.done_by[0] if duty.done_by else DONE_BY[duty.kind][0]
+        kind = duty.shown_by[0]
         done = record_done(
             olive, firing.student, kind, on, today, rule=f"{firing.pack}/{firing.rule}", key=f"demo-{firing.pk}"
         )

@@ -14,15 +14,14 @@ from django.utils.translation import gettext as _
 from firstbell import clock
 from firstbell.access import audit
 from firstbell.access.models import User
-from firstbell.casework.adopted import adopted
+from firstbell.casework.adopted import adopted, packs_of
 from firstbell.casework.firings import look_at
 from firstbell.casework.models import Done, DoneTo, Protection
 from firstbell.casework.parents import guardians_of
 from firstbell.casework.signatures import signing_role, strictest
 from firstbell.casework.standing import standing_of, today_of
 from firstbell.casework.words import asked_kinds, evidence_word
-from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Status
-from firstbell.law.overlays import with_overlay
+from firstbell.law.clock import NOT_ESCALATED, Status
 from firstbell.law.packs import Pack, SignOff
 from firstbell.register.models import Student
 from firstbell.watch.treated import source
@@ -63,16 +62,13 @@ def record_done(
         raise NotRecorded(_("That day has not come yet. Record it once it was done."))
     if kind == NOT_ESCALATED and not note.strip():
         raise NotRecorded(_("Write why this goes no further: whoever comes after you will want to know."))
-    law = _law(today)
-    if kind == NOT_ESCALATED and not any(
-        r.duty and r.duty.may and rule == f"{pack.id}/{r.id}" for pack in law for r in pack.rule
-    ):
+    law = packs_of(adopted(today))
+    about = [r for pack in law for r in pack.rule if rule == f"{pack.id}/{r.id}"]
+    if kind == NOT_ESCALATED and not any(r.duty and r.duty.may for r in about):
         raise NotRecorded(_("The law asks for this step: it is not left to anybody to go no further."))
     if not of_letter and kind != NOT_ESCALATED and kind not in _known(law):
         raise NotRecorded(_("Choose what was done."))
-    of_each = kind != NOT_ESCALATED and any(
-        r.per == "parent" and rule == f"{pack.id}/{r.id}" for pack in law for r in pack.rule
-    )
+    of_each = kind != NOT_ESCALATED and any(r.per == "parent" for r in about)
     family = {g.pk for g in guardians_of(student.pk) if not g.silent} if to or of_each else set()
     if set(to) - family:
         raise NotRecorded(_("Choose among the family on record. Who may not be contacted cannot be chosen."))
@@ -98,17 +94,11 @@ def record_done(
     return done  # type: ignore[no-any-return]
 
 
-def _law(today: date) -> Sequence[Pack]:
-    """The adopted pack's versions, with the district's own."""
-    found = adopted(today)
-    return with_overlay(found.pack, found.overlay) if found else ()
-
-
 def _known(law: Sequence[Pack]) -> set[str]:
     """The kinds of evidence that can be put on record by hand: what the law asks for, counts or accepts, and what people do anyhow."""
     found = {kind for pack in law or (None,) for kind in asked_kinds(pack)}
     duties = [rule.duty for pack in law for rule in pack.rule if rule.duty]
-    found |= {kind for duty in duties for kind in duty.done_by or DONE_BY[duty.kind]}
+    found |= {kind for duty in duties for kind in duty.shown_by}
     return found | {kind for duty in duties if duty.not_after for kind in duty.not_after.evidence.split("|")}
 
 
@@ -118,7 +108,7 @@ def _in_the_way(
     """Why this cannot be on record as a sanction taken: each step it could be is locked, or not allowed for this student. Else, who signs
     for each sanction it could be."""
     rules = [rule for version in law for rule in version.rule]
-    asks = {r.id: r.duty for r in rules if r.duty and kind in (r.duty.done_by or DONE_BY[r.duty.kind])}
+    asks = {r.id: r.duty for r in rules if r.duty and kind in r.duty.shown_by}
     if not any(duty.severity == "punitive" for duty in asks.values()):
         return "", []
     stands: set[Status] = set()
@@ -152,7 +142,7 @@ def confirm(user: User, done: Done, today: date) -> None:
     if user.pk == done.recorded_by_id or signing_role(user, [done.waits_for]) is None:
         raise NotRecorded(_("Another person confirms this: %(who)s.") % {"who": done.waits_for})
     to = [contact for contact in done.to.values_list("contact_id", flat=True) if contact]
-    words, _signs = _in_the_way(done.student, done.kind, done.rule, to, _law(today), today)
+    words, _signs = _in_the_way(done.student, done.kind, done.rule, to, packs_of(adopted(today)), today)
     if words:
         raise NotRecorded(words)
     done.waits_for, done.confirmed_by, done.confirmed_at = "", user, clock.now()

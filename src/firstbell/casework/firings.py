@@ -25,12 +25,13 @@ from firstbell.casework.batches import Batch, batches
 from firstbell.casework.models import Done, Firing
 from firstbell.casework.parents import deeds, evidence_of, kinds_of_each, parents_of
 from firstbell.casework.standing import WHY, Standing, flags_of, standing_of
-from firstbell.law.birthdays import ages_of, reached_on, turned
 from firstbell.law.clock import Position, Status, named_by, positions, shows
+from firstbell.law.deeds import Deeds
 from firstbell.law.packs import InForce, Pack, Rule
 from firstbell.law.reaching import Reached, standings
+from firstbell.law.tally import Student as Tallied
 from firstbell.law.timeline import Timeline
-from firstbell.law.whom import Person, applies
+from firstbell.law.whom import Person, ages_of, applies, turned
 from firstbell.register.models import Calendar, Student
 from firstbell.register.rows import SchoolGrid
 
@@ -130,15 +131,15 @@ class _Night:
 
     def turned(
         self, rule: Rule, pack: Pack, line: Timeline, rows: NDArray[np.int64], kind: NDArray[np.int64]
-    ) -> Iterator[tuple[int, tuple[date, str]]]:
-        """Of these rows whom a birthday moved, with the day of birth and the grade. What begins with something done is looked at in full."""
+    ) -> Iterator[tuple[int, Person]]:
+        """Of these rows whom a birthday moved. What begins with something done is looked at in full."""
         ages = ages_of(rule, pack)
         if ages is None or rule.window.after_evidence:
             return
         for row in rows.tolist():
             person = self.people[kind[row]]
             if person.birth_date is not None and turned(ages, person.birth_date, line):
-                yield row, (person.birth_date, person.grade)
+                yield row, person
 
 
 def _born(students: Sequence[int]) -> dict[int, str | None]:
@@ -204,11 +205,10 @@ def _changed(batch: Batch, stood: Sequence[Reached], night: _Night) -> dict[int,
             reached &= night.about(standing.rule, packs[standing.version], line.as_of, line.school_year)[kind]
         figures = np.stack([standing.times, standing.days, standing.first.astype(np.int64)])
         figures = np.where(reached, figures, _never(n))
-        for row, (birth, grade) in night.turned(
-            standing.rule, packs[standing.version], line, np.flatnonzero(reached), kind
-        ):
+        for row, person in night.turned(standing.rule, packs[standing.version], line, np.flatnonzero(reached), kind):
             version = next(v for v in night.law if v.pack.version == standing.version)
-            fired = reached_on(batch.of(row), standing.rule, version, night.law, grade, birth)
+            tally, _why = Tallied(batch.of(row), 0, person, Deeds(())).tally(standing.rule, version, night.law)
+            fired = [f.on for f in tally.fired] if tally else []
             numbers = np.array(fired, dtype="datetime64[D]").astype(np.int64)
             figures[:, row] = (len(fired), numbers.sum(), numbers[0]) if fired else _never(1)[:, 0]
         if standing.rule.once == "year":

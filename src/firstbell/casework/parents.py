@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet
 
 from firstbell.casework.models import Done, DoneTo
-from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Evidence, shows
+from firstbell.law.clock import NOT_ESCALATED, Evidence, shows
 from firstbell.law.packs import InForce
 from firstbell.register.gathered import gathered
 from firstbell.register.models import ContactLink
@@ -90,7 +90,7 @@ def kinds_of_each(law: Sequence[InForce]) -> frozenset[str]:
             duty = rule.duty
             found |= {NOT_ESCALATED} | {kind for kind, _of in shows(rule.evidence, version.pack) if kind}
             if duty is not None:
-                found |= {*(duty.done_by or DONE_BY[duty.kind])}
+                found |= {*duty.shown_by}
                 found |= {*(duty.not_after.evidence.split("|") if duty.not_after else ())}
     return frozenset(found)
 

@@ -12,10 +12,9 @@ from datetime import date
 from django.db.models import F, Min, Q
 
 from firstbell.access.models import User
-from firstbell.casework.adopted import adopted
+from firstbell.casework.adopted import adopted, packs_of
 from firstbell.casework.models import Firing
 from firstbell.law.clock import Status
-from firstbell.law.overlays import with_overlay
 from firstbell.law.packs import Pack, Rule
 from firstbell.register.models import Student
 
@@ -64,7 +63,7 @@ def steps_for(
     adoption = adopted(today)
     if adoption is None:
         return [], 0
-    packs = with_overlay(adoption.pack, adoption.overlay)
+    packs = packs_of(adoption)
     rules = {(p.version, r.id): r for p in packs for r in p.rule}
     ids = set(asking_rules(packs, allowed=allowed))
     wanted = {

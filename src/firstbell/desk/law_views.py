@@ -27,7 +27,7 @@ from firstbell.casework.signatures import signing_role
 from firstbell.casework.standing import Deed as DoneDeed
 from firstbell.casework.standing import Standing, standing_of, today_of, zone_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, in_language, position_words
-from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Position, Status, shows
+from firstbell.law.clock import NOT_ESCALATED, Position, Status, shows
 from firstbell.law.packs import Pack
 from firstbell.outreach.models import Message
 from firstbell.register.gathered import gathered
@@ -166,7 +166,7 @@ def _line(p: Position, pack: Pack, standing: Standing, done: list[DeedShown], to
             )
             state = "next" if " or ".join(name.split("|")) in p.missing else "done"
             rungs.append(Rung(words, [d for d in done if d.shows(ways, pack)], ways[0][0], ways[0][1] or p.rule, state))
-        kinds = list(duty.done_by or DONE_BY[duty.kind])
+        kinds = duty.shown_by
         if kinds:
             ways = [(kind, of) for kind in kinds for of in (p.rule, duty.done_from)]
             by = [d for d in done if d.shows(ways, pack) and d.on >= (p.since or p.fired_on)]

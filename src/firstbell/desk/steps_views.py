@@ -11,9 +11,8 @@ from django.views.decorators.http import require_safe
 
 from firstbell.access import policy
 from firstbell.access.policy import Deed, allow
-from firstbell.casework.adopted import adopted
+from firstbell.casework.adopted import adopted, packs_of
 from firstbell.casework.steps import asking_rules, steps_for
-from firstbell.law.overlays import with_overlay
 
 A_PAGE = 25
 
@@ -26,7 +25,7 @@ def steps_page(request: HttpRequest) -> HttpResponse:
         raise BadRequest
     number, today = int(at), policy.today(request.user)
     everything, adoption = "all" in request.GET, adopted(today)
-    packs = with_overlay(adoption.pack, adoption.overlay) if adoption else []
+    packs = packs_of(adoption)
     rules = asking_rules(packs, allowed=everything)
     schools = list(policy.schools_for(request.user, Deed.SEE_LAW).order_by("name"))
     school = next((s for s in schools if str(s.pk) == request.GET.get("school")), None)

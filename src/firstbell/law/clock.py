@@ -19,7 +19,7 @@ from fractions import Fraction
 import numpy as np
 
 from firstbell.law.days import NotEvaluable
-from firstbell.law.deeds import DONE_BY, NOT_ESCALATED, Deeds, Evidence, named_by, shows
+from firstbell.law.deeds import NOT_ESCALATED, Deeds, Evidence, named_by, shows
 from firstbell.law.packs import ENDS, Duty, InForce, Pack, Rule, Window
 from firstbell.law.sentences import amount, named
 from firstbell.law.tally import Fired, Student, Tally
@@ -29,7 +29,6 @@ from firstbell.law.windows import bounds, by_itself, months_before
 from firstbell.said import said
 
 __all__ = [
-    "DONE_BY",
     "NOT_ESCALATED",
     "Evidence",
     "Fired",

@@ -10,21 +10,8 @@ from firstbell.law.packs import Duty, InForce, NotAfter, Pack, Rule
 from firstbell.law.whom import Person
 from firstbell.law.windows import months_before
 
-__all__ = ["DONE_BY", "NOT_ESCALATED", "Deeds", "Evidence", "named_by", "shows"]
+__all__ = ["NOT_ESCALATED", "Deeds", "Evidence", "named_by", "shows"]
 
-#: what shows a duty done, where its pack doesn't say otherwise
-DONE_BY: dict[str, tuple[str, ...]] = {
-    "contact": ("contact_attempt", "contact", "notice", "conference"),
-    "notify": ("notice",),
-    "conference": ("conference",),
-    "plan": ("plan",),
-    "refer_support": ("support_offered", "referral"),
-    "review": ("review", "conference"),
-    "report_authority": ("report",),
-    "consider_sanction": ("decision", "penalty_notice"),
-    "petition": ("petition", "court_referral"),
-    "classify": (),
-}
 #: a person decided not to go on, and said why
 NOT_ESCALATED = "not_escalated"
 
@@ -68,7 +55,7 @@ class Deeds:
         duty = rule.duty
         if duty is None:
             return []
-        kinds = (*(duty.done_by or DONE_BY[duty.kind]), *([NOT_ESCALATED] if duty.may else ()))
+        kinds = (*duty.shown_by, *([NOT_ESCALATED] if duty.may else ()))
         return [e for e in self.all if e.kind in kinds and e.rule in ("", rule.id, duty.done_from)]
 
     def missing(self, duty: Duty, pack: Pack, since: date, away: date) -> Iterator[str]:
@@ -121,7 +108,7 @@ def shows(name: str, pack: Pack) -> list[tuple[str, str]]:
             found.append((one, ""))
         else:
             about = [one, *([other.duty.done_from] if pack.rule_named(other.duty.done_from) else ())]
-            found += [(kind, rule) for rule in about for kind in other.duty.done_by or DONE_BY[other.duty.kind]]
+            found += [(kind, rule) for rule in about for kind in other.duty.shown_by]
     return found
 
 

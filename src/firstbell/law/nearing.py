@@ -13,13 +13,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.law.birthdays import ages_of
 from firstbell.law.clock import leaves_on
 from firstbell.law.days import ENDS_AFTER, ENDS_BEFORE
 from firstbell.law.packs import Ages, InForce, Rule
 from firstbell.law.reaching import Asked, Reached, asked_of, counted, needed, standings
 from firstbell.law.timeline import Timeline
-from firstbell.law.whom import days_of_age
+from firstbell.law.whom import ages_of, days_of_age
 from firstbell.law.windows import bounds
 
 __all__ = ["Near", "nearing", "told_ahead"]

@@ -11,7 +11,6 @@ from functools import lru_cache
 
 import msgspec
 
-from firstbell.law.clock import DONE_BY
 from firstbell.law.packs import (
     ChangedRule,
     Deadline,
@@ -51,7 +50,7 @@ def _barred(pack: Pack) -> set[str]:
     shows: dict[bool, set[str]] = {True: set(), False: set()}
     for rule in pack.rule:
         if rule.duty is not None:
-            shows[rule.duty.severity == "punitive"] |= set(rule.duty.done_by or DONE_BY[rule.duty.kind])
+            shows[rule.duty.severity == "punitive"] |= set(rule.duty.shown_by)
     return {step for one in pack.prohibition for step in one.steps} | (shows[True] - shows[False])
 
 

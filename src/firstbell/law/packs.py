@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 __all__ = [
-    "MARKS", "Count", "Deadline", "Duty", "InForce", "Metric", "Overlay", "Pack", "PackError", "Rule", "Source", "Threshold", "Window",
+    "DONE_BY", "MARKS", "Count", "Deadline", "Duty", "InForce", "Metric", "Overlay", "Pack", "PackError", "Rule", "Source", "Threshold", "Window",
     "built_in", "in_force", "metrics", "read_pack", "schema", "versions",
 ]  # fmt: skip
 
@@ -220,6 +220,21 @@ class SignOff(_Table, kw_only=True, frozen=True):
 Method = Literal["email", "telephone", "mail", "certified_mail", "in_person"]
 
 
+#: what shows a duty done, where its pack doesn't say otherwise
+DONE_BY: dict[str, tuple[str, ...]] = {
+    "contact": ("contact_attempt", "contact", "notice", "conference"),
+    "notify": ("notice",),
+    "conference": ("conference",),
+    "plan": ("plan",),
+    "refer_support": ("support_offered", "referral"),
+    "review": ("review", "conference"),
+    "report_authority": ("report",),
+    "consider_sanction": ("decision", "penalty_notice"),
+    "petition": ("petition", "court_referral"),
+    "classify": (),
+}
+
+
 class Duty(_Table, kw_only=True, frozen=True):
     """What must, or may, be done once the line is reached.
 
@@ -248,6 +263,11 @@ class Duty(_Table, kw_only=True, frozen=True):
     language: str = "family_preferred"
     sign_off: SignOff = SignOff()
     blocks: tuple[str, ...] = ()
+
+    @property
+    def shown_by(self) -> tuple[str, ...]:
+        """The kinds of evidence that show it done: its own, or its kind's."""
+        return self.done_by or DONE_BY[self.kind]
 
 
 class Applies(_Table, kw_only=True, frozen=True):

@@ -39,11 +39,23 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from firstbell.intake.readers.codes import BUILT_IN, load_code_map
-from firstbell.law.clock import DONE_BY, NOT_ESCALATED, Evidence, Position, Status, owed, positions, unasked
+from firstbell.law.clock import NOT_ESCALATED, Evidence, Position, Status, owed, positions, unasked
 from firstbell.law.days import Stretch
 from firstbell.law.metrics import Measured, measure
 from firstbell.law.overlays import on_versions
-from firstbell.law.packs import MARKS, InForce, Pack, PackError, built_in, in_force, metrics, read, refuse, versions
+from firstbell.law.packs import (
+    DONE_BY,
+    MARKS,
+    InForce,
+    Pack,
+    PackError,
+    built_in,
+    in_force,
+    metrics,
+    read,
+    refuse,
+    versions,
+)
 from firstbell.law.sentences import NAMES, prohibition_words
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person

@@ -22,7 +22,7 @@ from firstbell.law.deeds import Deeds
 from firstbell.law.packs import Ages, InForce, Rule, Threshold, Window
 from firstbell.law.reaching import asked_of, at_line, by_square, counted, needed
 from firstbell.law.timeline import Timeline
-from firstbell.law.whom import Person, days_of_age, of_another_age, of_others
+from firstbell.law.whom import Person, ages_of, days_of_age, of_another_age, of_others
 from firstbell.law.windows import bounds, fixed, months_before
 from firstbell.register.marks import NOT_EXPECTED, PRESENT_LETTERS, UNKNOWN
 from firstbell.said import said
@@ -98,9 +98,7 @@ class Student:
         return found if not grown or found.fired else None, grown
 
     def _of_marks(self, rule: Rule, version: InForce, others: Sequence[InForce]) -> _OfMarks:
-        ages = rule.applies.ages
-        if ages is None or ages.of == "step":
-            ages = version.pack.ages
+        ages = ages_of(rule, version.pack)
         assert rule.count is not None
         key = version.pack.version, rule.count, rule.window, rule.threshold, ages
         if key not in self._told or rule.window.after_evidence:  # several duties stand on one line

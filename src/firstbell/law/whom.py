@@ -12,7 +12,7 @@ from firstbell.law.sentences import named
 from firstbell.law.timeline import Timeline
 from firstbell.said import said
 
-__all__ = ["Person", "age", "applies", "days_of_age", "of_another_age", "of_others"]
+__all__ = ["Person", "age", "ages_of", "applies", "days_of_age", "of_another_age", "of_others", "turned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,18 @@ def days_of_age(ages: Ages, birth: date, line: Timeline) -> tuple[int, int]:
         else:
             end += int(np.searchsorted(days, np.datetime64(grown)))
     return begin, end
+
+
+def ages_of(rule: Rule, pack: Pack) -> Ages | None:
+    """The ages on whose days a rule counts; of one that asks for the age at the step, those of compulsory school."""
+    own = rule.applies.ages
+    return pack.ages if own is None or own.of == "step" else own
+
+
+def turned(ages: Ages, birth: date, line: Timeline) -> bool:
+    """Whether a birthday between the first of the days and now makes a student of the age, or no longer of it."""
+    first, now = age(birth, line.frame.day(0)), age(birth, line.as_of)
+    return any(first < years <= now for years in (ages.from_, ages.under))
 
 
 def _by(ages: Ages, first: date) -> date:

@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.forecast.lines import Counted, Line, UnknownLine, line_of
-from firstbell.law.birthdays import ages_of
 from firstbell.law.days import Stretch, unit_of
 from firstbell.law.nearing import Near, nearing, told_ahead
 from firstbell.law.overlays import with_overlay
 from firstbell.law.packs import Count, InForce, Pack, PackError, Rule, in_force, versions
 from firstbell.law.timeline import Timeline
-from firstbell.law.whom import Person, applies
+from firstbell.law.whom import Person, ages_of, applies
 from firstbell.law.windows import months_before
 from firstbell.register import rows
 from firstbell.register.grid import Grid

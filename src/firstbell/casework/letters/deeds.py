@@ -24,7 +24,7 @@ from firstbell.casework.letters.wording import LANGUAGES, apart, day_words, fill
 from firstbell.casework.models import Done, Firing
 from firstbell.casework.signatures import missing_after, signing_role
 from firstbell.casework.standing import standing_of
-from firstbell.law.clock import DONE_BY, Status
+from firstbell.law.clock import Status
 from firstbell.law.packs import Duty
 from firstbell.law.sentences import number
 from firstbell.register.models import Student
@@ -238,7 +238,7 @@ def _on_record(user: User, letter: Letter, checked: Checked, today: date) -> Let
     if letter.kind == Letter.Kind.CORRECTION or duty is None:
         kind = "correction"
     else:
-        kinds = duty.done_by or DONE_BY[duty.kind]
+        kinds = duty.shown_by
         own = kinds[:1] if duty.kind == "notify" else ()
         kind = next((k for k in (*own, *kinds) if k in own or k in A_LETTER_CAN_BE), "notice")
     if (before := letter.correction_of) is not None:  # taken back, it tells the family nothing: the step is open again
