@@ -17,7 +17,7 @@ from firstbell.register.models import Contact
 from firstbell.watch.models import Alert
 from tests.access.two_schools import a_signed_letter
 from tests.browser.scene import TODAY, Scene, set_the_scene, the_law
-from tests.casework.letters_scene import a_contact
+from tests.casework.letters_scene import WARNED, a_contact
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Arrive = Callable[..., Any]
@@ -39,17 +39,6 @@ window = { kind = "school_year" }
 kind = "notify"
 title = "Tell the family, and offer help"
 contents = ["dates", "rule", "place"]
-[[rule]]
-id = "warned"
-title = "A warning was given to a parent"
-source = "example"
-evidence = "warning"
-threshold = { count = 1 }
-window = { kind = "school_year" }
-per = "parent"
-[rule.duty]
-kind = "conference"
-title = "Talk with that parent"
 """
 
 
@@ -57,7 +46,7 @@ title = "Talk with that parent"
 def scene(live_desk: str, monkeypatch: pytest.MonkeyPatch) -> Scene:
     scene = set_the_scene(monkeypatch)
     the_law(scene)
-    Adoption.objects.update(overlay=OVERLAY)
+    Adoption.objects.update(overlay=OVERLAY + WARNED)
     undone = a_signed_letter(scene.ana, scene.school, scene.officer)  # its line is not reached by any mark
     draft(scene.officer, scene.ana, "three-days", TODAY)
     assert Letter.objects.system("test").get(pk=undone.pk).undone

@@ -47,6 +47,22 @@ deadline = { value = 30, unit = "calendar_days", not_before = 2 }
 """
 
 
+#: a rule that speaks of each parent: a warning to one asks for a talk with that one
+WARNED = """
+[[rule]]
+id = "warned"
+title = "A warning was given to a parent"
+source = "example"
+evidence = "warning"
+threshold = { count = 1 }
+window = { kind = "school_year" }
+per = "parent"
+[rule.duty]
+kind = "conference"
+title = "Talk with that parent"
+"""
+
+
 @dataclass
 class Scene:
     school: School

@@ -18,7 +18,7 @@ from firstbell.casework.models import Adoption, Done, DoneTo, Firing
 from firstbell.casework.standing import standing_of
 from firstbell.law.clock import NOT_ESCALATED, Position, Status
 from firstbell.register.models import Calendar, Contact, ContactLink
-from tests.casework.letters_scene import TODAY, WHY, Scene, a_contact, set_the_scene
+from tests.casework.letters_scene import TODAY, WARNED, WHY, Scene, a_contact, set_the_scene
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
@@ -31,19 +31,6 @@ effective_from = 2020-07-01
 [[source]]
 id = "own"
 citation = "Board policy 5113"
-
-[[rule]]
-id = "warned"
-title = "A warning was given to a parent"
-source = "own"
-evidence = "warning"
-threshold = { count = 1 }
-window = { kind = "school_year" }
-per = "parent"
-[rule.duty]
-kind = "conference"
-title = "Talk with that parent"
-deadline = { value = 14, unit = "calendar_days" }
 
 [[rule]]
 id = "two-warnings"
@@ -75,7 +62,7 @@ sign_off = { second_role = "principal" }
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
-    return set_the_scene(monkeypatch, overlay=OVERLAY)
+    return set_the_scene(monkeypatch, overlay=OVERLAY + WARNED)
 
 
 @pytest.fixture
@@ -181,7 +168,7 @@ def test_who_is_no_contact_of_the_student_s_or_may_not_be_contacted_is_not_recor
 def test_where_the_law_speaks_of_each_parent_it_is_said_to_whom(scene: Scene, maria: Contact) -> None:
     with pytest.raises(NotRecorded, match="Say to whom"):
         did(scene, "warning")
-    Adoption.objects.update(overlay=OVERLAY.replace('title = "Talk', 'may = true\ntitle = "Talk'))
+    Adoption.objects.update(overlay=(OVERLAY + WARNED).replace('title = "Talk', 'may = true\ntitle = "Talk'))
     record_done(
         scene.officer, scene.again(), NOT_ESCALATED, TODAY, TODAY, rule="example/warned", note="a talk", key="stop"
     )

@@ -76,5 +76,5 @@ def test_what_was_done_about_one_rule_stands_under_that_rule_alone(
     record_done(olive, ana, "plan", today, today, rule="us-tx/TX-P1", key="a plan")
     client.force_login(olive)
     lines = client.get(reverse("student_law", args=[ana.pk])).context["lines"]
-    told = {line.position.rule: [d.kind for d in line.rungs[-1].done] for line in lines if line.rungs}
+    told = {line.position.rule: [d.deed.kind for d in line.rungs[-1].done] for line in lines if line.rungs}
     assert (told["TX-P1"], told["TX-90"]) == (["plan"], [])

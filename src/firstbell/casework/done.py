@@ -6,7 +6,7 @@ Whatever is recorded here may open or close a step, so that the student's firing
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -26,7 +26,7 @@ from firstbell.law.packs import Pack, SignOff
 from firstbell.register.models import Student
 from firstbell.watch.treated import source
 
-__all__ = ["NotRecorded", "confirm", "protect", "record_done", "take_back", "unprotect"]
+__all__ = ["NotRecorded", "confirm", "may_confirm", "may_take_back", "protect", "record_done", "take_back", "unprotect"]
 
 WHY = "a deed is recorded"
 #: how long somebody may take back what they recorded; after that, what was wrong is said in a new record
@@ -139,7 +139,7 @@ def confirm(user: User, done: Done, today: date) -> None:
     done = Done.objects.system(WHY).select_for_update(of=("self",)).select_related("student").get(pk=done.pk)
     if done.withdrawn_at is not None or not done.waits_for:
         return
-    if user.pk == done.recorded_by_id or signing_role(user, [done.waits_for]) is None:
+    if not may_confirm(user, done.recorded_by_id, done.waits_for):
         raise NotRecorded(_("Another person confirms this: %(who)s.") % {"who": done.waits_for})
     to = [contact for contact in done.to.values_list("contact_id", flat=True) if contact]
     words, _signs = _in_the_way(done.student, done.kind, done.rule, to, packs_of(adopted(today)), today)
@@ -151,6 +151,11 @@ def confirm(user: User, done: Done, today: date) -> None:
     look_at(done.student, today)
 
 
+def may_confirm(user: User, by: int, waits_for: str) -> bool:
+    """Whether somebody's word is the one that what another put on record waits for. by: who put it there."""
+    return bool(waits_for) and user.pk != by and signing_role(user, [waits_for]) is not None
+
+
 @source
 def _deeds(first: date, last: date) -> Iterable[tuple[int, date]]:
     """To go no further is no help; everything else on record is."""
@@ -158,10 +163,15 @@ def _deeds(first: date, last: date) -> Iterable[tuple[int, date]]:
     return some.values_list("student_id", "on")  # type: ignore[no-any-return]
 
 
+def may_take_back(user: User, by: int, at: datetime, waits_for: str) -> bool:
+    """One's own record: soon after, or while it waits for another's word. by, at: who put it there, and when."""
+    return user.pk == by and (bool(waits_for) or clock.now() - at <= TAKE_BACK_FOR)
+
+
 @transaction.atomic
 def take_back(user: User, done: Done) -> None:
-    """One's own record, soon after, or while it waits for another's word. It stays, as taken back."""
-    if done.recorded_by_id != user.pk or not (done.waits_for or clock.now() - done.recorded_at <= TAKE_BACK_FOR):
+    """It stays, as taken back. Raises NotRecorded where it is not this user's to take back, or not any more."""
+    if not may_take_back(user, done.recorded_by_id, done.recorded_at, done.waits_for):
         raise NotRecorded(_("Only your own record can be taken back, and only on the day you made it."))
     if Done.objects.system(WHY).filter(pk=done.pk, withdrawn_at=None).update(withdrawn_at=clock.now()):
         audit.record(user, "took_back", f"student:{done.student_id}", f"done:{done.pk}")

@@ -75,8 +75,8 @@ class Deed:
     recorded_at: datetime
     withdrawn_at: datetime | None
     to: tuple[int | None, ...]
-    waits_for: str = ""
-    confirmed_by: User | None = None
+    waits_for: str
+    confirmed_by: User | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,25 +161,13 @@ def on_record(student: int, through: date, law: Sequence[InForce]) -> OnRecord:
         done_, reverse=True
     ):
         by = User(pk=user, first_name=given, last_name=name, email=email)
-        whom = tuple(contact for (contact,) in to[pk])
-        other = (
-            User(**dict(zip(("pk", "first_name", "last_name", "email"), second, strict=True))) if second[0] else None
-        )
+        other = dict(zip(("pk", "first_name", "last_name", "email"), second, strict=True))
         deeds.append(
             Deed(
-                pk,
-                kind,
-                rule,
-                date.fromisoformat(on),
-                note,
-                by,
-                at(recorded),
-                at(gone) if gone else None,
-                whom,
-                waits,
-                other,
+                pk, kind, rule, date.fromisoformat(on), note, by, at(recorded), at(gone) if gone else None,
+                tuple(contact for (contact,) in to[pk]), waits, User(**other) if other["pk"] else None,
             )
-        )
+        )  # fmt: skip
         if gone is None and not waits and deeds[-1].on <= through:
             counts.append((deeds[-1].on, kind, rule, to[pk]))
     return OnRecord(

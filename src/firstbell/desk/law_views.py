@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 
 from django.contrib import messages
 from django.db.models import OuterRef
@@ -14,16 +14,23 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from firstbell import clock
 from firstbell.access import audit, policy
 from firstbell.access.models import User
 from firstbell.access.policy import Deed, allow
-from firstbell.casework.done import NotRecorded, confirm, protect, record_done, take_back, unprotect
+from firstbell.casework.done import (
+    NotRecorded,
+    confirm,
+    may_confirm,
+    may_take_back,
+    protect,
+    record_done,
+    take_back,
+    unprotect,
+)
 from firstbell.casework.letters.facts import TEMPLATE_OF
 from firstbell.casework.letters.sending import STATES
 from firstbell.casework.models import Delivery, Done, Letter, Protection
 from firstbell.casework.parents import Guardian, whom_word
-from firstbell.casework.signatures import signing_role
 from firstbell.casework.standing import Deed as DoneDeed
 from firstbell.casework.standing import Standing, standing_of, today_of, zone_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, in_language, position_words
@@ -89,36 +96,32 @@ class Line:
     why: str
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class DeedShown:
-    """What somebody did, in words; and the letter it was, where it was one."""
+    """What somebody did, in words; the letter it was, where it was one; and what the reader may do about it."""
 
-    pk: int
-    kind: str
-    about: str
+    deed: DoneDeed
     word: str
-    on: date
-    note: str
-    recorded_by: User
-    recorded_at: datetime
-    withdrawn_at: datetime | None
     whom: list[str]
-    waits_for: str = ""
-    confirmed_by: User | None = None
-    letter_shown: LetterShown | None = None
-
-    @classmethod
-    def of(cls, deed: DoneDeed, family: Sequence[Guardian]) -> DeedShown:
-        whom = [in_language(whom_word(contact, family)) for contact in deed.to]
-        return cls(
-            deed.pk, deed.kind, deed.about, evidence_word(deed.kind), deed.on, deed.note, deed.by, deed.recorded_at, deed.withdrawn_at, whom,
-            deed.waits_for, deed.confirmed_by,
-        )  # fmt: skip
+    letter: LetterShown | None
+    may_take_back: bool
+    may_confirm: bool
 
     def shows(self, ways: Iterable[tuple[str, str]], pack: Pack) -> bool:
         """Whether it is one of these kinds, about the rule beside it, or about none ("": about any of the pack's)."""
-        of_pack, _slash, rule = self.about.partition("/")
-        return of_pack in ("", pack.id) and any(self.kind == kind and (not of or rule in ("", of)) for kind, of in ways)
+        of_pack, _slash, rule = self.deed.about.partition("/")
+        return of_pack in ("", pack.id) and any(
+            self.deed.kind == kind and (not of or rule in ("", of)) for kind, of in ways
+        )
+
+
+def _shown(deed: DoneDeed, reader: User, family: Sequence[Guardian], letters: Iterable[LetterShown]) -> DeedShown:
+    return DeedShown(
+        deed, evidence_word(deed.kind), [in_language(whom_word(contact, family)) for contact in deed.to],
+        next((x for x in letters if x.letter.done_id == deed.pk), None),
+        deed.withdrawn_at is None and may_take_back(reader, deed.by.pk, deed.recorded_at, deed.waits_for),
+        deed.withdrawn_at is None and may_confirm(reader, deed.by.pk, deed.waits_for),
+    )  # fmt: skip
 
 
 def lines_of(standing: Standing, done: list[DeedShown], today: date) -> list[Line]:
@@ -169,7 +172,7 @@ def _line(p: Position, pack: Pack, standing: Standing, done: list[DeedShown], to
         kinds = duty.shown_by
         if kinds:
             ways = [(kind, of) for kind in kinds for of in (p.rule, duty.done_from)]
-            by = [d for d in done if d.shows(ways, pack) and d.on >= (p.since or p.fired_on)]
+            by = [d for d in done if d.shows(ways, pack) and d.deed.on >= (p.since or p.fired_on)]
             state = "done" if p.status is Status.DUTY_DONE else "next" if p.status is Status.DUTY_OPEN else "waiting"
             letter = state == "next" and duty.kind in TEMPLATE_OF
             rungs.append(Rung(duty.title, by, kinds[0], p.rule, state, letter, _each(p, pack, standing)))
@@ -226,28 +229,16 @@ def _page(
     today = today_of(student)
     as_of = _as_of(request, today)
     standing = standing_of(student, as_of or today, as_known=as_of is not None)
-    done = [DeedShown.of(deed, standing.on_record.guardians) for deed in standing.on_record.deeds]
-    taken_back = {
-        d.pk: d.recorded_by.pk == request.user.pk
-        and (bool(d.waits_for) or clock.now() - d.recorded_at <= timedelta(days=1))
-        for d in done
-    }
-    confirms = {
-        d.pk for d in done
-        if d.waits_for and d.recorded_by.pk != request.user.pk and signing_role(request.user, [d.waits_for])
-    }  # fmt: skip
+    family, letters = standing.on_record.guardians, _letters(student)
+    done = [_shown(deed, request.user, family, letters) for deed in standing.on_record.deeds]
     protections = None
     if policy.may(request.user, Deed.SEE_PROTECTIONS):
         known = standing.on_record.protections
         protections = [Protection(pk=p.pk, flag=p.flag, ends=p.ends) for p in sorted(known, key=lambda p: p.flag)]
-    lines = lines_of(standing, [d for d in done if d.withdrawn_at is None and not d.waits_for], today)
+    lines = lines_of(standing, [d for d in done if d.deed.withdrawn_at is None and not d.deed.waits_for], today)
     undone = sorted(
         (f for f in standing.on_record.firings if f.superseded_at), key=lambda f: f.superseded_at, reverse=True
     )
-    letters = _letters(student)
-    family = standing.on_record.guardians
-    for deed in done:
-        deed.letter_shown = next((x for x in letters if x.letter.done_id == deed.pk), None)
     titles = {rule.id: rule.title for version in standing.law for rule in version.pack.rule}
     audit.record(request.user, "saw", f"student:{student.pk}", "before the law")
     return render(
@@ -255,7 +246,7 @@ def _page(
         {
             "student": student, "lines": lines, "asked": _asked(lines),
             "zone": zone_of(student), "quiet": any(line.position.status is Status.CLEAR for line in lines),
-            "pack": standing.law[-1].pack if standing.law else None, "adoption": standing.adoption, "done": [(d, taken_back[d.pk], d.pk in confirms) for d in done],
+            "pack": standing.law[-1].pack if standing.law else None, "adoption": standing.adoption, "done": done,
             "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.law[-1].pack if standing.law else None)], "today": today, "as_of": as_of, "standing_day": standing.day,
             "family": family, "protections": protections, "flags": Protection.Flag.choices, "superseded": [(titles.get(f.rule, f.rule), f) for f in undone[:20]],
             "letters": letters, "key": secrets.token_hex(12), "error": error, "form": form or {}, "to": to, "page": "today",
