@@ -128,7 +128,7 @@ def district(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) ->
         )
     for _ in range(STUDENTS):
         made.a_student()
-    for student in Student.objects.system(WHY):
+    for student in Student.objects.system(WHY).order_by("pk"):
         made.a_family(student)
         if made.pick.random() < 0.4:
             made.something_is_done(student)
@@ -174,7 +174,7 @@ def test_the_night_keeps_what_one_look_at_each_student_keeps(district: District,
     assert record()
     assert look_over().reached == look_over().superseded == 0
 
-    for row in RegisterRow.objects.system(WHY).filter(calendar__school_year__ends_in=2027):
+    for row in RegisterRow.objects.system(WHY).filter(calendar__school_year__ends_in=2027).order_by("pk"):
         if district.pick.random() < 0.3:  # what was said of them is corrected
             at = next(key for key, c in district.calendars.items() if c.pk == row.calendar_id)
             for name, text in district.squares(*at, row.enrolment.starts, row.enrolment.ends).items():
@@ -183,6 +183,26 @@ def test_the_night_keeps_what_one_look_at_each_student_keeps(district: District,
     look_over()
     # what a firing was of when it was found is kept as it was found
     assert {(*f[:7], *f[10:]) for f in record()} == {(*f[:7], *f[10:]) for f in one_by_one()}
+
+
+def test_two_days_that_moved_by_as_much_towards_each_other_are_seen(district: District) -> None:
+    adopt("gb-eng")
+    look_over()
+    stood = record()
+    days: dict[tuple[int, str], list[Firing]] = {}
+    for firing in Firing.objects.system(WHY).filter(superseded_at=None).order_by("fired_on"):
+        days.setdefault((firing.student_id, firing.rule), []).append(firing)
+    some = next(some for some in days.values() if len(some) > 3)
+    kept = {firing.fired_on for firing in some}
+    one, other = some[1], some[-1]
+    by = next(d for k in range(1, 30) if not {one.fired_on + (d := timedelta(k)), other.fired_on - d} & kept)
+    one.fired_on += by
+    other.fired_on -= by
+    one.save()
+    other.save()
+    assert record() != stood
+    look_over()
+    assert {f[:7] for f in record()} == {f[:7] for f in stood}
 
 
 @pytest.mark.parametrize("pack", ["us-tx", "us-ma", "gb-eng"])

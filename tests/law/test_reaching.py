@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from firstbell.law import packs
 from firstbell.law.days import NotEvaluable, Stretch
 from firstbell.law.packs import Count, InForce, Threshold, in_force
-from firstbell.law.reaching import asked_of, counted, standings
+from firstbell.law.reaching import asked_of, counted, seals, standings
 from firstbell.law.timeline import Timeline
 from tests.law.draw import MONDAY, a_line, a_pack, a_rule, school_days
 from tests.law.test_properties import KINDS, LENGTHS, LETTERS, STRATEGIES
@@ -42,8 +42,8 @@ def compared(line: Timeline, grades: list[str], law: list[InForce], after: dict[
         for row in range(line.n):
             one = counted(asked, row)
             days = [line.frame.dates[f[0] // asked.width] for f in one.fired]
-            told = [x[row] for x in (stood.count, stood.possible, stood.times, stood.days)]
-            assert told == [one.count, one.possible, len(days), sum(int(d.astype(np.int64)) for d in days)], (
+            told = [x[row] for x in (stood.count, stood.possible, stood.times, stood.seal)]
+            assert told == [one.count, one.possible, len(days), seals(np.array(days, dtype="datetime64[D]")).sum()], (
                 rule.id,
                 row,
             )
@@ -144,7 +144,7 @@ def test_a_share_is_reached_on_the_day_enough_was_possible_and_again_after_it_fe
     line = a_line("UPPPP UPPPP", "PPPPP PPPPP")
     rule = a_rule(threshold=Threshold(share="1/4", minimum=4))
     (found,) = standings(line, ["", ""], in_force([a_pack(rule)], line.frame.day(0), line.as_of))
-    assert (found.times.tolist(), found.days[1]) == ([2, 0], 0)
+    assert (found.times.tolist(), found.seal[1]) == ([2, 0], 0)
     assert found.first[0] == line.frame.dates[3]
     assert found.last[0] == line.frame.dates[5]
     assert (found.count.tolist(), found.possible.tolist()) == ([2, 0], [10, 10])

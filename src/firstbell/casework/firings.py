@@ -28,7 +28,7 @@ from firstbell.casework.standing import WHY, Standing, flags_of, standing_of
 from firstbell.law.clock import Position, Status, named_by, positions, shows
 from firstbell.law.deeds import Deeds
 from firstbell.law.packs import InForce, Pack, Rule
-from firstbell.law.reaching import Reached, standings
+from firstbell.law.reaching import Reached, seals, standings
 from firstbell.law.tally import Student as Tallied
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person, ages_of, applies, turned
@@ -203,25 +203,26 @@ def _changed(batch: Batch, stood: Sequence[Reached], night: _Night) -> dict[int,
         reached = standing.times > 0
         if night.asks_who(standing.rule, packs[standing.version]) and reached.any():
             reached &= night.about(standing.rule, packs[standing.version], line.as_of, line.school_year)[kind]
-        figures = np.stack([standing.times, standing.days, standing.first.astype(np.int64)])
+        figures = np.stack([standing.times, standing.seal, standing.first.astype(np.int64)])
         figures = np.where(reached, figures, _never(n))
         for row, person in night.turned(standing.rule, packs[standing.version], line, np.flatnonzero(reached), kind):
             version = next(v for v in night.law if v.pack.version == standing.version)
             tally, _why = Tallied(batch.of(row), 0, person, Deeds(())).tally(standing.rule, version, night.law)
-            fired = [f.on for f in tally.fired] if tally else []
-            numbers = np.array(fired, dtype="datetime64[D]").astype(np.int64)
-            figures[:, row] = (len(fired), numbers.sum(), numbers[0]) if fired else _never(1)[:, 0]
+            fired = np.array([f.on for f in tally.fired] if tally else [], dtype="datetime64[D]")
+            figures[:, row] = (
+                (len(fired), seals(fired).sum(), fired[0].astype(np.int64)) if len(fired) else _never(1)[:, 0]
+            )
         if standing.rule.once == "year":
             figures[0] = figures[0] > 0
-            figures[1] = np.where(figures[0], figures[2], 0)
+            figures[1] = np.where(figures[0], seals(figures[2].astype("datetime64[D]")), 0)
         so_far = now.setdefault(standing.rule.id, _never(n))
         so_far[:2] += figures[:2]
         so_far[2] = np.minimum(so_far[2], figures[2])
     on_record = _on_record(batch, night.pack)
     changed: dict[int, set[str]] = defaultdict(set)
     for rule in on_record.keys() | now.keys():
-        times, days, first = on_record.get(rule, _never(n)) != now.get(rule, _never(n))
-        for student in batch.students[times | days].tolist():
+        times, seal, first = on_record.get(rule, _never(n)) != now.get(rule, _never(n))
+        for student in batch.students[times | seal].tolist():
             changed[student].add(rule)
         for student in batch.students[first].tolist():
             changed[student] |= night.waiting.get(rule, set())
@@ -248,7 +249,7 @@ def _due_by_now(ids: Sequence[int], stood: Sequence[Reached], pack: str) -> set[
 
 
 def _never(n: int) -> NDArray[np.int64]:
-    """Of n students: how often a line was reached, the sum of the days (as days since 1970), and the first of them."""
+    """Of n students: how often a line was reached, the sum of the days' seals, and the first of them (as days since 1970)."""
     found = np.zeros((3, n), dtype=np.int64)
     found[2] = np.iinfo(np.int64).max
     return found
@@ -264,17 +265,20 @@ def _on_record(batch: Batch, pack: str) -> dict[str, NDArray[np.int64]]:
     ids = batch.students.tolist()
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT rule, student_id, count(*), sum({day}), min({day}) FROM casework_firing WHERE pack = %s AND superseded_at IS NULL "  # noqa: S608
-            f"AND fired_on BETWEEN %s AND %s AND student_id IN ({', '.join(['%s'] * len(ids))}) GROUP BY rule, student_id",
+            f"SELECT rule, student_id, {day} FROM casework_firing WHERE pack = %s AND superseded_at IS NULL "  # noqa: S608
+            f"AND fired_on BETWEEN %s AND %s AND student_id IN ({', '.join(['%s'] * len(ids))}) ORDER BY rule",
             [pack, batch.line.frame.day(0), batch.line.as_of, *ids],
         )
-        kept = sorted(cursor.fetchall())
+        kept = cursor.fetchall()
     order = np.argsort(batch.students)
     found = {}
     for rule, some in groupby(kept, key=lambda row: row[0]):
-        figures = np.array([row[1:] for row in some], dtype=np.int64)
+        students, days = np.array([row[1:] for row in some], dtype=np.int64).T
+        rows = order[np.searchsorted(batch.students[order], students)]
         had = found[rule] = _never(len(ids))
-        had[:, order[np.searchsorted(batch.students[order], figures[:, 0])]] = figures[:, 1:].T
+        np.add.at(had[0], rows, 1)
+        np.add.at(had[1], rows, seals(days.astype("datetime64[D]")))
+        np.minimum.at(had[2], rows, days)
     return found
 
 

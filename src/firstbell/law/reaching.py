@@ -98,13 +98,13 @@ def needed(num: Any, den: Any, strict: bool) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _fires(out, i, column, number):  # type: ignore[no-untyped-def]
-    """Student i's line was reached on a column: the first and the last of them, how many, and the sum of their numbers."""
+def _fires(out, i, column, seal):  # type: ignore[no-untyped-def]
+    """Student i's line was reached on a column: the first and the last of them, how many, and the sum of their seals."""
     if out[4, i] == 0:
         out[2, i] = column
     out[3, i] = column
     out[4, i] += 1
-    out[5, i] += number
+    out[5, i] += seal
 
 
 @njit(cache=True, nogil=True)
@@ -244,7 +244,7 @@ def _now(days, i, first, stop):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _counts(  # type: ignore[no-untyped-def]
-    days, start, start_now, floor, num, den, strict, anew, since, first, stop, width, numbers, out
+    days, start, start_now, floor, num, den, strict, anew, since, first, stop, width, sealed, out
 ):  # fmt: skip
     """Lines that are counts."""
     for i in range(len(floor)):
@@ -281,7 +281,7 @@ def _counts(  # type: ignore[no-untyped-def]
                 if reached and not before:
                     carried = d
                 if reached and d >= first and (d == first or not before):
-                    _fires(out, i, carried, numbers[carried // width])
+                    _fires(out, i, carried, sealed[carried // width])
                 before = reached
         c, p = _now(days, i, max(start_now, low), stop)
         out[0, i], out[1, i] = c, p
@@ -289,7 +289,7 @@ def _counts(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _shares(  # type: ignore[no-untyped-def]
-    days, start, turns, start_now, floor, num, den, strict, minimum, since, first, stop, width, numbers, out
+    days, start, turns, start_now, floor, num, den, strict, minimum, since, first, stop, width, sealed, out
 ):  # fmt: skip
     """Lines that are shares of windows which begin anew, at the columns `turns`. In such a window what is possible only grows: the line can
     be reached on the day enough is possible, and on a day that counts."""
@@ -331,7 +331,7 @@ def _shares(  # type: ignore[no-untyped-def]
                     if reached and not before:
                         carried = d
                     if reached and d >= first and (d == first or not before):
-                        _fires(out, i, carried, numbers[carried // width])
+                        _fires(out, i, carried, sealed[carried // width])
                     after = days.on[j] if j < last else closes
                     d = first if d < first < after else after
         c, p = _now(days, i, max(start_now, low), stop)
@@ -340,7 +340,7 @@ def _shares(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _sliding_shares(  # type: ignore[no-untyped-def]
-    days, start, start_now, floor, num, den, strict, minimum, since, first, stop, width, numbers, out
+    days, start, start_now, floor, num, den, strict, minimum, since, first, stop, width, sealed, out
 ):  # fmt: skip
     """Lines that are shares of windows which slide. What is possible rises and falls with every holiday: they are asked day by day, as long as
     anything counts."""
@@ -371,7 +371,7 @@ def _sliding_shares(  # type: ignore[no-untyped-def]
                 if reached and not before:
                     carried = d
                 if reached and d >= first and (d == first or not before):
-                    _fires(out, i, carried, numbers[carried // width])
+                    _fires(out, i, carried, sealed[carried // width])
                 before = reached
                 d += 1
         out[0, i], out[1, i] = _now(days, i, max(start_now, low), stop)
@@ -379,7 +379,7 @@ def _sliding_shares(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _runs(  # type: ignore[no-untyped-def]
-    days, any_other_day, start, floor, num, den, share, strict, minimum, since, first, stop, width, numbers, out
+    days, any_other_day, start, floor, num, den, share, strict, minimum, since, first, stop, width, sealed, out
 ):  # fmt: skip
     """Lines of runs, which every day attended in full ends."""
     for i in range(len(floor)):
@@ -409,7 +409,7 @@ def _runs(  # type: ignore[no-untyped-def]
             if reached and not before:
                 carried = d
             if reached and d >= first and (d == first or not before):
-                _fires(out, i, carried, numbers[carried // width])
+                _fires(out, i, carried, sealed[carried // width])
             before = reached
         if ended:
             c = p = 0
@@ -553,8 +553,8 @@ class Reached:
     """One rule and n students: (n,) each. `first`, `last`: the days the line was first and last reached this year, NaT where not.
 
     count, possible   in units of `unit`, int64
-    times, days   how often it was reached, and the sum of those days, each as days since 1970: together they tell whether anything
-          changed since they were last written down
+    times, seal   how often it was reached, and the sum of `seals` of those days: together they tell whether anything changed since
+          they were last written down
     why   where the rule cannot be asked of these registers, and then all else is empty
     """
 
@@ -566,8 +566,17 @@ class Reached:
     first: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, dtype="datetime64[D]"))
     last: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, dtype="datetime64[D]"))
     times: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    days: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    seal: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     why: str = ""
+
+
+def seals(days: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """(n,) days -> (n,) numbers whose sum, which may run over, stands for the set of them: the sum of the days themselves is the same for the
+    19th and the 21st as for the 18th and the 22nd. Steele, Lea and Flood (2014), Fast Splittable Pseudorandom Number Generators: its mixing."""
+    z = days.astype("datetime64[D]").astype(np.int64).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ z >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ z >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return (z ^ z >> np.uint64(31)).view(np.int64)
 
 
 def standings(
@@ -590,7 +599,7 @@ def standings(
         tuple[str, str, Window, Threshold], tuple[Question, NDArray[np.int64], list[NDArray[np.datetime64]]]
     ] = {}
     told_apart = _Grades(grades)
-    dates, numbers = np.append(line.frame.dates, np.datetime64("NaT")), line.frame.dates.astype(np.int64)
+    dates, sealed = np.append(line.frame.dates, np.datetime64("NaT")), seals(line.frame.dates)
     for version in law:
         for rule in version.pack.rule:
             if rule.count is None:
@@ -610,7 +619,7 @@ def standings(
                     if key not in few:
                         few[key] = _few_of(line, *key)
                     question = _question(rule, version, line, told_apart, columns)
-                    out = _asked_together(question, few[key], numbers)
+                    out = _asked_together(question, few[key], sealed)
                 except NotEvaluable as why:
                     found.append(Reached(rule, version.pack.version, why=str(why)))
                     continue
@@ -642,10 +651,10 @@ def _begun(
     return since if was is None else np.where(np.isnat(was), since, was)
 
 
-def _asked_together(q: Question, days: _Days, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+def _asked_together(q: Question, days: _Days, sealed: NDArray[np.int64]) -> NDArray[np.int64]:
     """The six figures of each student."""
     out = _nobody(len(q.floor))
-    now, line, rest = (q.start_now, q.floor), (q.num, q.den), (*q.eligible, q.width, numbers, out)
+    now, line, rest = (q.start_now, q.floor), (q.num, q.den), (*q.eligible, q.width, sealed, out)
     if q.runs:
         any_other_day = q.rule.window.broken_by == "any_other_day"
         _runs(days, any_other_day, q.start, q.floor, *line, q.share, q.strict, q.minimum, *rest)
