@@ -624,3 +624,4 @@ def test_a_rule_beyond_compulsory_age_is_not_asked_of_who_has_no_birth_date() ->
     told = positions(line, 0, Person(), [in_force(pack, line)])
     assert [p.status for p in told] == [Status.NOT_EVALUABLE, Status.REACHED]
     assert told[0].why == "The rule is about ages 19 to 25, and no birth date is on record."
+    assert told[0].firings == ()

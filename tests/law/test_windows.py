@@ -192,6 +192,16 @@ def test_a_calendar_that_does_not_say_its_quarters_is_not_asked_for_them() -> No
         periods("term", ())
 
 
+def test_a_year_gone_by_that_nobody_divided_does_not_take_this_ones_quarters_away() -> None:
+    both = a_frame(LAST, THIS)
+    both.terms[2026] = QUARTERS
+    assert first_counted("quarter", date(2027, 4, 1), both) == date(2027, 3, 29)
+    assert first_counted("quarter", date(2026, 3, 2), both) is None
+    del both.terms[2026]
+    with pytest.raises(NotEvaluable, match=r"when a quarter begins and ends: it has 0 terms"):
+        starts(Window(kind="quarter"), both, both.dates)
+
+
 def test_consecutive_days_do_not_run_on_after_the_summer_unless_the_law_says_so() -> None:
     frame = a_frame(LAST, THIS)
     assert first_counted("consecutive", date(2026, 9, 4), frame) == date(2026, 8, 31)

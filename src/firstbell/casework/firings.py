@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -23,13 +22,15 @@ from firstbell import clock
 from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.batches import Batch, batches
 from firstbell.casework.models import Done, Firing
+from firstbell.casework.on_record import OPEN, never, on_record, outdated
 from firstbell.casework.parents import deeds, evidence_of, kinds_of_each, parents_of
 from firstbell.casework.standing import WHY, Standing, flags_of, standing_of
-from firstbell.law.clock import Position, Status, named_by, positions, shows
+from firstbell.law.clock import Position, named_by, positions, shows
 from firstbell.law.deeds import Deeds
 from firstbell.law.packs import InForce, Pack, Rule
 from firstbell.law.reaching import Reached, seals, standings
 from firstbell.law.tally import Student as Tallied
+from firstbell.law.tally import Tally
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person, ages_of, applies, turned
 from firstbell.register.models import Calendar, Student
@@ -96,6 +97,12 @@ class _Night:
         self.waiting = {name: {r.id for r in rules if name in named_by(law, {r.id})} - {name} for name in self.rules}
         self.beginnings = _beginnings(law)
         kinds = {kind for ways in self.beginnings.values() for kind, _of in ways}
+        #: rule -> those that give way to it, each time its line is reached
+        self.giving_way: dict[str, set[str]] = defaultdict(set)
+        for rule in rules:
+            self.giving_way[rule.gives_way_to].add(rule.id)
+        #: for whom something was done that an open step asks about: with the days its window may pass, or a limit of it
+        self.helped = set(said.filter(kind__in=_asked_about(law)).values_list("student_id", flat=True))
         self.begun = list(_told(said.filter(kind__in=kinds))) if kinds else []
         self.each = kinds_of_each(law)
         self._people: dict[tuple[str | None, str, frozenset[str]], int] = {}
@@ -188,8 +195,8 @@ def _look(batch: Batch, night: _Night, found: Looked) -> None:
 
 
 def _changed(batch: Batch, stood: Sequence[Reached], night: _Night) -> dict[int, set[str]]:
-    """Students whose firings are not those on record, and of which rules (and of those that wait for these): how often a line was reached,
-    and on which days, both tell."""
+    """Students of whom the record is not what it would be now, and of which rules: how often a line was reached, and on which days, both tell
+    for a rule and those that wait for it or give way to it; what a step stands as may also have changed by itself."""
     line, n = batch.line, len(batch.students)
     packs = {v.pack.version: v.pack for v in night.law}
     told = [standing for standing in stood if not standing.why]
@@ -199,33 +206,48 @@ def _changed(batch: Batch, stood: Sequence[Reached], night: _Night) -> dict[int,
     if len(who):
         kind[who] = night.numbers(batch.students[who].tolist(), [batch.grades[k] for k in who.tolist()])
     now: dict[str, NDArray[np.int64]] = {}
+    turned: dict[str, dict[int, tuple[Tally | None, str]]] = defaultdict(dict)
     for standing in told:
         reached = standing.times > 0
         if night.asks_who(standing.rule, packs[standing.version]) and reached.any():
             reached &= night.about(standing.rule, packs[standing.version], line.as_of, line.school_year)[kind]
         figures = np.stack([standing.times, standing.seal, standing.first.astype(np.int64)])
-        figures = np.where(reached, figures, _never(n))
+        figures = np.where(reached, figures, never(n))
         for row, person in night.turned(standing.rule, packs[standing.version], line, np.flatnonzero(reached), kind):
             version = next(v for v in night.law if v.pack.version == standing.version)
-            tally, _why = Tallied(batch.of(row), 0, person, Deeds(())).tally(standing.rule, version, night.law)
+            tally, grown = Tallied(batch.of(row), 0, person, Deeds(())).tally(standing.rule, version, night.law)
             fired = np.array([f.on for f in tally.fired] if tally else [], dtype="datetime64[D]")
             figures[:, row] = (
-                (len(fired), seals(fired).sum(), fired[0].astype(np.int64)) if len(fired) else _never(1)[:, 0]
+                (len(fired), seals(fired).sum(), fired[0].astype(np.int64)) if len(fired) else never(1)[:, 0]
             )
+            turned[standing.rule.id][row] = tally, grown
         if standing.rule.once == "year":
             figures[0] = figures[0] > 0
             figures[1] = np.where(figures[0], seals(figures[2].astype("datetime64[D]")), 0)
-        so_far = now.setdefault(standing.rule.id, _never(n))
+        so_far = now.setdefault(standing.rule.id, never(n))
         so_far[:2] += figures[:2]
         so_far[2] = np.minimum(so_far[2], figures[2])
-    on_record = _on_record(batch, night.pack)
+    kept, latest = on_record(batch, night.law[-1].pack), night.law[-1].pack
     changed: dict[int, set[str]] = defaultdict(set)
-    for rule in on_record.keys() | now.keys():
-        times, seal, first = on_record.get(rule, _never(n)) != now.get(rule, _never(n))
+    for rule in kept.keys() | now.keys():
+        had = kept[rule].figures if rule in kept else never(n)
+        times, seal, first = had != now.get(rule, never(n))
         for student in batch.students[times | seal].tolist():
-            changed[student].add(rule)
+            changed[student] |= {rule} | night.giving_way.get(rule, set())
         for student in batch.students[first].tolist():
             changed[student] |= night.waiting.get(rule, set())
+    flags = (
+        {k: night.flags[s] for k, s in enumerate(batch.students.tolist()) if s in night.flags} if night.flags else {}
+    )
+    for standing in told:
+        if standing.version == latest.version and standing.rule.id in kept:
+            name = standing.rule.id
+            for row in outdated(kept[name], standing, latest, line, flags, turned.get(name, {})):
+                changed[int(batch.students[row])].add(name)
+    for student in {
+        int(batch.students[s.row]) for had in kept.values() for s in had.standing if s.status in OPEN
+    } & night.helped:
+        changed[student] = night.rules
     return changed
 
 
@@ -240,45 +262,11 @@ def _due_by_now(ids: Sequence[int], stood: Sequence[Reached], pack: str) -> set[
         there = {ids[k] for k in np.flatnonzero(come)}
         open_ = Firing.objects.system(WHY).filter(
             pack=pack, rule=standing.rule.id, superseded_at=None, student__in=ids,
-            status__in=(Status.DUTY_OPEN, Status.LOCKED, Status.FORBIDDEN),
+            status__in=OPEN,
         )  # fmt: skip
         found |= {
             student for student, due in open_.values_list("student_id", "due") if (student in there) == (due is None)
         }
-    return found
-
-
-def _never(n: int) -> NDArray[np.int64]:
-    """Of n students: how often a line was reached, the sum of the days' seals, and the first of them (as days since 1970)."""
-    found = np.zeros((3, n), dtype=np.int64)
-    found[2] = np.iinfo(np.int64).max
-    return found
-
-
-def _on_record(batch: Batch, pack: str) -> dict[str, NDArray[np.int64]]:
-    """Rule -> what the record says of each student, as `_never` has it."""
-    day = (
-        "fired_on - DATE '1970-01-01'"
-        if connection.vendor == "postgresql"
-        else "CAST(julianday(fired_on) - 2440587.5 AS INTEGER)"
-    )
-    ids = batch.students.tolist()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT rule, student_id, {day} FROM casework_firing WHERE pack = %s AND superseded_at IS NULL "  # noqa: S608
-            f"AND fired_on BETWEEN %s AND %s AND student_id IN ({', '.join(['%s'] * len(ids))}) ORDER BY rule",
-            [pack, batch.line.frame.day(0), batch.line.as_of, *ids],
-        )
-        kept = cursor.fetchall()
-    order = np.argsort(batch.students)
-    found = {}
-    for rule, some in groupby(kept, key=lambda row: row[0]):
-        students, days = np.array([row[1:] for row in some], dtype=np.int64).T
-        rows = order[np.searchsorted(batch.students[order], students)]
-        had = found[rule] = _never(len(ids))
-        np.add.at(had[0], rows, 1)
-        np.add.at(had[1], rows, seals(days.astype("datetime64[D]")))
-        np.minimum.at(had[2], rows, days)
     return found
 
 
@@ -288,6 +276,20 @@ def since_evidence(school: SchoolGrid, law: Sequence[InForce], pack: str) -> dic
     kinds = {kind for ways in beginnings.values() for kind, _of in ways}
     done = Done.objects.system(WHY).filter(**Done.COUNTS, kind__in=kinds, on__gte=first, student__in=ids)
     return _since(ids, first, _told(done) if kinds else (), beginnings, pack)
+
+
+def _asked_about(law: Sequence[InForce]) -> set[str]:
+    """The kinds of evidence that steps require, may not follow, or are due from."""
+    found: set[str] = set()
+    for version in law:
+        for duty in (rule.duty for rule in version.pack.rule if rule.duty):
+            names = [
+                *duty.requires,
+                duty.deadline.from_ if duty.deadline else "",
+                duty.not_after.evidence if duty.not_after else "",
+            ]
+            found |= {kind for name in names for kind, _of in shows(name, version.pack)}
+    return found
 
 
 def _told(done: QuerySet[Done]) -> Iterable[tuple[int, date, str, str]]:

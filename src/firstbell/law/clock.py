@@ -240,7 +240,7 @@ def _judged(student: Student, rule: Rule, pack: Pack, tally: Tally, heir: Sequen
             if due is not None and duty.deadline.before:
                 due = line.frame.day(max(line.frame.column(due) - 1, 0))
         elif duty.deadline is not None:
-            due, not_before = _deadline(duty, pack, tally.known_on(fired_on), student)
+            due, not_before = deadline(duty, pack, tally.known_on(fired_on), line, deeds)
             if due is None and not why and open_ and duty.deadline.from_ == "trigger":
                 why = said(
                     "The school days of this calendar end before the day it is due; the next year’s calendar will tell."
@@ -266,9 +266,9 @@ def _since(student: Student, rule: Rule, tally: Tally, firing: date | None) -> d
     return firing
 
 
-def _deadline(duty: Duty, pack: Pack, fired_on: date, student: Student) -> tuple[date | None, date | None]:
-    """(By when, not before when)."""
-    limit, line = duty.deadline, student.line
+def deadline(duty: Duty, pack: Pack, fired_on: date, line: Timeline, deeds: Deeds) -> tuple[date | None, date | None]:
+    """(By when, not before when) a duty is to be done whose line was reached, and surely known, on a day; unless it is due by a count."""
+    limit = duty.deadline
     assert limit is not None
     since: date | None = fired_on
     if limit.from_ in ENDS:
@@ -277,7 +277,7 @@ def _deadline(duty: Duty, pack: Pack, fired_on: date, student: Student) -> tuple
         except NotEvaluable:
             since = None
     elif limit.from_ != "trigger":
-        since = student.deeds.first(limit.from_, pack, fired_on)
+        since = deeds.first(limit.from_, pack, fired_on)
     if since is None:
         return None, None
     return _after(since, limit.value, limit.unit, line), (

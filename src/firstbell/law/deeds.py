@@ -113,12 +113,14 @@ def shows(name: str, pack: Pack) -> list[tuple[str, str]]:
 
 
 def named_by(law: Sequence[InForce], some: Collection[str]) -> set[str]:
-    """What rules name, and what that names in turn: kinds of evidence, and rules whose duty comes first."""
+    """What rules name, and what that names in turn: kinds of evidence, rules whose duty comes first, and those they give way to."""
     found: set[str] = set()
     new = set(some)
     while new:
         rules = [r for v in law for r in v.pack.rule if r.id in new]
-        names = {n for r in rules for n in (r.evidence, r.window.after_evidence, *_named_by_duty(r.duty))}
+        names = {
+            n for r in rules for n in (r.evidence, r.window.after_evidence, r.gives_way_to, *_named_by_duty(r.duty))
+        }
         new = {one for name in names for one in name.split("|")} - found
         found |= new
     return found

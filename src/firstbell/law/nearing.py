@@ -87,17 +87,13 @@ def nearing(
         begin = (
             _run_begins(asked, stop) if rule.window.kind == "consecutive" else np.maximum(asked.floor, asked.start_now)
         )
-        p = told.possible if asked.share else np.ones(line.n, dtype=np.int64)
-        reached = c >= needed(asked.num * p, asked.den, strict)
-        if asked.share:
-            reached &= (p >= asked.minimum) & (p > 0)
-        total = p + _ahead(rule, asked, line)
+        total = told.possible + _ahead(rule, asked, line) if asked.share else 1
         need = needed(asked.num * total, asked.den, strict)
         room = need - c  # none where no more absence is needed, only more days possible
         again = told.times > 0
         if rule.once == "window":
             again &= told.last >= line.frame.dates[np.minimum(begin // asked.width, len(line.frame.dates) - 1)]
-        near = (c > 0) & (2 * c >= need) & (room > 0) & (room <= int(rule.near / asked.unit)) & ~reached & ~again
+        near = (c > 0) & (2 * c >= need) & (room > 0) & (room <= int(rule.near / asked.unit)) & ~told.at & ~again
         rolls = rule.window.kind.startswith("rolling")
         for row in np.flatnonzero(near).tolist():
             columns = (np.flatnonzero(asked.counted[row, begin[row] : stop]) + begin[row]) // asked.width
@@ -136,7 +132,7 @@ def _told_of(told: Reached, asked: Asked, line: Timeline, of_age: Mapping[int, t
         fired = [f for f, *_ in one.fired if first <= f // asked.width < end]
         times[row] = len(fired)
         last[row] = line.frame.dates[fired[-1] // asked.width] if fired else np.datetime64("NaT")
-    return replace(told, count=count, possible=possible, times=times, last=last)
+    return replace(told, count=count, possible=possible, at=asked.at(count, possible), times=times, last=last)
 
 
 def _ahead(rule: Rule, asked: Asked, line: Timeline) -> NDArray[np.int64] | int:

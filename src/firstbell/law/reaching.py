@@ -73,6 +73,12 @@ class Question:
     def strict(self) -> bool:
         return self.rule.threshold.op == ">"
 
+    def at(self, count: NDArray[np.int64], possible: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """`at_line`, of many."""
+        whole = possible if self.share else 1
+        reached: NDArray[np.bool_] = count >= needed(self.num * whole, self.den, self.strict)
+        return reached & (possible >= max(self.minimum, 1)) if self.share else reached
+
 
 @dataclass(frozen=True, slots=True)
 class Asked(Question):
@@ -553,6 +559,7 @@ class Reached:
     """One rule and n students: (n,) each. `first`, `last`: the days the line was first and last reached this year, NaT where not.
 
     count, possible   in units of `unit`, int64
+    at     whether the line is reached now
     times, seal   how often it was reached, and the sum of `seals` of those days: together they tell whether anything changed since
           they were last written down
     why   where the rule cannot be asked of these registers, and then all else is empty
@@ -563,6 +570,7 @@ class Reached:
     unit: Fraction = Fraction(1)
     count: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     possible: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    at: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     first: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, dtype="datetime64[D]"))
     last: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, dtype="datetime64[D]"))
     times: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -625,8 +633,10 @@ def standings(
                     continue
                 told[same] = question, out, [dates[at // question.width] for at in out[2:4]]
             question, out, days = told[same]
+            c, p, *_columns, times, seal = out
+            reached = question.at(c, p)
             found.append(
-                Reached(rule, version.pack.version, question.unit, out[0], out[1], days[0], days[1], out[4], out[5])
+                Reached(rule, version.pack.version, question.unit, c, p, reached, days[0], days[1], times, seal)
             )
             opens = np.maximum(question.start[np.maximum(out[2], 0)], question.floor) // question.width
             begun[rule.id] = _begun(

@@ -89,6 +89,7 @@ class Student:
         """What a rule counts; None where it is not asked. And why it is not, or not any more: who has grown out of it keeps what was reached."""
         grown = of_another_age(rule, version.pack, self.person, self.line.as_of, self.line.school_year)
         of_step = rule.count is None or (rule.applies.ages is not None and rule.applies.ages.of == "step")
+        of_step |= self.person.birth_date is None  # whose age nobody knows has not grown out of anything
         if why := of_others(rule, self.person) or (grown if of_step else ""):
             return None, why
         try:

@@ -131,7 +131,10 @@ def starts(window: Window, frame: Frame, at: NDArray[np.datetime64]) -> NDArray[
     elif kind in ("semester", "quarter", "term"):
         found = last + 1
         for year in np.unique(frame.year[held]):
-            for first, end in periods(kind, frame.terms.get(int(year), ())):
+            terms = frame.terms.get(int(year), ())
+            if not terms and year != frame.year[-1]:
+                continue  # of a year gone by that nobody divided, no window is known; this year's are
+            for first, end in periods(kind, terms):
                 inside = (at >= np.datetime64(first)) & (at <= np.datetime64(end)) & (frame.year[held] == year)
                 found[inside] = np.searchsorted(frame.dates, np.datetime64(first))
     elif kind == "school_month":
