@@ -78,7 +78,11 @@ def said(old: str, new: str) -> list[str]:
         ('id = "CA-T1"', 'per = "parent"\nid = "CA-T1"', ["CA-T1: What was done counted together; now it counts for each parent by themselves."]),
         ("under = 16", "under = 18", ["It was about ages 6 to 15, and is about ages 6 to 17."]),
         ('steps = ["expulsion"]', 'steps = ["expulsion", "fine"]', ["Forbidden was: No expulsion for absence (expulsion); is: No expulsion for absence (expulsion, fine)."]),
-        ('citation = "Home Code 1"', 'citation = "Home Code 1", read = true', ["Home Code 1 was recalled, and has been read since."]),
+        (
+            'citation = "Home Code 1"',
+            'citation = "Home Code 1", read = true, words = "Ten days.", sha256 = "0c56dfe48caa8bb65aeea8da8f5109ff5c820d7569ebc8bb003ba31429d44872"',
+            ["Home Code 1 was recalled, and has been read since.", "What is quoted or noted of Home Code 1 is another."],
+        ),
     ],
 )  # fmt: skip
 def test_a_change_is_said(was: str, is_: str, words: list[str]) -> None:

@@ -78,6 +78,8 @@ def test_the_good_file_is_read() -> None:
         ('threshold = { count = 10 }\nwindow = { kind = "school', 'threshold = { count = 10, share = "1/10" }\nwindow = { kind = "school', 19, "either a count or a share"),
         ('citation = "Home Code 1"\n', 'citation = "Home Code 1"\nwords = "Ten days."\nsha256 = "0"\n', 10, "changed after they were checked"),
         ('citation = "Home Code 1"\n', 'citation = "Home Code 1"\nwords = "Ten days."\n', 6, "both its words and their sha256"),
+        ('citation = "Home Code 1"\n', 'citation = "Home Code 1"\nread = true\n', 9, "law is said to have been read, and no words of it are quoted"),
+        ('citation = "Home Code 1"\n', 'citation = "Home Code 1"\nread_on = 2026-11-28\n', 9, "the day on which law was read, and not that it was"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_refused_with_its_line(was: str, is_: str, line: int, words: str) -> None:

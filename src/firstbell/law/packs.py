@@ -64,7 +64,9 @@ class _Table(Struct, frozen=True, forbid_unknown_fields=True):
 class Source(_Table, kw_only=True, frozen=True):
     """Where a rule is written.
 
-    read    somebody read the text itself; false: recalled, to be checked before anybody relies on it
+    read    somebody read the words: the text itself, or whoever restates it, which the note says; a pack quotes them. False: recalled,
+            to be checked before anybody relies on it
+    url     where they were read
     words   the words relied upon, quoted; sha256 is of them, so that nobody changes a quotation by accident
     """
 
@@ -552,6 +554,18 @@ def checked(pack: Pack | Overlay, text: str, where: str, known: Pack | None = No
             raise refuse(
                 where, text, f"$.source[{i}].sha256",
                 f"The words of {source.id} are not those its sha256 was made of: they were changed after they were checked.",
+            )  # fmt: skip
+        if (
+            known is None and source.read and not source.words
+        ):  # what a district has adopted was checked by what was asked then
+            raise refuse(
+                where, text, f"$.source[{i}].read",
+                f"{source.id} is said to have been read, and no words of it are quoted: quote them, or call it recalled.",
+            )  # fmt: skip
+        if source.read_on and not source.read:
+            raise refuse(
+                where, text, f"$.source[{i}].read_on",
+                f"There is the day on which {source.id} was read, and not that it was.",
             )  # fmt: skip
     for name, count in pack.counts.items():
         if "pending" in count.marks and count.pending == "never":
