@@ -209,6 +209,32 @@ def test_a_no_contact_flag_is_not_lifted_by_a_file_that_does_not_repeat_it(tmp_p
     assert ContactLink.objects.system(WHY).get(student__source_id="s1").no_contact
 
 
+def with_addresses(address: str) -> str:
+    """The small district's people, with the column a guardian's address comes in."""
+    head, *rows = SMALL["users.csv"].splitlines()
+    return (
+        "\n".join([f"{head},metadata.address", *(f"{row},{address if row[:2] == 'g1' else ''}" for row in rows)]) + "\n"
+    )
+
+
+def test_an_address_is_put_right_by_a_later_delivery_and_kept_by_one_that_does_not_speak_of_it(tmp_path: Path) -> None:
+    def rosa() -> tuple[str, str, str, str]:
+        return Contact.objects.system(WHY).values_list("address", "phone", "email", "language").get()
+
+    bring(tmp_path, users=with_addresses("12 Larch Lane; Larch Valley"))
+    reached = ("+1 555 0100", "rosa@example.org", "es")
+    assert rosa() == ("12 Larch Lane\nLarch Valley", *reached)
+    done = bring(tmp_path, users=with_addresses("1 Elm Row; Larch Valley"))
+    assert rosa()[0] == "1 Elm Row\nLarch Valley"
+    assert done.delivery.tallies.get(kind="contact").changed == 1
+    bare = "sourcedId,orgSourcedIds,role,givenName,familyName\ng1,alder,guardian,Rosa,Reyes\n"
+    done = bring(tmp_path, users=bare)
+    assert rosa() == ("1 Elm Row\nLarch Valley", *reached)
+    assert done.delivery.tallies.get(kind="contact").unchanged == 1
+    bring(tmp_path, users=with_addresses(""))
+    assert rosa() == ("", *reached)
+
+
 def test_a_gap_over_a_fortnight_parts_a_stay_in_two(tmp_path: Path) -> None:
     seats = SMALL["enrollments.csv"].replace(
         "e1,,,c3b,alder,s1,student,false,,", "e1,,,c3b,alder,s1,student,false,2026-08-31,2026-09-04"

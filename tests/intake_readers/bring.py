@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from firstbell.intake.readers.oneroster import OneRosterReader
 from firstbell.intake.readers.records import Item, MarkBatch, Refusal
 from firstbell.intake.readers.spreadsheet import ColumnMapping, SpreadsheetReader
 
+TODAY = date(2026, 9, 21)
 CHICAGO = ZoneInfo("America/Chicago")
 
 
@@ -26,7 +28,7 @@ def edfi(folder: Path, **files: str | bytes) -> list[Item]:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / f"{name}.xml").write_bytes(content.encode() if isinstance(content, str) else content)
-    return list(EdFiReader(open_delivery(folder)).read())
+    return list(EdFiReader(open_delivery(folder), TODAY).read())
 
 
 def sheet(

@@ -47,6 +47,18 @@ def test_1_1_roles_stand_in_users_and_agents_are_contacts(tmp_path: Path) -> Non
     assert (len(kinds(items, ContactRecord)), len(kinds(items, StaffRecord))) == (1, 1)
 
 
+def test_a_guardians_address_has_its_lines_and_a_file_without_the_column_does_not_speak_of_it(tmp_path: Path) -> None:
+    users = USERS_11.replace("password", "metadata.address,email") + "g1,,sch,guardian,Rosa,Reyes,,,{},\n"
+    for number, (cell, lines) in enumerate((
+        ('"12 Larch Lane; Apt 4;Larch Valley, TX 00123"', "12 Larch Lane\nApt 4\nLarch Valley, TX 00123"),
+        ('"12 Larch Lane\r\n\r\nLarch Valley"', "12 Larch Lane\nLarch Valley"), ("", ""),
+    )):  # fmt: skip
+        (rosa,) = kinds(oneroster(tmp_path / str(number), users=users.format(cell)), ContactRecord)
+        assert (rosa.address, rosa.email, rosa.phone) == (lines, "", None)
+    (rosa,) = kinds(oneroster(tmp_path / "d", users=USERS_11 + "g1,,sch,guardian,Rosa,Reyes,,,\n"), ContactRecord)
+    assert (rosa.address, rosa.email, rosa.phone, rosa.language) == (None, None, None, None)
+
+
 def test_1_2_roles_stand_in_a_file_of_their_own(tmp_path: Path) -> None:
     items = oneroster(
         tmp_path / "d", users="sourcedId,givenName,familyName\nu1,Ana,Reyes\n",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
+from firstbell import clock
 from firstbell.intake.models import Source
 from firstbell.intake.readers.archive import Delivery
 from firstbell.intake.readers.oneroster import OneRosterReader
@@ -36,7 +37,7 @@ def reader_for(delivery: Delivery, source: Source, zone_of: Callable[[str], Zone
     if source.kind == Source.Kind.EDFI:
         from firstbell.intake.readers.edfi import EdFiReader  # lxml, which only this kind needs
 
-        return EdFiReader(delivery)
+        return EdFiReader(delivery, clock.now().date())
     columns = ColumnMapping.parse(source.columns, source.date_order)
     return SpreadsheetReader(delivery, zone_of, known_students(), columns)
 

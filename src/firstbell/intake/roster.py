@@ -264,10 +264,10 @@ def contacts(walk: Walk) -> None:
         record: ContactRecord = staged.record
         return {
             "given_name": record.given_name, "family_name": record.family_name, "phone": record.phone,
-            "email": record.email, "language": record.language,
+            "email": record.email, "address": record.address, "language": record.language,
         }  # fmt: skip
 
-    walk.compare("contact", Contact, values)
+    walk.compare("contact", Contact, values, unsaid=("phone", "email", "address", "language"))
     _links(walk)
 
 

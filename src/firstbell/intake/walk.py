@@ -237,12 +237,13 @@ class Walk:
         model: type[models.Model],
         values_of: Callable[[Staged], dict[str, Any] | None],
         *,
+        unsaid: Sequence[str] = (),
         after: Callable[[list[tuple[Staged, int]]], None] | None = None,
     ) -> None:
         """The step of every kind whose rows are known by `source_id`: compare in chunks, write what differs.
 
-        `values_of` gives the row's fields, or None when it settled the record itself (waits, refused). `after` sees each
-        chunk's records with their primary keys.
+        `values_of` gives the row's fields, or None when it settled the record itself (waits, refused). Of the texts in `unsaid`
+        None means that the source does not speak of it: it stays as it is. `after` sees each chunk's records with their primary keys.
         """
         name = kind if isinstance(kind, str) else kind.name
         total = self.stage.count(name)
@@ -274,6 +275,9 @@ class Walk:
             write: list[tuple[Any, ...]] = []
             for staged, values in wanted:
                 before = had.get(staged.record.id)
+                for silent in unsaid:
+                    if values[silent] is None:
+                        values[silent] = before[columns.index(silent)] if before else ""
                 if before == tuple(values.values()):
                     self.count(staged, name, UNCHANGED)
                     continue

@@ -145,6 +145,8 @@ class Contact(models.Model):
     family_name = models.CharField(max_length=120)
     phone = models.CharField(max_length=40, blank=True)
     email = models.CharField(max_length=254, blank=True)
+    #: where post reaches them: the lines below the name, in the order and the script the source gives them
+    address = models.TextField(max_length=500, blank=True)
     language = models.CharField(max_length=20, blank=True)
     students = models.ManyToManyField(Student, through="ContactLink", related_name="contacts")
 

@@ -6,6 +6,7 @@ or counted by its name as not used.
 
 What the standard leaves out is settled here, each time with a notice:
 
+- a contact has a mailing address before that of their home, and none at work; one without any who lives with the student has the student's;
 - a calendar that lists few or none of its days: the weekdays of the school's sessions are its days;
 - no StudentEnrollment: a student is on a school's roll for the sessions in which an event names them there, marked as inferred;
 - a school that sends attendance by the day and by the section: the day stands, the sections' events are counted.
@@ -16,12 +17,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import IO, TypeVar
 from xml.parsers import expat
-from zoneinfo import ZoneInfo
 
 from lxml import etree
 
@@ -48,7 +48,7 @@ from firstbell.intake.readers.records import (
 )
 from firstbell.intake.readers.settings import settings_of
 from firstbell.intake.readers.table import csv_line
-from firstbell.intake.readers.values import Bad, Cache, parse_bool, parse_date, parse_minutes, text
+from firstbell.intake.readers.values import Bad, Cache, parse_bool, parse_date, parse_minutes, text, text_lines
 from firstbell.said import said
 
 __all__ = ["EdFiReader"]
@@ -74,6 +74,9 @@ _GRADES = {
 }  # fmt: skip
 #: Codes of a student who was there: an event's duration is then time attended, not missed.
 _THERE = ("in attendance", "present")
+#: AddressTypeDescriptor's code values where a letter about a child may be sent, the first first. Not where somebody works or is billed, and
+#: not the kinds that say a family has no home of its own: such a letter is handed over.
+_POST = ("mailing", "home", "physical", "temporary")
 #: The leaves a refusal keeps of its element. Race, health, documents' numbers and addresses never leave the file.
 _KEPT_LEAVES = frozenset(
     [
@@ -152,10 +155,11 @@ class _Unresolved(Exception):
 
 
 class EdFiReader:
-    """Reads one delivery of interchange files. An event carries no moment of recording, so no school's clock is asked for."""
+    """Reads one delivery of interchange files as of `today`: who has moved since lives elsewhere. An event carries no moment of recording,
+    so no school's clock is asked for."""
 
-    def __init__(self, delivery: Delivery, _zone_of: Callable[[str], ZoneInfo] | None = None) -> None:
-        self.delivery = delivery
+    def __init__(self, delivery: Delivery, today: date) -> None:
+        self.delivery, self._today = delivery, today
         self.files: dict[str, list[str]] = defaultdict(list)
         self._other: list[str] = []
         for name in sorted(delivery.names):
@@ -175,10 +179,11 @@ class EdFiReader:
         self._by_section: set[str] = set()
         self._seen_in: dict[tuple[str, str], tuple[int, date, date, Where]] = {}
         self._restricted = 0
-
-    @classmethod
-    def reads(cls, delivery: Delivery) -> bool:
-        return bool(cls(delivery).files)
+        self._no_post = 0  # contacts with addresses no letter may go to
+        self._unaddressed: dict[str, ContactRecord] = {}  # held back until the students' own addresses are known
+        self._lives_with: dict[str, list[str]] = defaultdict(list)
+        self._asked: set[str] = set()  # students whom one of them lives with
+        self._homes: dict[str, set[str]] = defaultdict(set)
 
     def read(self) -> Iterator[Item]:
         settings = settings_of(self.delivery)
@@ -217,10 +222,25 @@ class EdFiReader:
                     restricted=self._restricted,
                 ),
             )
+        if self._no_post:
+            yield Notice(
+                self.files["Contact"][0] if self.files["Contact"] else self.files["Parent"][0],
+                said(
+                    "%(n)s contacts have only addresses that are past, at work or of other kinds; no letter is sent there",
+                    n=f"{self._no_post:,}",
+                ),
+            )
+        self._asked = {student for contact in self._unaddressed for student in self._lives_with[contact]}
         yield from self._interchange(
             "StudentEnrollment",
-            {"StudentSchoolAssociation": self._enrolment, "StudentSectionAssociation": self._seat},
+            {
+                "StudentSchoolAssociation": self._enrolment,
+                "StudentSectionAssociation": self._seat,
+                "StudentEducationOrganizationAssociation": self._home,
+            },
         )
+        for contact in self._unaddressed.values():
+            yield replace(contact, address=self._shared_home(contact.id))
         if not self.files["StudentEnrollment"]:
             yield from self._inferred_enrolments()
         yield from self._attendance()
@@ -570,9 +590,15 @@ class EdFiReader:
             for i, t in enumerate(element.findall("{*}Telephone"))
         )
         phone = next((p for _order, _i, p in phones if p), "")
-        yield ContactRecord(
-            at, number, given, family, text(phone)[:60], _leaf(element, "ElectronicMail/ElectronicMailAddress")[:200]
-        )
+        address = _address(element, self._today)
+        contact = ContactRecord(
+            at, number, given, family, text(phone)[:60], _leaf(element, "ElectronicMail/ElectronicMailAddress")[:200], address,
+        )  # fmt: skip
+        if address:
+            yield contact
+        else:
+            self._no_post += address is None
+            self._unaddressed[number] = contact
 
     def _link(self, at: Where, element: Element) -> Iterable[Item]:
         kind = "Contact" if element.find("{*}ContactReference") is not None else "Parent"
@@ -580,7 +606,23 @@ class EdFiReader:
         # Free text ("may not pick up the child"): what it forbids can't be read, so nothing is sent until a person has looked.
         restricted = bool(_leaf(element, "ContactRestrictions"))
         self._restricted += restricted
+        if _leaf(element, "LivesWith").lower() in ("true", "1"):
+            self._lives_with[contact].append(student)
         yield ContactLink(at, student, contact, _tail(_text(element, "Relation", blank=True)), restricted)
+
+    def _home(self, at: Where, element: Element) -> Iterable[Item]:
+        """Where a student lives: nobody's address but theirs, unless the source says that a contact lives with them."""
+        if (student := self._person(element, "Student")) in self._asked:
+            self._homes[student].add(_address(element, self._today) or "")
+        yield Unused(at.file, "StudentEducationOrganizationAssociation", 1)
+
+    def _shared_home(self, contact: str) -> str | None:
+        """The one home of the students a contact lives with; "" where there are several; None where nothing was said of theirs."""
+        said_of = [self._homes[student] for student in self._lives_with[contact] if student in self._homes]
+        homes = set().union(*said_of) - {""}
+        if not said_of and self._lives_with[contact]:
+            return None
+        return homes.pop() if len(homes) == 1 else ""
 
     # -- enrolment -----------------------------------------------------------------------------------------------
 
@@ -833,6 +875,39 @@ def _span(element: Element, first: str, last: str) -> tuple[date | None, date | 
 
 def _name(element: Element) -> tuple[str, str]:
     return _text(element, "Name/FirstName"), _text(element, "Name/LastSurname")
+
+
+def _address(element: Element, today: date) -> str | None:
+    """Where post reaches them today, in lines; "" where the source has no address, None where it has only others."""
+    some = [*element.findall("{*}Address"), *element.findall("{*}InternationalAddress")]
+    found = {_tail(_leaf(a, "AddressType")).lower(): _address_lines(a) for a in reversed(some) if _holds(a, today)}
+    return next((found[kind] for kind in _POST if found.get(kind)), None if some else "")
+
+
+def _holds(address: Element, today: date) -> bool:
+    """Whether they are known there today: within one of its periods, where it has any."""
+    day = today.isoformat()
+    parts = (address, *address.findall("{*}Period"))
+    spans = [(_leaf(part, "BeginDate")[:10], _leaf(part, "EndDate")[:10]) for part in parts]
+    spans = [span for span in spans if any(span)]
+    return not spans or any(begins <= day <= (ends or day) for begins, ends in spans)
+
+
+def _address_lines(address: Element) -> str:
+    street = ", ".join(
+        filter(
+            None,
+            (_leaf(address, name) for name in ("StreetNumberName", "BuildingSiteNumber", "ApartmentRoomSuiteNumber")),
+        )
+    )
+    town = ", ".join(filter(None, (_leaf(address, "City"), _tail(_leaf(address, "StateAbbreviation")))))
+    abroad = [_leaf(address, f"AddressLine{n}") for n in range(1, 5)]
+    try:
+        return text_lines(
+            "\n".join([street, f"{town} {_leaf(address, 'PostalCode')}", *abroad, _tail(_leaf(address, "Country"))])
+        )
+    except Bad as error:
+        raise _Refused("Address", "", str(error)) from error  # the address itself does not leave the file
 
 
 def _school_year(element: Element) -> int:

@@ -2,7 +2,8 @@
 
 1EdTech OneRoster CSV: manifest, orgs, academicSessions, courses, classes, users, roles (1.2), enrollments, demographics. In *bulk* a file is the
 whole truth; in *delta* a row says active or tobedeleted. Real files declare bulk and send a status all the same: it is believed,
-with a notice.
+with a notice. What OneRoster has no column for comes in columns of its own kind: metadata.language, metadata.noContact (whom a guardian
+may not be contacted about) and metadata.address (a guardian's postal address, its lines apart by a semicolon or a line break).
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from firstbell.intake.readers.values import (
     parse_moment,
     split_list,
     text,
+    text_lines,
 )
 from firstbell.said import said
 
@@ -97,6 +99,7 @@ class OneRosterReader:
         self.delivery = delivery
         self._given_zone = zone_of
         self._zones: dict[str, ZoneInfo] = {}
+        self._sent: Set[str] = frozenset()  # the columns of the file that is being read
         self.files: dict[str, str] = {}
         known = {name.lower(): name for name in FILES}
         for name in delivery.names:
@@ -222,6 +225,7 @@ class OneRosterReader:
             mask += [i for i, h in enumerate(table.header) if h.lower() in _MASKED]
             statuses: Counter[str] = Counter()
             columns = table.columns
+            self._sent = columns.keys()
             for row in table.rows():
                 if isinstance(row, Refusal):
                     # A ragged row can't be masked by column, so a file that has passwords keeps none of its cells.
@@ -400,7 +404,7 @@ class OneRosterReader:
             (
                 "status", "orgSourcedIds", "role", "identifier", "middleName", "email", "sms", "phone", "agentSourcedIds", "grades",
                 "password", "preferredGivenName", "preferredMiddleName", "preferredFamilyName", "primaryOrgSourcedId",
-                "metadata.language", "metadata.noContact",
+                "metadata.language", "metadata.noContact", "metadata.address",
             ),
         )  # fmt: skip
 
@@ -467,9 +471,15 @@ class OneRosterReader:
             yield StaffRecord(at, user, given, family, cell("email").strip(), sorted(held & _STAFF_ROLES)[0], status)
         if held & _CONTACT_ROLES:
             known = True
+            phone, email, language = (
+                cell("phone").strip() or cell("sms").strip(),
+                cell("email").strip(),
+                cell("metadata.language"),
+            )
+            address: str = _take(lambda v: text_lines(v.replace(";", "\n")), cell, "metadata.address")
             yield ContactRecord(
-                at, user, given, family, cell("phone").strip() or cell("sms").strip(), cell("email").strip(),
-                cell("metadata.language").strip().lower(), status,
+                at, user, given, family, self._said(phone, "phone", "sms"), self._said(email, "email"),
+                self._said(address, "metadata.address"), self._said(language.strip().lower(), "metadata.language"), status,
             )  # fmt: skip
             for student in split_list(cell("metadata.noContact").replace(";", ",")):
                 yield ContactLink(at, student, user, no_contact=True)
@@ -477,6 +487,10 @@ class OneRosterReader:
             raise Refused(
                 "role", ", ".join(sorted(held)), said("is not a role Firstbell knows (student, teacher, guardian, …)")
             )
+
+    def _said(self, value: str, *columns: str) -> str | None:
+        """A cell's value; None where the file has none of these columns."""
+        return value if value or any(column in self._sent for column in columns) else None
 
     # -- marks -------------------------------------------------------------------------------------------------
 

@@ -148,13 +148,19 @@ class StaffRecord:
 
 @dataclass(frozen=True, slots=True)
 class ContactRecord:
+    """How to reach somebody: "" where the source says there is nothing, None where it does not speak of it.
+
+    address  the lines below the name, in the source's own order
+    """
+
     at: Where
     id: str
     given_name: str
     family_name: str
-    phone: str = ""
-    email: str = ""
-    language: str = ""
+    phone: str | None = None
+    email: str | None = None
+    address: str | None = None
+    language: str | None = None
     status: Status = Status.ACTIVE
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "parse_moment",
     "split_list",
     "text",
+    "text_lines",
 ]
 
 T = TypeVar("T")
@@ -78,6 +79,11 @@ def text(value: str) -> str:
     if _CONTROL.search(value):
         raise Bad(said("holds a control character"))
     return _BIDI.sub("", value)
+
+
+def text_lines(value: str) -> str:
+    """A block of lines, such as a postal address: each as `text` keeps it, empty ones out."""
+    return "\n".join(filter(None, map(text, value.splitlines())))
 
 
 def _year_in_reach(found: date, earliest: int) -> date:
