@@ -435,18 +435,23 @@ def law_replay(
     version: Annotated[str, typer.Option(help="The version (its first day); else the newest.")] = "",
     overlay: Annotated[Path | None, typer.Option(help="The district's own rules on top (TOML).")] = None,
     line: Annotated[str, typer.Option(help="One line somewhere else: RULE=12, or RULE=1/12 of a share.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Write everything to this file, .csv or .json.")] = None,
-) -> None:
-    """Replay a pack over a year of this district's register, beside the law in force. No student is named, no number under ten told."""
+    out: Annotated[Path | None, typer.Option(help="Write all sums to this file, .csv or .json.")] = None,
+    who: Annotated[Path | None, typer.Option(help="Write to this CSV file who was reached, and when: the students' and schools' ids in the student information system, a row a rule, law and time. It is about single students: keep it as such.")] = None,
+) -> None:  # fmt: skip
+    """Replay a pack over a year of this district's register, beside the law in force. In the sums no student is named, and no number under ten told."""
     if out is not None and out.suffix not in (".csv", ".json"):
         raise typer.BadParameter("a file that ends in .csv or .json", param_hint="--out")
+    if who is not None and who.suffix != ".csv":
+        raise typer.BadParameter("a file that ends in .csv", param_hint="--who")
     own = _text(overlay) if overlay is not None else ""
     _set_up()
     import json
 
     from firstbell.access import audit
     from firstbell.casework.replay_document import as_csv
-    from firstbell.casework.replaying import NotReplayed, replay, tried_pack
+    from firstbell.casework.replay_students import students_csv
+    from firstbell.casework.replaying import NotReplayed, reached, replay, tried_pack
+    from firstbell.register.models import Student
 
     _ready_database()
     rule, _equals, number = line.partition("=")
@@ -469,6 +474,14 @@ def law_replay(
             as_csv(made) if out.suffix == ".csv" else json.dumps(made, indent=2, ensure_ascii=False), "utf-8"
         )
         typer.echo(f"Written to {out}.")
+    if who is not None:
+        some = reached(tried, year)
+        ids = dict(Student.objects.system("a data steward asks who a replay reaches").values_list("pk", "source_id"))
+        students = len({one.student for one in some})
+        audit.record("command line", "replayed_who", "", f"{tried.id} {tried.version} {year}: {students} students")
+        who.touch(mode=0o600)
+        who.write_text(students_csv(some, ids), "utf-8")
+        typer.echo(f"Who was reached, {students:,} students: written to {who}.")
 
 
 def _text(file: Path) -> str:

@@ -123,10 +123,18 @@ def _rule(
     have = {name: side for name, side in sides.items() if side.law.pack.rule_named(rule.id) is not None}
     asked = {name: side for name, side in have.items() if rule.id in side.rules and not side.rules[rule.id].why}
     students = {name: {s for s, _on, _lead in side.reached[rule.id]} for name, side in asked.items()}
-    made: dict[str, Any] = {"id": rule.id, "title": rule.title, "sides": {}, "weeks": {}, "by": {}}
+    made: dict[str, Any] = {
+        "id": rule.id,
+        "title": rule.title,
+        "about_flags": False,
+        "sides": {},
+        "weeks": {},
+        "by": {},
+    }
     for name, side in have.items():
         its = side.law.pack.rule_named(rule.id)
         assert its is not None
+        made["about_flags"] |= its.applies.about_flags
         made["sides"][name] = {
             "threshold": msgspec.to_builtins(its.threshold), "unit": side.law.pack.counts[its.count].unit if its.count else "times",
             "duty": its.duty.kind if its.duty else "", "why": side.rules[rule.id].why if rule.id in side.rules else "No student’s register was read.",

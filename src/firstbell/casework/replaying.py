@@ -1,8 +1,8 @@
 """A rule replayed: a pack, or a changed line, over a school year of this district's own register, beside the law in force.
 
 Both are asked as if they had been in force all year: of the marks as they stand now, and, for who was at one school all year, of the marks
-as they were known at the end of each school week. What comes out names schools and groups, never a student, and no number under ten
-(signals.suppression).
+as they were known at the end of each school week. What `replay` tells names schools and groups, never a student, and no number under ten
+(signals.suppression). `reached` tells of students, one by one: only ever of those its asker may see.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from firstbell.casework.adopting import LONGEST
 from firstbell.casework.firings import since_evidence
 from firstbell.casework.models import Protection, ReplayRun
 from firstbell.casework.replay_document import Side, Who, document
+from firstbell.casework.replay_students import Met, met
 from firstbell.forecast.known import grade_band
 from firstbell.jobs.queue import Unrecoverable, enqueue, job_kind
 from firstbell.law.days import Stretch
@@ -43,11 +44,11 @@ from firstbell.register import rows
 from firstbell.register.fold import blank_minutes
 from firstbell.register.grid import decode_minutes
 from firstbell.register.marks import NOT_EXPECTED
-from firstbell.register.models import Calendar, Enrolment, SchoolYear, Student
+from firstbell.register.models import Calendar, Enrolment, RegisterRow, School, SchoolYear, Student
 from firstbell.register.rows import Column, Past, SchoolGrid
 from firstbell.watch.timelines import asks_earlier_years, came_to, some_of, stretch, terms_of, year_before
 
-__all__ = ["NotReplayed", "ask_for", "replay", "tried_pack"]
+__all__ = ["NotReplayed", "ask_for", "reached", "replay", "tried_pack"]
 
 WHY = "a rule is replayed; only sums leave"
 Progress = Callable[[int, int], None]
@@ -148,8 +149,18 @@ class _Group:
     before: Stretch | None = None
 
 
-def replay(tried: Pack, ends_in: int, progress: Progress | None = None) -> dict[str, Any]:
-    """The export: what was asked, and what it comes to beside the law in force today."""
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Registers of a year, by calendar in order of school: of all students, or of some."""
+
+    columns: dict[int, Column]
+    grids: dict[int, SchoolGrid]
+    order: dict[int, tuple[int, ...]]
+    terms: dict[int, tuple[tuple[date, date], ...]]
+
+
+def _asked(tried: Pack, ends_in: int) -> tuple[SchoolYear, date, dict[str, Side]]:
+    """The year, its last day that has come, and the two laws as if in force all of it."""
     year = SchoolYear.objects.filter(ends_in=ends_in).first()
     today = policy.today()
     if year is None or year.starts > today:
@@ -159,28 +170,61 @@ def replay(tried: Pack, ends_in: int, progress: Progress | None = None) -> dict[
     here = law_of(adopted(today), today, today)
     if here:
         sides["in_force"] = Side(InForce(here[-1].pack, year.starts, through))
-    calendars = list(
-        Calendar.objects.filter(school_year=year).select_related("school", "school_year").order_by("school__name", "pk")
-    )
+    return year, through, sides
+
+
+def _read(year: SchoolYear, students: Sequence[int] | None = None) -> _Read:
+    some = Calendar.objects.filter(school_year=year)
+    if students is not None:
+        rows_of = RegisterRow.objects.system(WHY).filter(calendar__school_year=year)
+        ids = {pk for chunk in _chunks(students) for pk in rows_of.filter(student__in=chunk).values_list("calendar", flat=True).distinct()}  # fmt: skip
+        some = some.filter(pk__in=ids)
+    calendars = list(some.select_related("school", "school_year").order_by("school__name", "pk"))
     columns = rows.columns_of(calendars)
-    terms = terms_of([year.pk])
+    columns = {c.pk: columns[c.pk] for c in calendars}
+    grids = {pk: rows.school_grid(column, student_ids=students) for pk, column in columns.items()}
+    return _Read(columns, grids, _order(calendars, grids), terms_of([year.pk]))
+
+
+def replay(tried: Pack, ends_in: int, progress: Progress | None = None) -> dict[str, Any]:
+    """The export: what was asked, and what it comes to beside the law in force today."""
+    year, through, sides = _asked(tried, ends_in)
+    read = _read(year)
     who: dict[int, Who] = {}
-    steps = len(calendars) * 2 + 1
+    steps = len(read.columns) * 2 + 1
     say = progress or (lambda _done, _total: None)
-    grids = {c.pk: rows.school_grid(columns[c.pk]) for c in calendars}
-    order = _order(calendars, grids)
     laws = [side.law for side in sides.values()]
-    for k, calendar in enumerate(calendars):
-        group = _stayed(grids[calendar.pk], order, laws, terms, through)
+    for k, (pk, column) in enumerate(read.columns.items()):
+        group = _stayed(read.grids[pk], read, laws, through)
         if group is not None:
-            _reckon(group, sides, who, stayed=True)
+            _reckon(group, sides)
+            _who(group, who, stayed=True)
             say(2 * k + 1, steps)
-            _as_known(group, columns[calendar.pk], sides, through)
+            _as_known(group, column, sides, through)
         say(2 * k + 2, steps)
-    for group in _movers(grids, order, terms, through):
-        _reckon(group, sides, who, stayed=False)
+    for group in _movers(read, through):
+        _reckon(group, sides)
+        _who(group, who, stayed=False)
     say(steps, steps)
     return document(sides, who, year, through)
+
+
+def reached(tried: Pack, ends_in: int, students: Sequence[int] | None = None, only: str = "") -> list[Met]:
+    """Whose line was reached, and when, under either law: of these students (all, where none are named) and of one rule, or of every rule.
+
+    In order of the first day, then of student and rule. Nothing is kept back: whom to ask about is the asker's to answer for.
+    """
+    year, through, sides = _asked(tried, ends_in)
+    read = _read(year, students)
+    laws = [side.law for side in sides.values()]
+    groups = [_stayed(grid, read, laws, through) for grid in read.grids.values()]
+    days: dict[int, NDArray[np.datetime64]] = {}
+    school: dict[int, School] = {}
+    for group in [*(g for g in groups if g is not None), *_movers(read, through)]:
+        _reckon(group, sides, only)
+        for student in group.school.student_ids.tolist():
+            days[student], school[student] = group.line.frame.dates, group.school.calendar.school
+    return met(sides, days, school)
 
 
 def _order(calendars: Sequence[Calendar], grids: dict[int, SchoolGrid]) -> dict[int, tuple[int, ...]]:
@@ -211,7 +255,7 @@ def _people(school: SchoolGrid) -> list[Person]:
     ]
 
 
-def _chunks(ids: list[int]) -> Iterator[list[int]]:
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     for start in range(0, len(ids), 500):
         yield ids[start : start + 500]
 
@@ -221,40 +265,41 @@ def _of_students(ids: list[int], column: str) -> Iterator[tuple[int, Any]]:
         yield from Student.objects.system(WHY).filter(pk__in=chunk).values_list("pk", column)
 
 
-def _stayed(
-    school: SchoolGrid, order: dict[int, tuple[int, ...]], laws: Sequence[InForce], terms: Any, through: date
-) -> _Group | None:  # fmt: skip
-    keep = np.flatnonzero([len(order.get(int(s), ())) == 1 for s in school.student_ids])
+def _stayed(school: SchoolGrid, read: _Read, laws: Sequence[InForce], through: date) -> _Group | None:
+    keep = np.flatnonzero([len(read.order.get(int(s), ())) == 1 for s in school.student_ids])
     if not len(keep) or not len(school.grid.dates):
         return None
     mine = some_of(school, keep)
     before = year_before(mine) if asks_earlier_years(laws) else None
-    stretches = [stretch(mine, terms)] if before is None else [before, stretch(mine, terms)]
+    now = stretch(mine, read.terms)
+    stretches = [now] if before is None else [before, now]
     return _Group(mine, Timeline(stretches, through, came_to(mine)), _people(mine), before)
 
 
-def _movers(
-    grids: dict[int, SchoolGrid], order: dict[int, tuple[int, ...]], terms: Any, through: date
-) -> Iterator[_Group]:
+def _movers(read: _Read, through: date) -> Iterator[_Group]:
     """Who changed school, by the schools they were at: days at the one before count with those at the next."""
-    several = sorted((way, student) for student, way in order.items() if len(way) > 1)
+    several = sorted((way, student) for student, way in read.order.items() if len(way) > 1)
     for way, some in groupby(several, key=lambda pair: pair[0]):
         students = np.array([student for _way, student in some], dtype=np.int64)
-        parts = [some_of(grids[pk], np.searchsorted(grids[pk].student_ids, students)) for pk in way]
+        parts = [some_of(read.grids[pk], np.searchsorted(read.grids[pk].student_ids, students)) for pk in way]
         if not all(len(part.grid.dates) for part in parts):
             continue
-        line = Timeline([stretch(p, terms) for p in parts], through, came_to(parts[-1]))
+        line = Timeline([stretch(p, read.terms) for p in parts], through, came_to(parts[-1]))
         yield _Group(parts[-1], line, _people(parts[-1]))
 
 
-def _reckon(group: _Group, sides: dict[str, Side], who: dict[int, Who], *, stayed: bool) -> None:
+def _who(group: _Group, who: dict[int, Who], *, stayed: bool) -> None:
     ids, name = group.school.student_ids.tolist(), group.school.calendar.school.name
     spoken = dict(_of_students(ids, "home_language"))
     for student, grade in zip(ids, group.school.grades, strict=True):
         who[student] = Who(name, grade_band(grade), spoken.get(student) or "", stayed)
+
+
+def _reckon(group: _Group, sides: dict[str, Side], only: str = "") -> None:
+    ids = group.school.student_ids.tolist()
     for side in sides.values():
         after = since_evidence(group.school, [side.law], side.law.pack.id)
-        for found in replayed(group.line, group.people, side.law, after):
+        for found in replayed(group.line, group.people, side.law, after, only):
             had = side.rules.get(found.rule.id)
             if had is None or (had.why and not found.why):  # asked of some schools is asked
                 side.rules[found.rule.id] = replace(found, row=found.row[:0], on=found.on[:0], lead=found.lead[:0])

@@ -280,6 +280,11 @@ class Applies(_Table, kw_only=True, frozen=True):
     flags: tuple[str, ...] = ()
     not_flags: tuple[str, ...] = ()
 
+    @property
+    def about_flags(self) -> bool:
+        """That the rule is about a student, or is not, tells what protects them."""
+        return bool(self.flags or self.not_flags)
+
 
 class Rule(_Table, kw_only=True, frozen=True):
     """One line: what is counted, when it is reached, what then.

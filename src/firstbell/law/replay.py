@@ -47,14 +47,18 @@ class Replayed:
     why: str = ""
 
 
-def replayed(line: Timeline, people: Sequence[Person], law: InForce, after: _After | None = None) -> list[Replayed]:
-    """Every rule of a version, as if it had been in force from `law.first` through `law.last`.
+def replayed(
+    line: Timeline, people: Sequence[Person], law: InForce, after: _After | None = None, only: str = ""
+) -> list[Replayed]:
+    """Every rule of a version (or only one), as if it had been in force from `law.first` through `law.last`.
 
     people  (n,) of the timeline's rows
     after   as `clock.standings` takes it
     """
     found = []
     for rule in law.pack.rule:
+        if only and rule.id != only:
+            continue
         if rule.count is None:
             found.append(
                 Replayed(
