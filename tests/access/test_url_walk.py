@@ -32,6 +32,8 @@ ROUTES: dict[str, tuple[set[Role], dict[str, str] | None]] = {
     "who": ({OFFICER, LEAD, TEACHER}, {"pk": "student"}),
     "student_day": ({OFFICER, LEAD, TEACHER}, {"pk": "student", "day": "day"}),
     "steps": ({OFFICER, LEAD}, None),
+    "tried": ({OFFICER, LEAD}, None),
+    "tried_students": ({OFFICER, LEAD}, {"pk": "replay"}),
     "student_law": ({OFFICER, LEAD}, {"pk": "student"}),
     "law_lines": ({OFFICER, LEAD}, {"pk": "student"}),
     "law_record": ({OFFICER, LEAD}, {"pk": "student"}),

@@ -74,7 +74,7 @@ def pages(scene: Scene) -> dict[str, list[str]]:
     in_force, replayed = Adoption.objects.get().pk, ReplayRun.objects.get().pk
     return {
         "officer@example.org": [
-            "/today/", "/steps/", "/steps/?all=1", f"/alert/{streak.pk}/", student, f"{student}who/", f"{student}print/", f"{student}day/{TODAY}/", "/me/",
+            "/today/", "/steps/", "/steps/?all=1", "/steps/tried/", f"/steps/tried/{replayed}/?all=1", f"/alert/{streak.pk}/", student, f"{student}who/", f"{student}print/", f"{student}day/{TODAY}/", "/me/",
             f"{student}?as_of=2026-09-10", "/student/999999/", "/schools/", "/account/2fa/", "/account/password/change/", "/account/sessions/",
             *letters(scene), "/account/logout/",
         ],

@@ -192,6 +192,14 @@ def students_for(user: User) -> QuerySet[Student]:
     return everyone.filter(ways) if ways else everyone.none()
 
 
+def students_at(user: User, school: School) -> QuerySet[Student]:
+    """Of the students a user may see, those on the roll of one school today."""
+    from firstbell.register.models import Enrolment
+
+    there = QuerySet(Enrolment).filter(_on_roll(today(user), student=OuterRef("pk"), school=school))
+    return students_for(user).filter(Exists(there))
+
+
 def why(user: User, student: Student) -> Reason | None:
     """Why `user` may see `student` today, or None when they may not. The same rule as `students_for`, with its words."""
     day = today(user)

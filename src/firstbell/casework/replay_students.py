@@ -58,6 +58,11 @@ class Met:
         return min(on for on, _lead in (*self.tried, *self.in_force))
 
     @property
+    def alike(self) -> bool:
+        """Both come to the very same days."""
+        return self.beside and [on for on, _lead in self.tried] == [on for on, _lead in self.in_force]
+
+    @property
     def difference(self) -> Difference:
         if not self.beside:
             return Difference.ALONE

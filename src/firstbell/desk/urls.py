@@ -11,6 +11,7 @@ from firstbell.desk import (
     steps_views,
     student_views,
     today_views,
+    tried_views,
 )
 
 urlpatterns = [
@@ -26,6 +27,8 @@ urlpatterns = [
     path("student/<int:pk>/who/", student_views.who_page, name="who"),
     path("student/<int:pk>/day/<str:day>/", student_views.day_page, name="student_day"),
     path("steps/", steps_views.steps_page, name="steps"),
+    path("steps/tried/", tried_views.tried, name="tried"),
+    path("steps/tried/<int:pk>/", tried_views.tried_students, name="tried_students"),
     path("student/<int:pk>/law/", law_views.law_page, name="student_law"),
     path("student/<int:pk>/law/lines/", law_views.law_lines, name="law_lines"),
     path("student/<int:pk>/law/record/", law_views.record, name="law_record"),
