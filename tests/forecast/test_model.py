@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -33,6 +35,35 @@ def model() -> Model:
         collect(years, [TEN, find_line("example", "chronic-absence")], learned, horizons=(10, YEAR_END)), 1500
     )
     return Model(learned, two, (2026,), "2026-08-01", "2026-08-01T04:00:00+00:00", "0+test", 1500, {})
+
+
+def test_the_model_is_the_same_on_any_number_of_cores() -> None:
+    """Of a district whose students were here last year, so that every part of layer 1 has something to do."""
+    learn = """
+import os, sys
+from dataclasses import replace
+os.environ["OPENBLAS_NUM_THREADS"] = sys.argv[1]
+os.cpu_count = lambda: int(sys.argv[1])
+from firstbell.forecast import training
+from firstbell.forecast.evidence import Fates
+from firstbell.forecast.layers import summary
+from firstbell.forecast.lines import Counted, find_line
+from firstbell.forecast.model import Model
+from tests.forecast.district import closed_years
+ends = closed_years(schools=4, every=20)
+before = [{c: summary(replace(y.known[-1], kinds=y.final), c, Fates.of_a_closed_year()) for c in Counted} for y in ends]
+years = [replace(y, known=[replace(k, before=b) for k in y.known]) for y, b in zip(closed_years(schools=4, seed=2, every=20), before)]
+learned = {c: training.learn_layer_one(years, c) for c in Counted}
+lines = [find_line("example", "ten-unexcused-days"), find_line("example", "chronic-absence")]
+two = training.fit_layer_two(training.collect(years, lines, learned, horizons=(10, 20)), 1000)
+print(Model(learned, two, (2026,), "", "", "", 1000, {}).as_json())
+"""
+    one, three = (
+        subprocess.run([sys.executable, "-c", learn, cores], capture_output=True, check=True).stdout
+        for cores in ("1", "3")
+    )
+    assert len(json.loads(one)["questions"]) == 4
+    assert one == three
 
 
 def test_on_a_year_it_has_not_seen_it_beats_the_count_and_is_calibrated(model: Model) -> None:
@@ -205,7 +236,13 @@ def test_a_logistic_district_is_learned_back() -> None:
     truth = np.zeros(len(TERMS))
     truth[0], truth[9] = 1.2, -0.7
     y = rng.random(len(x)) < 1 / (1 + np.exp(-(x @ truth - 2)))
-    box = fit(x, y, np.ones(len(x)), np.zeros(len(x), dtype=np.int8), (np.arange(len(x)) % 2).astype(np.int8))
+    box = fit(
+        x.astype(np.float32),
+        y,
+        np.ones(len(x)),
+        np.zeros(len(x), dtype=np.int8),
+        (np.arange(len(x)) % 2).astype(np.int8),
+    )
     assert box.weights[0] == pytest.approx(1.2, abs=0.06)
     assert box.weights[9] == pytest.approx(-0.7, abs=0.06)
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -173,7 +174,7 @@ def outcome(year: ClosedYear, known: Known, line: Line, horizon: int) -> tuple[N
 class Examples:
     """Rows for layer 2: inputs, outcome, weight, grade band, whose, on which day, whether of a line in force, and of which year of `years`."""
 
-    x: list[NDArray[np.float64]]
+    x: list[NDArray[np.float32]]
     y: list[NDArray[np.bool_]]
     weight: list[NDArray[np.float64]]
     band: list[NDArray[np.int8]]
@@ -275,11 +276,15 @@ def bars_for(
     """
     weeks = max(float(through.max(initial=0) - through.min(initial=0)) / 5, 1.0)
     whole = _kept_whole(student // _YEARS)
+    order = np.lexsort((through, student))
+    student, through, chance = student[order], through[order], chance[order]
+    thinned, whole = thinned[order], whole[order]
 
     def new_a_week(bar: float) -> float:
+        over = chance >= bar
+
         def new(some: NDArray[np.bool_]) -> int:
-            over = some & (chance >= bar)
-            return risen(student[over], through[over])
+            return int(_risen(student, through, over & some))
 
         with_far = (new(whole) + 1) / (new(whole & ~thinned) + 1)
         return new(~thinned) * with_far / weeks / max(student_years, 1) * 100
@@ -298,9 +303,18 @@ def _kept_whole(student: NDArray[np.int64]) -> NDArray[np.bool_]:
 def risen(student: NDArray[np.int64], through: NDArray[np.int64]) -> int:
     """How many of these alerts, whose and on which days, are new: that student's last was more than `FALLS` school days before."""
     order = np.lexsort((through, student))
-    who, when = student[order], through[order]
-    standing = (who[1:] == who[:-1]) & (when[1:] - when[:-1] <= FALLS)
-    return len(who) - int(standing.sum())
+    return int(_risen(student[order], through[order], np.ones(len(order), dtype=np.bool_)))
+
+
+@nb.njit(cache=True, nogil=True)
+def _risen(student, through, over):  # type: ignore[no-untyped-def]
+    """Of alerts in order of student and day, those `over` the bar."""
+    new, who, when = 0, -1, 0
+    for i in range(len(student)):
+        if over[i]:
+            new += student[i] != who or through[i] - when > FALLS
+            who, when = student[i], through[i]
+    return new
 
 
 def _collect(
@@ -331,7 +345,7 @@ def _collect(
         return
     a = answers(known, line, horizon, learned, r, rows)
     weight = np.where((near | reached)[rows], 1.0, float(THINNED)) * np.where(already[rows], REACHED_UNSEEN, 1.0)
-    into.x.append(inputs(known, r, a, rows))
+    into.x.append(inputs(known, r, a, rows).astype(np.float32))
     into.y.append(reached[rows])
     into.weight.append(weight)
     into.band.append(known.band[rows])
