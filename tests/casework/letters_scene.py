@@ -79,11 +79,19 @@ class Scene:
 
 
 def a_contact(
-    student: Student, name: str = "Maria", *, language: str = "en", phone: str = "555-0100", no_contact: bool = False
+    student: Student,
+    name: str = "Maria",
+    *,
+    language: str = "en",
+    phone: str = "555-0100",
+    no_contact: bool = False,
+    address: str | None = None,
 ) -> Contact:
+    """`address`: unless it is given, each has one of their own."""
     contact = Contact.objects.system(WHY).create(
-        source_id=f"C-{name}-{student.pk}", given_name=name, family_name="Reyes", phone=phone, language=language
-    )
+        source_id=f"C-{name}-{student.pk}", given_name=name, family_name="Reyes", phone=phone, language=language,
+        address=f"12 {name} Lane\nLarch Valley 00100" if address is None else address,
+    )  # fmt: skip
     ContactLink.objects.system(WHY).create(student=student, contact=contact, relation="parent", no_contact=no_contact)
     return contact
 

@@ -140,7 +140,7 @@ def test_where_nobody_may_be_contacted_it_stops(scene: Scene) -> None:
 
 
 def test_a_family_nobody_knows_how_to_reach_asks_for_a_reason(scene: Scene) -> None:
-    scene.ana.contacts.system(WHY).filter(links__student=scene.ana).update(phone="", email="")
+    scene.ana.contacts.system(WHY).filter(links__student=scene.ana).update(phone="", email="", address="")
     assert found(scene.draft(), scene) == {"reach": False}
     ContactLink.objects.system(WHY).all().delete()
     assert found(scene.draft(), scene) == {"nobody": False}

@@ -119,6 +119,45 @@ def test_the_print_is_a_pdf_by_number_audited_and_only_of_what_is_signed(scene: 
     assert "Reyes" not in "".join(AuditEntry.objects.values_list("detail", flat=True))
 
 
+def test_each_address_has_a_copy_of_its_own_to_print_and_one_without_is_there_to_hand_over(scene: Scene) -> None:
+    jon = a_contact(scene.ana, "Jon")
+    letter, client = scene.draft(), as_(scene.officer)
+    assert "12 Maria Lane" in client.get(f"/letter/{letter.pk}/check/").content.decode()
+    client.post(f"/letter/{letter.pk}/sign/", {"version": 0})
+    page, pdf = f"/letter/{letter.pk}/", f"/letter/{letter.pk}/pdf/"
+    text = client.get(page).content.decode()
+    for words in ("12 Maria Lane", "12 Jon Lane", "Print for Jon Reyes (PDF)", "Without an address, to hand over"):
+        assert words in text
+    for_jon = client.get(f"{pdf}?to={jon.pk}")
+    assert for_jon.status_code == 200
+    assert AuditEntry.objects.get(action="printed_letter").detail == f"letter:{letter.pk} to contact:{jon.pk}"
+    assert client.get(pdf).content != for_jon.content
+    for wrong in ("x", "0", str(jon.pk + 1)):
+        assert client.get(f"{pdf}?to={wrong}").status_code == 404
+
+
+def test_who_has_moved_since_gets_no_copy_at_the_old_address_and_the_page_says_so(scene: Scene) -> None:
+    signed, client = deeds.sign(scene.officer, scene.draft(), 0, {}, TODAY), as_(scene.officer)
+    maria = Contact.objects.system(WHY).get()
+    Contact.objects.system(WHY).update(address="1 Elm Row")
+    assert client.get(f"/letter/{signed.pk}/pdf/?to={maria.pk}").status_code == 404
+    text = client.get(f"/letter/{signed.pk}/").content.decode()
+    assert "has changed on record" in text
+    assert "?to=" not in text
+
+
+def test_abuse_10_a_guardian_s_address_is_on_no_page_once_they_may_not_be_contacted(scene: Scene) -> None:
+    jon = a_contact(scene.ana, "Jon")
+    signed, client = deeds.sign(scene.officer, scene.draft(), 0, {}, TODAY), as_(scene.officer)
+    student = f"/student/{scene.ana.pk}/"
+    pages = (f"/letter/{signed.pk}/", student)
+    assert all("12 Jon Lane" in client.get(page).content.decode() for page in pages)
+    ContactLink.objects.system(WHY).filter(contact=jon).update(no_contact=True)
+    assert not any("12 Jon Lane" in client.get(page).content.decode() for page in pages)
+    assert client.get(f"/letter/{signed.pk}/pdf/?to={jon.pk}").status_code == 404
+    assert client.get(f"/letter/{signed.pk}/pdf/?to={scene.ana.contacts.system(WHY).get(given_name='Maria').pk}").status_code == 200  # fmt: skip
+
+
 def test_a_signed_letter_is_sent_from_its_page_once_and_the_ladder_says_what_became_of_it(scene: Scene) -> None:
     Contact.objects.system(WHY).update(email="maria@example.org")
     signed, client = deeds.sign(scene.officer, scene.draft(), 0, {}, TODAY), as_(scene.officer)

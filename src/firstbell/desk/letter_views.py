@@ -20,7 +20,8 @@ from firstbell.access.policy import Deed, allow
 from firstbell.casework.letters import deeds
 from firstbell.casework.letters.checklist import for_others, written_keys
 from firstbell.casework.letters.deeds import Changed, NotWritten, Stopped
-from firstbell.casework.letters.facts import rule_of
+from firstbell.casework.letters.envelopes import copies_of, shown
+from firstbell.casework.letters.facts import Family, family_of, rule_of
 from firstbell.casework.letters.models import Delivery, Letter, LetterWord
 from firstbell.casework.letters.pdf import pdf_of
 from firstbell.casework.letters.preflight import Checked, check, look
@@ -109,6 +110,7 @@ def _kept_page(request: HttpRequest, letter: Letter, error: str = "", why: str =
         said = said.exclude(key="care")
     some = Letter.objects.system("of a letter the reader was given").filter(correction_of=letter)
     rule = rule_of(letter, today_of(letter.student))
+    family = family_of(letter.student)
     return render(
         request, "desk/letter_kept.html",
         {
@@ -116,7 +118,8 @@ def _kept_page(request: HttpRequest, letter: Letter, error: str = "", why: str =
             "annex": paragraphs(letter.annex) if letter.annex else [], "reasons": said.select_related("said_by").order_by("pk"),
             "apology": some.exclude(state=Letter.State.WITHDRAWN).first(), "error": error, "why": why, "page": "today",
             "rtl": letter.language == "ar", "pack": rule[0] if rule else None, "rule": rule[1] if rule else None, "count": number(Fraction(letter.count)),
-            "days": [date.fromisoformat(d) for d in letter.marks.split()], "post": _post(letter, rule[1].duty if rule else None),
+            "days": [date.fromisoformat(d) for d in letter.marks.split()], "post": _post(letter, rule[1].duty if rule else None, family),
+            "copies": copies_of(letter.evidence, family.envelopes, family.contacts), "evidence": shown(letter.evidence, family.contacts),
             "to_sign": deeds.still_to_sign(letter, rule[1].duty if rule else None) if letter.state == Letter.State.AWAITING else [],
             "signed_role": Role(letter.signed_as).label if letter.signed_as else "",
             "second_role": Role(letter.second_as).label if letter.second_as else "",
@@ -229,12 +232,23 @@ def letter_sign(request: HttpRequest, pk: int) -> HttpResponse:
 @allow(Deed.SEE_LAW)
 @require_safe
 def letter_pdf(request: HttpRequest, pk: int) -> HttpResponse:
-    """Only when every signature is there. A name in a file name would travel; a number does not."""
+    """Only when every signature is there. `to`: the copy for one contact's address, unless nobody may write to them there any more.
+
+    A name in a file name would travel; a number does not.
+    """
     letter = _letter(request, pk)
     if letter.signed_at is None or letter.state != Letter.State.SIGNED:
         raise Http404
-    audit.record(request.user, "printed_letter", f"student:{letter.student_id}", f"letter:{letter.pk}")
-    answer = HttpResponse(pdf_of(letter), content_type="application/pdf")
+    envelope = None
+    if to := request.GET.get("to", ""):
+        family = family_of(letter.student)
+        still = copies_of(letter.evidence, family.envelopes, family.contacts).still
+        envelope = next((e for e in still if str(e.contacts[0]) == to), None)
+        if envelope is None:
+            raise Http404
+    whom = f" to contact:{envelope.contacts[0]}" if envelope else ""
+    audit.record(request.user, "printed_letter", f"student:{letter.student_id}", f"letter:{letter.pk}{whom}")
+    answer = HttpResponse(pdf_of(letter, envelope), content_type="application/pdf")
     answer["Content-Disposition"] = f'inline; filename="letter-{letter.number}.pdf"'
     answer["Cache-Control"] = "private, no-store"
     answer["X-Content-Type-Options"] = "nosniff"
@@ -251,13 +265,13 @@ class PostShown:
     waits: bool
 
 
-def _post(letter: Letter, duty: Duty | None) -> PostShown | None:
+def _post(letter: Letter, duty: Duty | None, family: Family) -> PostShown | None:
     if letter.signed_at is None or letter.state == Letter.State.AWAITING:
         return None
     some = Delivery.objects.system("of a letter the reader was given").filter(letter=letter)
     found = list(some.select_related("contact", "message", "put_by").order_by("put_at", "pk"))
     out = {d.contact_id for d in found if d.recalled_at is None}
-    post = post_of(letter, duty)
+    post = post_of(letter, duty, family)
     return PostShown(
         [c for c in post.to if c.pk not in out], post.why_not, [(d, str(STATES[d.message.state])) for d in found],
         any(d.message.state == d.message.State.WAITING for d in found),

@@ -16,6 +16,7 @@ from firstbell.access.models import User
 from firstbell.casework.done import record_done
 from firstbell.casework.firings import look_at
 from firstbell.casework.letters.checklist import written_keys
+from firstbell.casework.letters.envelopes import sealed
 from firstbell.casework.letters.facts import TEMPLATE_OF, duty_of, family_of
 from firstbell.casework.letters.models import Letter, LetterWord
 from firstbell.casework.letters.preflight import ADDRESSED_TO, Checked, Finding, check
@@ -316,6 +317,7 @@ def _evidence(checked: Checked, given: dict[str, str], today: date) -> str:
         lines.append(f"position {p.rule} {p.status} {p.count} of {p.threshold}")
     lines += [
         " ".join([ADDRESSED_TO, *(str(pk) for pk in checked.addressed_to)]),
+        *sealed(checked.family.envelopes),
         f"grade {checked.grade:.1f}" if checked.grade is not None else "grade not told",
     ]
     lines += [f"says {item.key} by {item.placeholder or 'written words'}" for item in checked.items]

@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 
 from firstbell.access.models import User
 from firstbell.casework.adopted import adopted
+from firstbell.casework.letters.envelopes import Envelope, envelopes_for
 from firstbell.casework.letters.models import Letter
 from firstbell.casework.letters.wording import BULLET, LANGUAGES, apart, day_words, words
 from firstbell.casework.standing import Standing
@@ -44,12 +45,20 @@ class Family:
 
     languages  what they read, as two letters, those of recipients first
     by_email   recipients with an address that nobody under no-contact shares
+    envelopes  a copy for each postal address of theirs, again of none that somebody under no-contact shares
+    by_hand    recipients whom none of these reaches
     """
 
     recipients: list[Contact]
     silent: int
     languages: list[str]
     by_email: list[Contact]
+    envelopes: list[Envelope]
+    by_hand: list[Contact]
+
+    @property
+    def contacts(self) -> set[int]:
+        return {contact.pk for contact in self.recipients}
 
     @property
     def language(self) -> str:
@@ -58,7 +67,10 @@ class Family:
 
 
 #: of a contact's link, what a letter asks
-LINK = ("pk", "no_contact", "contact", "contact__given_name", "contact__family_name", "contact__phone", "contact__email", "contact__language")  # fmt: skip
+LINK = (
+    "pk", "no_contact", "contact", "contact__given_name", "contact__family_name", "contact__phone", "contact__email", "contact__address",
+    "contact__language",
+)  # fmt: skip
 
 
 def links_of(student: Any) -> QuerySet[Any]:
@@ -73,16 +85,25 @@ def family_from(student: Student, links: Iterable[Sequence[Any]]) -> Family:
     """Contacts under no-contact are counted, never named."""
     recipients: list[Contact] = []
     silent: list[str] = []
-    for _pk, no_contact, contact, given, family, phone, email, language in sorted(links):
+    closed: list[str] = []
+    for _pk, no_contact, contact, given, family, phone, email, address, language in sorted(links):
         if no_contact:
             silent.append(email.strip().casefold())
+            closed.append(address)
         else:
             recipients.append(
-                Contact(pk=contact, given_name=given, family_name=family, phone=phone, email=email, language=language)
-            )
+                Contact(
+                    pk=contact, given_name=given, family_name=family, phone=phone, email=email, address=address, language=language
+                )
+            )  # fmt: skip
+    envelopes = envelopes_for([(c.pk, c.name, c.address) for c in recipients], closed)
+    posted = {contact for envelope in envelopes for contact in envelope.contacts}
     codes = [c.language for c in recipients] + [student.home_language]
     by_email = [c for c in recipients if _is_address(c.email) and c.email.casefold() not in silent]
-    return Family(recipients, len(silent), list(dict.fromkeys(c[:2].lower() for c in codes if c)), by_email)
+    languages = list(dict.fromkeys(c[:2].lower() for c in codes if c))
+    return Family(
+        recipients, len(silent), languages, by_email, envelopes, [c for c in recipients if c.pk not in posted]
+    )
 
 
 def _is_address(text: str) -> bool:

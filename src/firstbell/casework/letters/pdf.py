@@ -7,7 +7,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from unicodedata import bidirectional
 
+from firstbell.casework.letters.envelopes import Envelope
 from firstbell.casework.letters.models import Letter
 from firstbell.casework.letters.wording import day_words, paragraphs, unreadable, words
 
@@ -37,8 +39,9 @@ def cannot_set(text: str, language: str) -> str:
     return "".join(c for c in text if "\u0600" <= c <= "\u06ff") or ("ar" if language == "ar" else "")
 
 
-def pdf_of(letter: Letter) -> bytes:
-    """Raises ValueError for a letter nobody signed."""
+def pdf_of(letter: Letter, envelope: Envelope | None = None) -> bytes:
+    """The letter, or the copy of it that goes to one address, which stands where an envelope has its window. Raises ValueError for a letter
+    nobody signed."""
     import typst
 
     if letter.signed_at is None or letter.signed_by is None:
@@ -51,6 +54,7 @@ def pdf_of(letter: Letter) -> bytes:
     data = {
         "language": letter.language, "number": letter.number, "number_words": said["number"], "page_words": said["page"],
         "sha256": letter.sha256, "school": letter.firing.school.name, "paper": "us-letter" if letter.firing.pack.startswith("us-") else "a4", "fonts": [f for f in FAMILIES if f in _families()],
+        "window": [{"words": line, "rtl": _from_the_right(line)} for line in (envelope.lines if envelope else ())],
         "columns": [said["days_heading"], said["mark_heading"]], "paragraphs": paragraphs(letter.text),
         "annex": paragraphs(letter.annex) if letter.annex else [],
         "signatures": [
@@ -64,6 +68,11 @@ def pdf_of(letter: Letter) -> bytes:
     )  # fmt: skip
     assert isinstance(made, bytes)
     return made
+
+
+def _from_the_right(line: str) -> bool:
+    """By its first letter: an address keeps its own direction in a letter of either."""
+    return next((way != "L" for c in line if (way := bidirectional(c)) in ("L", "R", "AL")), False)
 
 
 @cache

@@ -15,6 +15,7 @@ from firstbell.access.models import User
 from firstbell.access.policy import Deed
 from firstbell.casework.letters import pdf
 from firstbell.casework.letters.checklist import Item, checklist, written_keys
+from firstbell.casework.letters.envelopes import Envelope, copies_of
 from firstbell.casework.letters.facts import LINK, Family, facts_of, family_from, letters_on, links_of, rule_of
 from firstbell.casework.letters.models import Letter, LetterWord, numbered
 from firstbell.casework.letters.wording import GRADE, LANGUAGES, fill, grade, passages_in, refusals
@@ -24,7 +25,7 @@ from firstbell.casework.words import evidence_word
 from firstbell.law.clock import Position, Status
 from firstbell.law.packs import Duty, Pack, Rule
 from firstbell.register.gathered import gathered
-from firstbell.register.models import Student
+from firstbell.register.models import Contact, Student
 
 __all__ = ["Checked", "Finding", "Seen", "check", "look", "prose"]
 
@@ -92,6 +93,14 @@ class Checked(Seen):
         sealed = _sealed_to(self.letter)
         return [contact.pk for contact in self.family.recipients] if sealed is None else sealed
 
+    @property
+    def envelopes(self) -> list[Envelope]:
+        """The copies that go by post: those the first signature sealed, before that whatever is known."""
+        letter, family = self.letter, self.family
+        return (
+            copies_of(letter.evidence, family.envelopes, family.contacts).still if letter.evidence else family.envelopes
+        )
+
 
 def _sealed_to(letter: Letter) -> list[int] | None:
     line = next((line for line in letter.evidence.splitlines() if line.startswith(ADDRESSED_TO)), None)
@@ -144,7 +153,7 @@ def look(
     squares = letters_on(letter.student, days, standing.stretches if standing else None)
     facts = facts_of(letter, letter.signed_by or reader, squares)
     items = checklist(letter, duty, written)
-    read_at, said = _wording(letter, facts, items, written)
+    read_at, said = _wording(letter, facts, items, written, by.family)
     return Seen(letter, said, items, read_at, by, squares, facts, written, law)
 
 
@@ -162,7 +171,7 @@ def check(letter: Letter, reader: User, today: date) -> Checked:
             *_again(letter, position, seen.beside),
         ]
     found = [
-        *about, *_care(letter, reader, standing.flags, seen.beside), *_people(letter, seen.family), *seen.findings, *_others(letter, seen.written),
+        *about, *_care(letter, reader, standing.flags, seen.beside), *_people(letter, seen.duty, seen.family), *seen.findings, *_others(letter, seen.written),
     ]  # fmt: skip
     return Checked(
         letter, found, seen.items, seen.grade, seen.beside, seen.squares, seen.facts, seen.written, seen.law, standing, position
@@ -305,13 +314,20 @@ def _care(letter: Letter, reader: User, protected: frozenset[str], by: Beside) -
     ]  # fmt: skip
 
 
-def _people(letter: Letter, family: Family) -> list[Finding]:
+def _people(letter: Letter, duty: Duty | None, family: Family) -> list[Finding]:
     found = []
-    if set(_sealed_to(letter) or ()) - {contact.pk for contact in family.recipients}:
+    if set(_sealed_to(letter) or ()) - family.contacts:
         found.append(
             Finding(
                 "addressed", True, _("It is addressed to somebody who may not be written to any more."),
                 _("Withdraw it, and draft it again: a new one is for who may be written to now."),
+            )
+        )  # fmt: skip
+    elif copies_of(letter.evidence, family.envelopes, family.contacts).moved:
+        found.append(
+            Finding(
+                "moved", True, _("A postal address it was signed for has changed on record, or no letter may go there any more."),
+                _("Withdraw it, and draft it again: a new one goes to the address that is known now."),
             )
         )  # fmt: skip
     if not family.recipients and family.silent:
@@ -336,11 +352,18 @@ def _people(letter: Letter, family: Family) -> list[Finding]:
                 _("Ask the school for one, or say how the letter will reach them."),
             )
         )  # fmt: skip
-    if family.recipients and not any(c.phone or c.email for c in family.recipients):
+    if family.recipients and not any(c.phone or c.email or c.address for c in family.recipients):
         found.append(
             Finding(
                 "reach", False, _("No phone number and no address is on record for anybody in this family."),
                 _("Say how the letter will reach them, and how you will follow it up."),
+            )
+        )  # fmt: skip
+    elif left := [c.name for c in family.by_hand if not _by_email(c, duty, family)]:
+        found.append(
+            Finding(
+                "address", False, _("The register has no postal address a letter can go to for: %(who)s.") % {"who": ", ".join(left)},
+                _("Have the school system send it, and look again; or say how you will hand the letter over."),
             )
         )  # fmt: skip
     if family.languages and letter.language not in family.languages:
@@ -355,8 +378,12 @@ def _people(letter: Letter, family: Family) -> list[Finding]:
     return found
 
 
+def _by_email(contact: Contact, duty: Duty | None, family: Family) -> bool:
+    return duty is not None and "email" in duty.methods and contact in family.by_email
+
+
 def _wording(
-    letter: Letter, facts: dict[str, str], items: list[Item], written: dict[str, str]
+    letter: Letter, facts: dict[str, str], items: list[Item], written: dict[str, str], family: Family
 ) -> tuple[float | None, list[Finding]]:
     found: list[Finding] = []
     whole = "\n".join([letter.body, *written.values()])
@@ -384,18 +411,21 @@ def _wording(
                     else _("Put {%(name)s} back into the text.") % {"name": item.placeholder},
                 )
             )  # fmt: skip
-    if any(pdf.cannot_set("\n".join([whole, *facts.values()]), letter.language)):
+    on_record = "\n".join(
+        [*facts.values(), *(c.name for c in family.recipients), *(line for e in family.envelopes for line in e.lines)]
+    )
+    if any(pdf.cannot_set("\n".join([whole, on_record]), letter.language)):
         found.append(
             Finding(
                 "fonts", True, _("This letter cannot be printed here: a font for it is missing."),
                 _("Ask whoever set Firstbell up to run “make setup”. The draft is kept."),
             )
         )  # fmt: skip
-    elif pdf.unreadable("".join(facts.values())):
+    elif pdf.unreadable(on_record):
         found.append(
             Finding(
-                "names", True, _("A name on record holds characters that cannot be printed."),
-                _("Have the name mended in the school system; it comes with the next delivery."),
+                "names", True, _("A name or an address on record holds characters that cannot be printed."),
+                _("Have it mended in the school system; it comes with the next delivery."),
             )
         )  # fmt: skip
     read_at = None if refused else grade(prose(letter, facts), letter.language)

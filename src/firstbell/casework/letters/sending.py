@@ -17,7 +17,7 @@ from firstbell import clock
 from firstbell.access import audit
 from firstbell.access.models import User
 from firstbell.casework.done import record_done
-from firstbell.casework.letters.facts import duty_of, family_of
+from firstbell.casework.letters.facts import Family, duty_of, family_of
 from firstbell.casework.letters.models import Delivery, Letter
 from firstbell.casework.letters.pdf import pdf_of
 from firstbell.casework.letters.wording import words
@@ -58,8 +58,8 @@ class Post:
     why_not: str
 
 
-def post_of(letter: Letter, duty: Duty | None) -> Post:
-    """`duty`: what the letter is about. Whom it can be mailed to is asked of the register anew each time."""
+def post_of(letter: Letter, duty: Duty | None, family: Family | None = None) -> Post:
+    """`duty`: what the letter is about. Whom it can be mailed to is asked of the register anew each time, unless it just was: `family`."""
     if letter.state != Letter.State.SIGNED:
         return Post([], _("Only a signed letter is sent."))
     if letter.undone:
@@ -70,7 +70,7 @@ def post_of(letter: Letter, duty: Duty | None) -> Post:
     if "email" not in ways:
         named = ", ".join(evidence_word(way) for way in ways)
         return Post([], _("The law names: %(ways)s. E-mail is none of them. Print it.") % {"ways": named})
-    to = family_of(letter.student).by_email
+    to = (family or family_of(letter.student)).by_email
     return Post(to, "" if to else _("The register has no e-mail address of anybody who may be written to. Print it."))
 
 
