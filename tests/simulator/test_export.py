@@ -168,6 +168,22 @@ def test_this_district_has_moves_late_joiners_leavers_second_schools_and_barred_
     assert max(guardians.values()) >= 2  # brothers and sisters
 
 
+def test_guardians_have_a_postal_address_mostly_and_who_is_kept_away_lives_elsewhere(
+    export: dict[str, list[Row]],
+) -> None:
+    address = {r["sourcedId"]: r["metadata.address"] for r in export["users"]}
+    guardians = {name: where for name, where in address.items() if name.startswith("grd-")}
+    assert not any(where for name, where in address.items() if name not in guardians)
+    assert 0.9 < sum(map(bool, guardians.values())) / len(guardians) < 1
+    pairs = [
+        (address[name], address[f"{name[:-1]}1"]) for name in guardians if name.endswith("-0") and f"{name[:-1]}1" in guardians
+    ]  # fmt: skip
+    assert 0.4 < sum(one == other for one, other in pairs) / len(pairs) < 0.75
+    barred = [r["sourcedId"] for r in export["users"] if r["metadata.noContact"]]
+    assert barred
+    assert all(address[name] != address[f"{name[:-1]}0"] for name in barred if address[name])
+
+
 def test_the_calendar_has_a_snow_day_and_its_make_up(export: dict[str, list[Row]]) -> None:
     kinds = {(r["date"], r["type"]) for r in export["calendar"]}
     assert (snow_day(2026).isoformat(), "Weather day") in kinds

@@ -29,6 +29,7 @@ from firstbell.simulator.people import (
     GRADES,
     LANGUAGES,
     SECONDARY_SESSIONS,
+    STREETS,
     Cluster,
 )
 
@@ -75,6 +76,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
         "sourcedId", "status", "dateLastModified", "enabledUser", "username", "userIds", "givenName", "familyName", "middleName",
         "identifier", "email", "sms", "phone", "agentSourcedIds", "grades", "password", "userMasterIdentifier", "preferredGivenName",
         "preferredMiddleName", "preferredFamilyName", "primaryOrgSourcedId", "pronouns", "metadata.language", "metadata.noContact",
+        "metadata.address",
     ),
     "roles": (
         "sourcedId", "status", "dateLastModified", "userSourcedId", "roleType", "role", "beginDate", "endDate", "orgSourcedId",
@@ -270,16 +272,17 @@ def _people(files: _Files, cluster: Cluster, ends_in: int, rng: np.random.Genera
 
     def user(
         identifier: str, given: str, family: str, *, number: str = "", email: str = "", phone: str = "", agents: str = "", grade: str = "",
-        org: str = "", language: str = "", no_contact: str = "",
+        org: str = "", language: str = "", no_contact: str = "", address: str = "",
     ) -> None:  # fmt: skip
         users.append((
             identifier, "", "", "true", identifier, "", given, family, "", number, email, "", phone, agents, grade, "", "", "", "", "", org, "",
-            language, no_contact,
+            language, no_contact, address,
         ))  # fmt: skip
 
     def role(identifier: str, name: str, org: str) -> None:
         roles.append((f"rol-{identifier}-{org}", "", "", identifier, "primary", name, "", "", org, ""))
 
+    streets = rng.spawn(1)[0]
     children: dict[int, list[int]] = {}
     for i, family in enumerate(cluster.family.tolist()):
         children.setdefault(family, []).append(i)
@@ -289,12 +292,16 @@ def _people(files: _Files, cluster: Cluster, ends_in: int, rng: np.random.Genera
         homes = 1 + int(rng.random() < 0.45)
         barred = homes == 2 and rng.random() < 0.02
         guardians = [f"grd-{cluster.number:03d}-{family:05d}-{h}" for h in range(homes)]
+        home = _address(streets)
         for h, guardian in enumerate(guardians):
+            if h and (barred or streets.random() < 0.4):  # two who live apart
+                home = _address(streets)
             given = GIVEN_NAMES[int(rng.integers(len(GIVEN_NAMES)))]
             phone = f"+1 312 555 {int(rng.integers(10_000)):04d}"
             user(
                 guardian, given, surname if h == 0 else FAMILY_NAMES[int(rng.integers(len(FAMILY_NAMES)))], phone=phone,
                 language=language, no_contact=";".join(cluster.student_id(k) for k in kids) if barred and h == 1 else "",
+                address=home if streets.random() < 0.97 else "",
             )  # fmt: skip
             role(guardian, "guardian", "district")
         for k in kids:
@@ -327,6 +334,13 @@ def _people(files: _Files, cluster: Cluster, ends_in: int, rng: np.random.Genera
     files.write["users"](users)
     files.write["roles"](roles)
     files.write["demographics"](births)
+
+
+def _address(rng: np.random.Generator) -> str:
+    """Somewhere in a town that is nowhere: no code of the post begins with 001."""
+    door = f"{int(rng.integers(1, 400))} {STREETS[int(rng.integers(len(STREETS)))]}"
+    flat = [f"Apt {int(rng.integers(1, 40))}"] if rng.random() < 0.3 else []
+    return "; ".join([door, *flat, f"Larch Valley, TX 001{int(rng.integers(100)):02d}"])
 
 
 def _enrolments(files: _Files, cluster: Cluster, settings: tuple[Setting, Setting]) -> None:

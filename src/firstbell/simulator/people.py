@@ -48,6 +48,12 @@ FAMILY_NAMES = (
     "Salah", "Sanchez", "Santos", "Shah", "Singh", "Smith", "Taylor", "Thomas", "Torres", "Tran", "Vargas", "Walker", "White",
     "Williams", "Wilson", "Wong", "Wright", "Yusuf", "Zhang",
 )  # fmt: skip
+#: of a town that is nowhere
+STREETS = (
+    "Acorn Row", "Barley Street", "Candle Lane", "Dovetail Road", "Ember Street", "Fiddler Lane", "Gander Road", "Hollow Row", "Inkwell Street",
+    "Juniper Loop", "Kettle Lane", "Lantern Street", "Millrace Road", "Nutmeg Lane", "Otter Street", "Pewter Row", "Quill Road", "Ribbon Lane",
+    "Sparrow Street", "Thimble Row", "Umber Road", "Velvet Lane", "Windmill Street", "Yarrow Road",
+)  # fmt: skip
 LANGUAGES = ("en", "es", "so", "ar", "vi", "zh")
 LANGUAGE_SHARES = (0.62, 0.22, 0.06, 0.04, 0.04, 0.02)
 
