@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -14,7 +16,7 @@ from firstbell.casework.letters.models import Letter
 from firstbell.casework.models import Firing
 from firstbell.outreach.models import Message
 from firstbell.register.models import Contact, ContactLink
-from tests.build import FIRST_MONDAY, a_school, a_user, at, mark
+from tests.build import FIRST_MONDAY, a_school, a_section, a_teacher, a_user, at, mark
 from tests.casework.letters_scene import OVERLAY, RULE, TODAY, WHY, Scene, a_contact, set_the_scene
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -134,6 +136,32 @@ def test_each_address_has_a_copy_of_its_own_to_print_and_one_without_is_there_to
     assert client.get(pdf).content != for_jon.content
     for wrong in ("x", "0", str(jon.pk + 1)):
         assert client.get(f"{pdf}?to={wrong}").status_code == 404
+
+
+def test_nobody_signs_for_an_address_they_have_not_seen(scene: Scene) -> None:
+    letter, client = scene.draft(), as_(scene.officer)
+
+    def sign() -> int:
+        posted = re.search(r'name="posted" value="(\w+)"', page)
+        assert posted is not None
+        return client.post(f"/letter/{letter.pk}/sign/", {"version": 0, "posted": posted[1]}).status_code
+
+    page = client.get(f"/letter/{letter.pk}/check/").content.decode()
+    Contact.objects.system(WHY).update(address="1 Elm Row")
+    assert sign() == 409
+    assert Letter.objects.system(WHY).get().state == "draft"
+    page = client.get(f"/letter/{letter.pk}/check/").content.decode()
+    assert "1 Elm Row" in page
+    assert sign() == 302
+    assert Letter.objects.system(WHY).get().state == "signed"
+
+
+def test_a_teacher_sees_no_home_address(scene: Scene) -> None:
+    teacher = a_teacher(scene.school, a_section(scene.calendar, scene.ana))
+    page = as_(teacher).get(f"/student/{scene.ana.pk}/").content.decode()
+    assert "Maria Reyes" in page
+    assert "Maria Lane" not in page
+    assert "Maria Lane" in as_(scene.officer).get(f"/student/{scene.ana.pk}/").content.decode()
 
 
 def test_who_has_moved_since_gets_no_copy_at_the_old_address_and_the_page_says_so(scene: Scene) -> None:

@@ -199,7 +199,8 @@ def letter_sign(request: HttpRequest, pk: int) -> HttpResponse:
     typed = {name.removeprefix("reason_"): words for name, words in request.POST.items() if name.startswith("reason_")}
     reasons = {code: words for code, words in typed.items() if f"tick_{code}" in request.POST}
     try:
-        letter = deeds.sign(request.user, letter, _version(request), reasons, today)
+        posted = request.POST.get("posted")
+        letter = deeds.sign(request.user, letter, _version(request), reasons, today, posted=posted)
     except Stopped as stopped:
         told = (
             _("Not signed: something stops it. What you wrote is kept below.") if stopped.checked.stopped
@@ -211,7 +212,7 @@ def letter_sign(request: HttpRequest, pk: int) -> HttpResponse:
     except Changed as changed:
         if changed.letter.state in (Letter.State.DRAFT, Letter.State.AWAITING):
             checked = check(changed.letter, request.user, today)
-            told = _("Not signed: somebody changed the letter while you read it. This is how it reads now.")
+            told = _("Not signed: the letter, or where it goes, was changed while you read it. This is how it is now.")
             return _check_page(request, checked, typed, error=told, status=409)
         messages.warning(
             request, _("It was signed or withdrawn meanwhile, and does not change any more."), extra_tags="warn"

@@ -170,8 +170,11 @@ def still_to_sign(letter: Letter, duty: Duty | None) -> list[str]:
     )
 
 
-def sign(user: User, letter: Letter, version: int, reasons: dict[str, str], today: date) -> Letter:
-    """Look at everything once more, and freeze. The same signature again changes nothing.
+def sign(
+    user: User, letter: Letter, version: int, reasons: dict[str, str], today: date, *, posted: str | None = None
+) -> Letter:
+    """Look at everything once more, and freeze. The same signature again changes nothing. `posted`: as `Checked.posted` was when the signer
+    looked; where an address has changed since, nobody signs for one they have not seen.
 
     Raises Stopped with what is in the way, Changed where somebody was quicker, NotWritten for a second signature by the first's hand, and for
     a signature that is none of those the rule asks for.
@@ -190,6 +193,8 @@ def sign(user: User, letter: Letter, version: int, reasons: dict[str, str], toda
         if letter.version != version or letter.state not in (Letter.State.DRAFT, Letter.State.AWAITING):
             raise Changed(letter)
         checked = check(letter, user, today)
+        if posted is not None and posted != checked.posted:
+            raise Changed(letter)
         to_sign = still_to_sign(letter, checked.duty)
         role = signing_role(user, to_sign)
         if role is None:

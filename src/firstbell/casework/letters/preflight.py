@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -15,7 +16,7 @@ from firstbell.access.models import User
 from firstbell.access.policy import Deed
 from firstbell.casework.letters import pdf
 from firstbell.casework.letters.checklist import Item, checklist, written_keys
-from firstbell.casework.letters.envelopes import Envelope, copies_of
+from firstbell.casework.letters.envelopes import Envelope, copies_of, sealed
 from firstbell.casework.letters.facts import LINK, Family, facts_of, family_from, letters_on, links_of, rule_of
 from firstbell.casework.letters.models import Letter, LetterWord, numbered
 from firstbell.casework.letters.wording import GRADE, LANGUAGES, fill, grade, passages_in, refusals
@@ -90,8 +91,8 @@ class Checked(Seen):
     @property
     def addressed_to(self) -> list[int]:
         """The contacts it is for: whom the first signature sealed, before that whoever may be written to."""
-        sealed = _sealed_to(self.letter)
-        return [contact.pk for contact in self.family.recipients] if sealed is None else sealed
+        first = _sealed_to(self.letter)
+        return [contact.pk for contact in self.family.recipients] if first is None else first
 
     @property
     def envelopes(self) -> list[Envelope]:
@@ -100,6 +101,11 @@ class Checked(Seen):
         return (
             copies_of(letter.evidence, family.envelopes, family.contacts).still if letter.evidence else family.envelopes
         )
+
+    @property
+    def posted(self) -> str:
+        """What tells these copies from others, without an address."""
+        return hashlib.sha256("\n".join(sealed(self.envelopes)).encode()).hexdigest()[:16]
 
 
 def _sealed_to(letter: Letter) -> list[int] | None:
