@@ -190,6 +190,8 @@ def test_a_replay_is_asked_watched_read_and_taken_away(rosa: User) -> None:
     text = client.get(page).content.decode()
     assert "ten-unexcused-days" in text
     assert "Canary" not in text
+    assert "Letters per officer and week" in text
+    assert "There is no officer today" in text
     assert client.get(f"{page}replay.csv").content.decode().startswith("rule,what,of")
     export = client.get(f"{page}replay.json").json()
     assert (export["asked"]["rule"], export["asked"]["line"]) == ("ten-unexcused-days", "8")

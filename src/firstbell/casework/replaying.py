@@ -289,10 +289,10 @@ def _movers(read: _Read, through: date) -> Iterator[_Group]:
 
 
 def _who(group: _Group, who: dict[int, Who], *, stayed: bool) -> None:
-    ids, name = group.school.student_ids.tolist(), group.school.calendar.school.name
+    ids, school = group.school.student_ids.tolist(), group.school.calendar.school_id
     spoken = dict(_of_students(ids, "home_language"))
     for student, grade in zip(ids, group.school.grades, strict=True):
-        who[student] = Who(name, grade_band(grade), spoken.get(student) or "", stayed)
+        who[student] = Who(school, grade_band(grade), spoken.get(student) or "", stayed)
 
 
 def _reckon(group: _Group, sides: dict[str, Side], only: str = "") -> None:

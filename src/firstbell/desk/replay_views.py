@@ -13,15 +13,18 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
 from firstbell import clock
 from firstbell.access import audit, policy
 from firstbell.access.policy import Deed, allow, get_owned
 from firstbell.casework.adopted import adopted
-from firstbell.casework.models import ReplayRun
-from firstbell.casework.replay_document import as_csv
+from firstbell.casework.models import Letter, ReplayRun
+from firstbell.casework.replay_document import ALLOWED, WORK, as_csv
 from firstbell.casework.replaying import NotReplayed, ask_for
+from firstbell.casework.words import evidence_word
+from firstbell.desk.templatetags.firstbell import language_name
 from firstbell.intake.fields import in_words
 from firstbell.law.packs import Threshold, built_in
 from firstbell.law.sentences import threshold_words
@@ -85,9 +88,13 @@ class SideShown:
     told: dict[str, Any]
 
 
+#: of one group under one law: students, times, school days of lead
+_Cell = tuple[int | None, int | None, dict[str, int] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class RuleShown:
-    """tables: (heading, whether sizes are told, rows of (name, size, tried, in force))"""
+    """tables: (heading, rows of (name, size, tried, in force)), of each law (students, times, lead)"""
 
     id: str
     title: str
@@ -95,7 +102,7 @@ class RuleShown:
     in_force: SideShown | None
     weeks: list[tuple[date, int | None, int | None]]
     together: int
-    tables: list[tuple[str, list[tuple[str, int | None, int | None, int | None]]]]
+    tables: list[tuple[str, list[tuple[str, int | None, _Cell, _Cell]]]]
 
     @property
     def replayed(self) -> bool:
@@ -110,23 +117,31 @@ def _side(side: dict[str, Any] | None) -> SideShown | None:
     )
 
 
-def _rules(made: dict[str, Any]) -> list[RuleShown]:
+def _names(made: dict[str, Any]) -> dict[str, tuple[str, list[str]]]:
+    """The ways students are told apart: heading, and what each group is called."""
     bands = dict(
         zip(made["names"]["bands"], (_("grades through 5"), _("grades 6 to 8"), _("grades 9 and above")), strict=True)
     )
-    headings = {"schools": _("By school"), "bands": _("By grade"), "languages": _("By language at home")}
+    languages = made["names"]["languages"]
+    return {
+        "schools": (_("By school"), made["names"]["schools"]),
+        "bands": (_("By grade"), [bands[band] for band in made["names"]["bands"]]),
+        **({} if languages in ([], [""]) else {"languages": (_("By language at home"), [language_name(name) if name else _("not known") for name in languages])}),
+    }  # fmt: skip
+
+
+def _rules(made: dict[str, Any]) -> list[RuleShown]:
     found = []
     for rule in made["rules"]:
         begins = rule["weeks"]["from"]
         weeks = [rule["weeks"].get(n, [None] * len(begins)) for n in ("tried", "in_force")]
         tables = []
-        for kind, heading in headings.items():
-            names = made["names"][kind]
-            if kind == "languages" and names in ([], [""]):
-                continue
-            columns = [rule["by"].get(kind, {}).get(n, [None] * len(names)) for n in ("tried", "in_force")]
-            shown = [bands[name] if kind == "bands" else name or _("not known") for name in names]
-            sized = list(zip(shown, made["sizes"][kind], *columns, strict=True))
+        for kind, (heading, names) in _names(made).items():
+            nothing = [None] * len(names)
+            cells = [
+                list(zip(*(rule[what].get(kind, {}).get(n, nothing) for what in ("by", "times", "lead")), strict=True)) for n in ("tried", "in_force")
+            ]  # fmt: skip
+            sized = list(zip(names, made["sizes"][kind], *cells, strict=True))
             tables.append((heading, [row for row in sized if row[1] != 0]))
         found.append(
             RuleShown(
@@ -135,6 +150,70 @@ def _rules(made: dict[str, Any]) -> list[RuleShown]:
                 rule["weeks"]["together"], tables,
             )
         )  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LoadShown:
+    """A kind of work for each officer and week, or a part of it. tried, in_force: in tenths, and how many rules are left out; None: no such work."""
+
+    words: str
+    part: bool
+    tried: tuple[str, int] | None
+    in_force: tuple[str, int] | None
+
+
+def _work_words() -> dict[str, str]:
+    return {
+        "letters": _("Letters per officer and week"), "contacts": _("Calls or letters to get in touch, per officer and week"),
+        "meetings": _("Meetings per officer and week"),
+    }  # fmt: skip
+
+
+def _loads(made: dict[str, Any]) -> list[LoadShown]:
+    found = []
+    for what, words in _work_words().items():
+        loads = {n: load[what] for n, load in made["load"].items() if load[what]["all"]["of"] or ALLOWED in load[what]}
+        parts = dict.fromkeys(part for load in loads.values() for part in load)
+        for part in sorted(parts, key=lambda one: (one != "all", one == ALLOWED)):
+            if part != "all" and len(parts) == 2 and part != ALLOWED:
+                continue  # the only kind there is
+            cells = [
+                (_tenths(load[part]["each"]), load[part]["without"]) if part in (load := loads.get(n, {})) else None for n in ("tried", "in_force")
+            ]  # fmt: skip
+            found.append(LoadShown(words if part == "all" else _part(what, part), part != "all", *cells))
+    return found
+
+
+def _part(what: str, part: str) -> str:
+    if part == ALLOWED:
+        return _("besides, where the law merely allows it")
+    return evidence_word(part) if what == "meetings" else str(Letter.Kind(part).label)
+
+
+def _loads_by(made: dict[str, Any]) -> list[tuple[str, list[str], list[tuple[str, list[tuple[str, bool] | None]]]]]:
+    """(heading, columns, rows of (name, cells)): work a week. A cell: tenths, and whether a rule is kept back there."""
+    words = {
+        "letters": pgettext("to the family", "Letters"),
+        "contacts": _("Calls or letters"),
+        "meetings": _("Meetings"),
+    }
+    found = []
+    for kind, (heading, names) in _names(made).items():
+        some = made["load_by"][kind]
+        kinds = [what for what in WORK if any(what in side for side in some.values())]
+        columns = [f"{words[what]}, {law}" for what in kinds for law in (_("tried"), _("in force"))]
+        rows = []
+        for k, (name, size) in enumerate(zip(names, made["sizes"][kind], strict=True)):
+            each = [
+                some[n][what][k] if n in some and what in some[n] else None
+                for what in kinds
+                for n in ("tried", "in_force")
+            ]
+            if size != 0:
+                rows.append((name, [one and (_tenths(one[0]), bool(one[1])) for one in each]))
+        if kinds:
+            found.append((heading, columns, rows))
     return found
 
 
@@ -168,11 +247,12 @@ def replay_page(request: HttpRequest, pk: int) -> HttpResponse:
     context = _context(run)
     if run.state == ReplayRun.State.DONE:
         made = json.loads(run.result)
-        loads = [
-            (words, *((_tenths(made["load"][n][what]), made["load"][n][f"{what}_without"]) if n in made["load"] else ("–", 0) for n in ("tried", "in_force")))
-            for what, words in (("letters", _("Letters per officer and week")), ("meetings", _("Meetings per officer and week")))
-        ]  # fmt: skip
-        context |= {"made": made, "rules": _rules(made), "loads": loads, "first": date.fromisoformat(made["asked"]["first"]), "through": date.fromisoformat(made["asked"]["through"])}  # fmt: skip
+        elsewhere = {n: sum(load[what]["all"]["elsewhere"] for what in WORK) for n, load in made["load"].items()}
+        context |= {
+            "made": made, "rules": _rules(made), "loads": _loads(made), "loads_by": _loads_by(made), "elsewhere": elsewhere,
+            "without_officer": made["with_officer"].count(False), "first": date.fromisoformat(made["asked"]["first"]),
+            "through": date.fromisoformat(made["asked"]["through"]),
+        }  # fmt: skip
         audit.record(request.user, "saw_replay", f"replay:{run.pk}")
     return render(request, "desk/policy/replay.html", context)
 
