@@ -113,12 +113,12 @@ def a_section(calendar: Calendar, *students: Student, sessions: str = "", title:
 
 def a_user(
     role: Role | None = Role.OFFICER, school: School | None = None, *, email: str | None = None,
-    staff: Staff | None = None, starts: date = date(2020, 1, 1),
+    staff: Staff | None = None, starts: date = date(2020, 1, 1), office: str = "",
 ) -> User:  # fmt: skip
     email = email or f"user{next(_numbers)}@example.org"
     user = User.objects.create_user(email, PASSWORD, first_name="Olive", last_name="Fairley")
     if role is not None:
-        Assignment.objects.create(user=user, role=role, school=school, staff=staff, starts=starts)
+        Assignment.objects.create(user=user, role=role, school=school, staff=staff, starts=starts, office=office)
     return user
 
 

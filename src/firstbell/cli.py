@@ -533,6 +533,13 @@ def make_user(
     school: Annotated[str | None, typer.Option(help="The school's source id; empty: the whole district.")] = None,
     staff: Annotated[str | None, typer.Option(help="For a teacher: their source id in the school system.")] = None,
     name: Annotated[str, typer.Option(help="First and last name.")] = "",
+    office: Annotated[
+        str,
+        typer.Option(
+            help="For an officer or school_lead: the office of the law's they sign for, as the pack calls it."
+        ),
+    ] = "",
+    first_day: Annotated[str | None, typer.Option(help="From which day (YYYY-MM-DD); empty: today.")] = None,
 ) -> None:
     """Make an account, or give an account a further role. Prints a first password once."""
     _set_up()
@@ -540,7 +547,9 @@ def make_user(
 
     _ready_database()
     try:
-        password = give_role(email, role, school_id=school, staff_id=staff, name=name)
+        password = give_role(
+            email, role, school_id=school, staff_id=staff, name=name, office=office, starts=_date(first_day)
+        )
     except NotMade as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
@@ -548,6 +557,42 @@ def make_user(
         typer.echo(f"{email} signs in with this password, shown once: {password}")
     else:
         typer.echo(f"{email} now has this role too; their password is as it was.")
+    if office:
+        _say_whether_asked_for(office)
+
+
+def _say_whether_asked_for(office: str) -> None:
+    """An office no rule calls by this name would sign for nothing, and nobody would know why."""
+    from firstbell.access.policy import today
+    from firstbell.casework.adopted import adopted, packs_of
+    from firstbell.casework.signatures import asked_offices, same_office
+
+    asked = asked_offices(packs_of(adopted(today())))
+    if not any(same_office(office, name) for name in asked):
+        names = f"; the offices its rules ask for are: {', '.join(asked)}" if asked else ""
+        typer.echo(f"No rule of the law in force here asks for {office!r} now{names}.")
+
+
+@app.command("end-role")
+def end_role(
+    email: Annotated[str, typer.Argument(help="Whose role ends.")],
+    role: Annotated[str, typer.Option(help="officer, school_lead, teacher, district_lead or data_steward")],
+    school: Annotated[str | None, typer.Option(help="The school's source id; empty: the one for the district.")] = None,
+    office: Annotated[str, typer.Option(help="The office held in it; empty: the role without one.")] = "",
+    last_day: Annotated[str | None, typer.Option(help="Its last day (YYYY-MM-DD); empty: it ends at once.")] = None,
+) -> None:
+    """End a role, or an office held in it."""
+    _set_up()
+    from firstbell.access.people import NotMade
+    from firstbell.access.people import end_role as end
+
+    _ready_database()
+    try:
+        last = end(email, role, school_id=school, office=office, last=_date(last_day))
+    except NotMade as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    typer.echo(f"{email} was or is {office or role} through {last}. What they signed stays signed.")
 
 
 def main() -> None:

@@ -92,18 +92,21 @@ def _people() -> None:
     ).order_by("source_id")[0]
     teacher = homeroom.teachers.order_by("pk")[0]
     starts = clock.now().date().replace(month=1, day=1)
-    for email, name, role, school, staff in (
-        ("officer@demo.example", "Olive Fairley", Role.OFFICER, primary, None),
-        ("officer@demo.example", "Olive Fairley", Role.OFFICER, high, None),
-        ("lead@demo.example", "Dana Okafor", Role.SCHOOL_LEAD, primary, None),
-        ("teacher@demo.example", teacher.name, Role.TEACHER, primary, teacher),
-        ("district@demo.example", "Rosa Lindqvist", Role.DISTRICT_LEAD, None, None),
-        ("board@demo.example", "Tom Weiss", Role.DISTRICT_LEAD, None, None),
-        ("data@demo.example", "Ken Abara", Role.DATA_STEWARD, None, None),
+    for email, name, role, school, staff, office in (
+        ("officer@demo.example", "Olive Fairley", Role.OFFICER, primary, None, ""),
+        ("officer@demo.example", "Olive Fairley", Role.OFFICER, high, None, ""),
+        ("lead@demo.example", "Dana Okafor", Role.SCHOOL_LEAD, primary, None, ""),
+        ("lead@demo.example", "Dana Okafor", Role.SCHOOL_LEAD, high, None, ""),
+        ("teacher@demo.example", teacher.name, Role.TEACHER, primary, teacher, ""),
+        ("district@demo.example", "Rosa Lindqvist", Role.DISTRICT_LEAD, None, None, ""),
+        ("board@demo.example", "Tom Weiss", Role.DISTRICT_LEAD, None, None, ""),
+        ("data@demo.example", "Ken Abara", Role.DATA_STEWARD, None, None, ""),
+        # Texas's rules need no such signature; most other states' do, and somebody may adopt them here
+        ("superintendent@demo.example", "Ines Marrow", Role.SCHOOL_LEAD, None, None, "superintendent"),
     ):
         give_role(
             email, role, name=name, school_id=school.source_id if school else None, staff_id=staff.source_id if staff else None,
-            password=PASSWORD, starts=starts, by="demo",
+            office=office, password=PASSWORD, starts=starts, by="demo",
         )  # fmt: skip
 
 
@@ -144,5 +147,7 @@ def _sign_ins(console: Console, port: int) -> None:
     table.add_column("As")
     table.add_column("Email address")
     for user in User.objects.filter(email__endswith="@demo.example").prefetch_related("assignments").order_by("pk"):
-        table.add_row(", ".join(dict.fromkeys(a.get_role_display() for a in user.assignments.all())), user.email)
+        table.add_row(
+            ", ".join(dict.fromkeys(a.office or a.get_role_display() for a in user.assignments.all())), user.email
+        )
     console.print(table)

@@ -8,7 +8,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from firstbell import clock
-from firstbell.access.models import AuditEntry, Role
+from firstbell.access.models import Assignment, AuditEntry, Role, User
 from firstbell.casework.done import protect, record_done
 from firstbell.casework.firings import look_over
 from firstbell.casework.letters import deeds
@@ -17,12 +17,12 @@ from firstbell.casework.letters.facts import duty_of
 from firstbell.casework.letters.models import Letter, LetterWord
 from firstbell.casework.letters.pdf import pdf_of
 from firstbell.casework.letters.preflight import check
-from firstbell.casework.models import Done, Firing
+from firstbell.casework.models import Adoption, Done, Firing
 from firstbell.casework.nightly import law
 from firstbell.casework.standing import standing_of
 from firstbell.law.clock import Status
 from firstbell.register.models import ContactLink
-from tests.build import FIRST_MONDAY, a_student, a_user, at, mark
+from tests.build import FIRST_MONDAY, a_school, a_student, a_user, at, mark
 from tests.casework.letters_scene import OVERLAY, RULE, TODAY, WHY, Scene, a_contact, set_the_scene
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -365,26 +365,47 @@ def test_one_signs_whom_the_rule_names(monkeypatch: pytest.MonkeyPatch, office: 
     assert deeds.sign(getattr(scene, signer), letter, letter.version, {}, TODAY).state == "signed"
 
 
-@pytest.mark.parametrize("second", ["lead", "officer"])
-def test_for_an_office_the_desk_does_not_know_another_officer_or_lead_signs(
-    monkeypatch: pytest.MonkeyPatch, second: str
-) -> None:
+def test_for_an_office_that_is_no_role_only_who_holds_it_signs(monkeypatch: pytest.MonkeyPatch) -> None:
     scene, letter = an_invitation(monkeypatch, '{ second_role = "superintendent" }')
     letter = deeds.sign(scene.officer, letter, letter.version, {}, TODAY)
+    for nobody in (scene.lead, a_user(Role.OFFICER, None), a_user(Role.SCHOOL_LEAD, None)):
+        with pytest.raises(NotWritten, match="Still to sign: superintendent"):
+            deeds.sign(nobody, letter, letter.version, {}, TODAY)
+    letter = deeds.sign(a_user(Role.SCHOOL_LEAD, None, office="Superintendent"), letter, letter.version, {}, TODAY)
+    assert (letter.state, letter.signed_as, letter.second_as) == ("signed", "officer", "superintendent")
+    assert pdf_of(letter).startswith(b"%PDF")
+
+
+def test_who_holds_an_office_signs_for_it_and_not_for_their_role_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, letter = an_invitation(monkeypatch, '{ role = "superintendent", second_role = "principal" }')
+    ines = a_user(Role.SCHOOL_LEAD, None, office="superintendent")
+    letter = deeds.sign(ines, letter, letter.version, {}, TODAY)
+    assert deeds.still_to_sign(letter, duty_of(letter, TODAY)) == ["principal"]
     with pytest.raises(NotWritten, match="another person"):
+        deeds.sign(ines, letter, letter.version, {}, TODAY)
+    with pytest.raises(NotWritten, match="Still to sign: principal"):
+        deeds.sign(a_user(Role.SCHOOL_LEAD, None, office="superintendent"), letter, letter.version, {}, TODAY)
+    assert deeds.sign(scene.lead, letter, letter.version, {}, TODAY).state == "signed"
+
+
+def test_what_somebody_is_at_another_school_signs_nothing_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, letter = an_invitation(monkeypatch, '{ role = "principal" }')
+    other = a_school("Birch Primary")
+    Assignment.objects.create(user=scene.officer, role=Role.SCHOOL_LEAD, school=other, starts=FIRST_MONDAY)
+    with pytest.raises(NotWritten, match="Still to sign: principal"):
         deeds.sign(scene.officer, letter, letter.version, {}, TODAY)
-    by = scene.lead if second == "lead" else a_user(Role.OFFICER, scene.school)
-    assert deeds.sign(by, letter, letter.version, {}, TODAY).state == "signed"
+    Assignment.objects.create(user=scene.officer, role=Role.SCHOOL_LEAD, school=scene.school, starts=FIRST_MONDAY)
+    again = User.objects.get(pk=scene.officer.pk)
+    assert deeds.sign(again, letter, letter.version, {}, TODAY).state == "signed"
 
 
-def test_a_lead_in_the_place_of_an_unknown_office_leaves_the_officer_s_signature_open(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    scene, letter = an_invitation(monkeypatch, '{ second_role = "superintendent" }')
+def test_a_first_signature_the_rule_no_longer_asks_for_is_completed_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, letter = an_invitation(monkeypatch, '{ second_role = "principal" }')
     letter = deeds.sign(scene.lead, letter, letter.version, {}, TODAY)
-    with pytest.raises(NotWritten, match="Still to sign: attendance officer"):
-        deeds.sign(a_user(Role.SCHOOL_LEAD, scene.school), letter, letter.version, {}, TODAY)
-    assert deeds.sign(scene.officer, letter, letter.version, {}, TODAY).state == "signed"
+    Adoption.objects.update(overlay=OVERLAY.replace('"principal"', '"superintendent"'))
+    with pytest.raises(NotWritten, match="Withdraw the letter, and write it again"):
+        deeds.sign(scene.officer, letter, letter.version, {}, TODAY)
+    assert Letter.objects.system(WHY).get(pk=letter.pk).state == "awaiting"
 
 
 def test_a_correction_before_the_second_signature_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:

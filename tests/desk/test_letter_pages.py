@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -31,6 +32,10 @@ def as_(user: User) -> Client:
     client = Client()
     client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
     return client
+
+
+def in_words(page: str) -> str:
+    return " ".join(re.sub("<[^>]+>", "", page).split())
 
 
 def test_the_ladder_offers_the_letter_and_pressing_twice_makes_one(scene: Scene) -> None:
@@ -93,20 +98,45 @@ def test_the_page_says_whose_signature_is_missing_and_keeps_what_another_wrote(m
     letter = scene.draft("five-days")
     letter = deeds.edit(scene.officer, letter, 0, letter.body, {"date_time_and_place": "Monday at 3."}, TODAY)
     page = as_(scene.officer).get(f"/letter/{letter.pk}/check/").content.decode()
-    assert "Still to sign: attendance officer, principal." in page
+    assert "Still to sign: attendance officer (Olive Fairley), principal (Olive Fairley)." in in_words(page)
     letter = deeds.sign(scene.officer, letter, letter.version, {"no_contact": "By hand."}, TODAY)
     another = as_(a_user(Role.OFFICER, scene.school))
     page = another.get(f"/letter/{letter.pk}/check/").content.decode()
-    assert "Still to sign: principal." in page
+    assert "Still to sign: principal (Olive Fairley)." in in_words(page)
     assert "This signature is not yours to give." in page
     assert f'action="/letter/{letter.pk}/sign/"' in page
     assert '<button class="button main">' not in page
     answer = another.post(f"/letter/{letter.pk}/sign/", {"version": letter.version})
     assert answer.status_code == 422
     assert "Your signature is not the one this rule asks for." in answer.content.decode()
-    assert "Still to sign: principal." in another.get(f"/letter/{letter.pk}/").content.decode()
+    assert "Still to sign: principal (Olive Fairley)." in in_words(
+        another.get(f"/letter/{letter.pk}/").content.decode()
+    )
     as_(scene.lead).post(f"/letter/{letter.pk}/sign/", {"version": letter.version})
     assert Letter.objects.system(WHY).get(pk=letter.pk).state == "signed"
+
+
+def test_the_page_says_who_holds_the_office_that_must_sign_yet_and_when_nobody_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = set_the_scene(monkeypatch, overlay=OVERLAY.replace('"principal"', '"superintendent"'))
+    letter = scene.draft("five-days")
+    letter = deeds.edit(scene.officer, letter, 0, letter.body, {"date_time_and_place": "Monday at 3."}, TODAY)
+    nobody = "Nobody holds the office of superintendent here: steps that need it wait."
+    a_user(Role.SCHOOL_LEAD, a_school("Birch Primary"), office="superintendent")
+    a_user(Role.SCHOOL_LEAD, None, office="superintendent", starts=TODAY + timedelta(days=1))
+    officer = as_(scene.officer)
+    assert nobody in in_words(officer.get(f"/letter/{letter.pk}/check/").content.decode())
+    officer.post(f"/letter/{letter.pk}/sign/", {"version": letter.version})
+    assert nobody in in_words(officer.get(f"/letter/{letter.pk}/").content.decode())
+    ines = a_user(Role.SCHOOL_LEAD, None, office="superintendent")
+    page = in_words(officer.get(f"/letter/{letter.pk}/").content.decode())
+    assert "Still to sign: superintendent (Olive Fairley)." in page
+    assert nobody not in page
+    letter.refresh_from_db()
+    as_(ines).post(f"/letter/{letter.pk}/sign/", {"version": letter.version})
+    page = in_words(officer.get(f"/letter/{letter.pk}/").content.decode())
+    assert "Second signature: Olive Fairley, superintendent, on" in page
 
 
 def test_the_print_is_a_pdf_by_number_audited_and_only_of_what_is_signed(scene: Scene) -> None:

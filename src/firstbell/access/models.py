@@ -46,12 +46,14 @@ class Role(models.TextChoices):
 
 
 class Assignment(models.Model):
-    """A person's role, for a school or (school empty) for the whole district, from a day to a day."""
+    """A person's role, for a school or (school empty) for the whole district, from a day to a day; and the office they hold in it, if any."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="assignments")
     role = models.CharField(max_length=20, choices=Role)
     school = models.ForeignKey("register.School", models.PROTECT, null=True, blank=True, related_name="assignments")
     staff = models.ForeignKey("register.Staff", models.PROTECT, null=True, blank=True, related_name="assignments")
+    #: an office of the law's, in a pack's words ("superintendent"): they sign for that one, and not for whom the role signs. Empty: none
+    office = models.CharField(max_length=120, blank=True)
     starts = models.DateField()
     ends = models.DateField(null=True, blank=True)
 

@@ -100,11 +100,12 @@ def assignments(user: User, *, on: date | None = None) -> QuerySet[Assignment]:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A role somebody holds: for a school, or (None) the whole district."""
+    """A role somebody holds: for a school, or (None) the whole district; with the office, where they hold one in it."""
 
     role: Role
     school_id: int | None
     staff_id: int | None
+    office: str = ""
 
 
 def held(user: User) -> tuple[Held, ...]:
@@ -133,7 +134,7 @@ def _held_of(user: User) -> tuple[Held, ...]:
         user._district = District(of.district_id, of.district_source_id, of.district_name, of.district_time_zone)  # type: ignore[attr-defined]
     day = today(user)
     return tuple(
-        Held(Role(row.role), row.school_id, row.staff_id)
+        Held(Role(row.role), row.school_id, row.staff_id, row.office)
         for row in rows if row.starts <= day and (row.ends is None or row.ends >= day)
     )  # fmt: skip
 
@@ -170,20 +171,21 @@ def _on_roll(day: date, **which: Any) -> Q:
     return Q(Q(ends=None) | Q(ends__gte=day), **which)
 
 
-def students_for(user: User) -> QuerySet[Student]:
-    """The students a user may see: those on the roll of their schools today, or in a class they teach today."""
+def students_for(user: User, by: Callable[[Held], bool] | None = None) -> QuerySet[Student]:
+    """The students a user may see: those on the roll of their schools today, or in a class they teach today. by: only through such roles."""
     from firstbell.register.models import Enrolment, SectionEnrolment, Student
 
     everyone = QuerySet(Student)
     day = today(user)
     ways = Q()
-    of_schools = {h.school_id for h in held(user) if h.role in SCHOOL_ROLES}
+    through = [h for h in held(user) if by is None or by(h)]
+    of_schools = {h.school_id for h in through if h.role in SCHOOL_ROLES}
     if of_schools:
         enrolled = QuerySet(Enrolment).filter(_on_roll(day, student=OuterRef("pk")))
         if None not in of_schools:
             enrolled = enrolled.filter(school__in=of_schools)
         ways |= Q(Exists(enrolled))
-    staff = {h.staff_id for h in held(user) if h.role is Role.TEACHER and h.staff_id}
+    staff = {h.staff_id for h in through if h.role is Role.TEACHER and h.staff_id}
     if staff:
         seats = QuerySet(SectionEnrolment).filter(
             _on_roll(day, student=OuterRef("pk")), starts__lte=day, section__teachers__in=staff
@@ -206,13 +208,20 @@ def why(user: User, student: Student) -> Reason | None:
     return next((reason for holding in held(user) if (reason := _reason(holding, student, day))), None)
 
 
+def held_at_school_of(user: User, student: Student) -> list[Held]:
+    """As what a user sees the students of a school this one is on the roll of: whatever they are elsewhere does not reach here."""
+    schools = {None, *(stay.school_id for stay in stays_of(student, today(user)))}
+    return [h for h in held(user) if h.role in SCHOOL_ROLES and h.school_id in schools]
+
+
 def _reason(holding: Held, student: Student, day: date, taught: dict[int, str] | None = None) -> Reason | None:
     """What one role gives. `taught`: `_taught_by`, for who asks about many people."""
     if holding.role in SCHOOL_ROLES:
-        for stay in _stays(student, day):
+        for stay in stays_of(student, day):
             if holding.school_id in (None, stay.school_id):
                 words = _("You are %(role)s for %(school)s, where this student is on the roll.")
-                return Reason(holding.role, words % {"role": holding.role.label, "school": stay.school.name})
+                role = holding.office or holding.role.label
+                return Reason(holding.role, words % {"role": role, "school": stay.school.name})
     elif holding.role is Role.TEACHER and holding.staff_id:
         title = (_taught_by(student, day) if taught is None else taught).get(holding.staff_id)
         if title is not None:
@@ -221,7 +230,7 @@ def _reason(holding: Held, student: Student, day: date, taught: dict[int, str] |
     return None
 
 
-def _stays(student: Student, day: date) -> list[Enrolment]:
+def stays_of(student: Student, day: date) -> list[Enrolment]:
     """The student's enrolments not over by a day, as `_on_roll` has it."""
     prefetch_related_objects([student], _with_schools())
     return [stay for stay in student.enrolments.all() if stay.ends is None or stay.ends >= day]
@@ -245,13 +254,13 @@ def who_can_see(student: Student) -> list[tuple[User, Reason]]:
     taught = _taught_by(student, day)
     holding = Assignment.objects.filter(
         Q(role__in=SCHOOL_ROLES, school=None)
-        | Q(role__in=SCHOOL_ROLES, school__in={stay.school_id for stay in _stays(student, day)})
+        | Q(role__in=SCHOOL_ROLES, school__in={stay.school_id for stay in stays_of(student, day)})
         | Q(role=Role.TEACHER, staff__in=taught),
         Q(ends=None) | Q(ends__gte=day), starts__lte=day, user__is_active=True,
     )  # fmt: skip
     found: dict[User, Reason] = {}
     for row in holding.select_related("user").order_by("user__last_name", "user__email", "pk"):
-        reason = _reason(Held(Role(row.role), row.school_id, row.staff_id), student, day, taught)
+        reason = _reason(Held(Role(row.role), row.school_id, row.staff_id, row.office), student, day, taught)
         if reason is not None:
             found.setdefault(row.user, reason)
     return list(found.items())

@@ -18,7 +18,7 @@ from firstbell.casework.adopted import adopted, packs_of
 from firstbell.casework.firings import look_at
 from firstbell.casework.models import Done, DoneTo, Protection
 from firstbell.casework.parents import guardians_of
-from firstbell.casework.signatures import signing_role, strictest
+from firstbell.casework.signatures import signs_as, signs_elsewhere, strictest
 from firstbell.casework.standing import standing_of, today_of
 from firstbell.casework.words import asked_kinds, evidence_word
 from firstbell.law.clock import NOT_ESCALATED, Status
@@ -75,15 +75,18 @@ def record_done(
     if of_each and family and not to:
         raise NotRecorded(_("Say to whom: the law speaks here of each parent by themselves."))
     words, signs = _in_the_way(student, kind, rule, to, law, today)
-    theirs = [s.role for s in signs if signing_role(user, [s.role]) is None and not of_letter]
-    if theirs and not words:
-        words = _("This step is put on record by: %(who)s.") % {"who": ", ".join(dict.fromkeys(theirs))}
+    asked = dict.fromkeys(s.role for s in signs if not of_letter)
+    signed = {office: signs_as(user, student, [office]) for office in asked}
+    if not words and not all(signed.values()):
+        others = [office for office in asked if not signed[office]]
+        words = _("This step is put on record by: %(who)s.") % {"who": ", ".join(others)}
     if words:
         raise NotRecorded(words)
     done, new = Done.objects.system(WHY).get_or_create(
         student=student, key=key,
         defaults={
             "kind": kind, "rule": rule, "on": on, "note": note.strip()[:4000], "recorded_by": user, "recorded_at": clock.now(),
+            "recorded_as": ", ".join(dict.fromkeys(signed.values())),
             "waits_for": "" if of_letter else strictest(s.second_role for s in signs),
         },
     )  # fmt: skip
@@ -131,29 +134,37 @@ def _in_the_way(
 
 
 @transaction.atomic
-def confirm(user: User, done: Done, today: date) -> None:
+def confirm(user: User, done: Done, today: date, signature: str = "") -> None:
     """The second person's word for a sanction put on record: from now on it counts. Confirmed twice, it is confirmed once.
 
-    Raises NotRecorded for who put it there, for who does not hold the office it waits for, and where it is locked or not allowed by now.
+    signature: where an institution outside signs and nobody here does for it, whose signature its paper bears. Raises NotRecorded for who
+    put it there, for who does not hold the office it waits for, without those words, and where it is locked or not allowed by now.
     """
     done = Done.objects.system(WHY).select_for_update(of=("self",)).select_related("student").get(pk=done.pk)
     if done.withdrawn_at is not None or not done.waits_for:
         return
-    if not may_confirm(user, done.recorded_by_id, done.waits_for):
+    if not may_confirm(user, done.student, done.recorded_by_id, done.waits_for):
         raise NotRecorded(_("Another person confirms this: %(who)s.") % {"who": done.waits_for})
+    signed = signs_as(user, done.student, [done.waits_for])
+    if not signed and not signature.strip():
+        raise NotRecorded(_("Write whose signature the paper bears, and of which day."))
     to = [contact for contact in done.to.values_list("contact_id", flat=True) if contact]
     words, _signs = _in_the_way(done.student, done.kind, done.rule, to, packs_of(adopted(today)), today)
     if words:
         raise NotRecorded(words)
+    done.confirmed_as, done.signature = signed or done.waits_for, "" if signed else signature.strip()[:2000]
     done.waits_for, done.confirmed_by, done.confirmed_at = "", user, clock.now()
-    done.save(update_fields=["waits_for", "confirmed_by", "confirmed_at"])
-    audit.record(user, "confirmed", f"student:{done.student_id}", f"done:{done.pk}")
+    done.save(update_fields=["waits_for", "confirmed_by", "confirmed_at", "confirmed_as", "signature"])
+    audit.record(user, "confirmed", f"student:{done.student_id}", f"done:{done.pk} as {done.confirmed_as}")
     look_at(done.student, today)
 
 
-def may_confirm(user: User, by: int, waits_for: str) -> bool:
+def may_confirm(user: User, student: Student, by: int, waits_for: str) -> bool:
     """Whether somebody's word is the one that what another put on record waits for. by: who put it there."""
-    return bool(waits_for) and user.pk != by and signing_role(user, [waits_for]) is not None
+    if not waits_for or user.pk == by:
+        return False
+    # what an institution outside signed, anybody who takes steps for the student can have before them
+    return bool(signs_as(user, student, [] if signs_elsewhere(waits_for) else [waits_for]))
 
 
 @source

@@ -111,10 +111,15 @@ class Done(models.Model):
     withdrawn_at = models.DateTimeField(null=True)
     #: the page it was sent from: sent twice, it is one
     key = models.CharField(max_length=40)
+    #: of a sanction: the office it was put on record in, as a letter keeps it (`signatures.signs_as`)
+    recorded_as = models.TextField(blank=True)
     #: the office whose confirmation is missing yet, in the pack's words: until it is given this counts for nothing
     waits_for = models.TextField(blank=True)
     confirmed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     confirmed_at = models.DateTimeField(null=True)
+    confirmed_as = models.TextField(blank=True)
+    #: where an institution outside signed, and nobody here holds its office: whose signature its paper bears, as who confirmed it wrote
+    signature = models.TextField(blank=True)
 
     objects = ScopedManager(student_path="student")
     #: of what the law is told

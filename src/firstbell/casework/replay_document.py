@@ -129,7 +129,7 @@ def _officers(schools: Iterable[int]) -> tuple[int, list[bool]]:
     """The officers there are today, who would do the work; and which schools have one."""
     today = policy.today()
     some = Assignment.objects.filter(
-        Q(ends=None) | Q(ends__gte=today), role=Role.OFFICER, starts__lte=today, user__is_active=True
+        Q(ends=None) | Q(ends__gte=today), role=Role.OFFICER, office="", starts__lte=today, user__is_active=True
     )
     held = set(some.values_list("user", "school"))
     of = {school for _user, school in held}

@@ -75,8 +75,11 @@ class Deed:
     recorded_at: datetime
     withdrawn_at: datetime | None
     to: tuple[int | None, ...]
+    recorded_as: str
     waits_for: str
     confirmed_by: User | None
+    confirmed_as: str
+    signature: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ def flags_of(students: Collection[int] | None, on: date) -> dict[int, frozenset[
 #: of a deed, what is brought along
 DEED = (
     "on", "pk", "kind", "rule", "note", "recorded_by", "recorded_by__first_name", "recorded_by__last_name", "recorded_by__email", "recorded_at",
-    "withdrawn_at", "waits_for", "confirmed_by", "confirmed_by__first_name", "confirmed_by__last_name", "confirmed_by__email",
+    "withdrawn_at", "recorded_as", "waits_for", "confirmed_as", "signature", "confirmed_by", "confirmed_by__first_name", "confirmed_by__last_name", "confirmed_by__email",
 )  # fmt: skip
 
 
@@ -157,15 +160,15 @@ def on_record(student: int, through: date, law: Sequence[InForce]) -> OnRecord:
     for deed, contact in sorted(names, key=str):
         to[deed].append([contact])
     deeds, counts = [], []
-    for on, pk, kind, rule, note, user, given, name, email, recorded, gone, waits, *second in sorted(
-        done_, reverse=True
-    ):
+    for (
+        on, pk, kind, rule, note, user, given, name, email, recorded, gone, recorded_as, waits, confirmed_as, signature, *second
+    ) in sorted(done_, reverse=True):  # fmt: skip
         by = User(pk=user, first_name=given, last_name=name, email=email)
         other = dict(zip(("pk", "first_name", "last_name", "email"), second, strict=True))
         deeds.append(
             Deed(
                 pk, kind, rule, date.fromisoformat(on), note, by, at(recorded), at(gone) if gone else None,
-                tuple(contact for (contact,) in to[pk]), waits, User(**other) if other["pk"] else None,
+                tuple(contact for (contact,) in to[pk]), recorded_as, waits, User(**other) if other["pk"] else None, confirmed_as, signature,
             )
         )  # fmt: skip
         if gone is None and not waits and deeds[-1].on <= through:

@@ -31,6 +31,7 @@ from firstbell.casework.letters.facts import TEMPLATE_OF
 from firstbell.casework.letters.sending import STATES
 from firstbell.casework.models import Delivery, Done, Letter, Protection
 from firstbell.casework.parents import Guardian, whom_word
+from firstbell.casework.signatures import holders_for, missing_after, office_word, signs_as, signs_elsewhere
 from firstbell.casework.standing import Deed as DoneDeed
 from firstbell.casework.standing import Standing, standing_of, today_of, zone_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, in_language, position_words
@@ -63,7 +64,7 @@ class Whom:
 @dataclass(frozen=True, slots=True)
 class Rung:
     """One step of a rule's ladder: `kind` is what may be recorded here, where something may; `letter`: we have words to write about it;
-    `each`: whom of the family it is owed to one by one."""
+    `each`: whom of the family it is owed to one by one; `offices`: whose signature a sanction still needs, who puts it on record first."""
 
     words: str
     done: list[DeedShown]
@@ -72,6 +73,7 @@ class Rung:
     state: str  # done, next, waiting
     letter: bool = False
     each: tuple[Whom, ...] = ()
+    offices: tuple[str, ...] = ()
 
     @property
     def choices(self) -> list[Whom]:
@@ -106,6 +108,16 @@ class DeedShown:
     letter: LetterShown | None
     may_take_back: bool
     may_confirm: bool
+    #: whose paper it is, where an institution outside signs and the reader does not sign for it
+    asks_whose: bool
+
+    @property
+    def recorded_as(self) -> str:
+        return office_word(self.deed.recorded_as)
+
+    @property
+    def confirmed_as(self) -> str:
+        return office_word(self.deed.confirmed_as)
 
     def shows(self, ways: Iterable[tuple[str, str]], pack: Pack) -> bool:
         """Whether it is one of these kinds, about the rule beside it, or about none ("": about any of the pack's)."""
@@ -115,12 +127,15 @@ class DeedShown:
         )
 
 
-def _shown(deed: DoneDeed, reader: User, family: Sequence[Guardian], letters: Iterable[LetterShown]) -> DeedShown:
+def _shown(
+    deed: DoneDeed, reader: User, student: Student, family: Sequence[Guardian], letters: Iterable[LetterShown]
+) -> DeedShown:
     return DeedShown(
         deed, evidence_word(deed.kind), [in_language(whom_word(contact, family)) for contact in deed.to],
         next((x for x in letters if x.letter.done_id == deed.pk), None),
         deed.withdrawn_at is None and may_take_back(reader, deed.by.pk, deed.recorded_at, deed.waits_for),
-        deed.withdrawn_at is None and may_confirm(reader, deed.by.pk, deed.waits_for),
+        deed.withdrawn_at is None and may_confirm(reader, student, deed.by.pk, deed.waits_for),
+        signs_elsewhere(deed.waits_for) and not signs_as(reader, student, [deed.waits_for]),
     )  # fmt: skip
 
 
@@ -175,7 +190,10 @@ def _line(p: Position, pack: Pack, standing: Standing, done: list[DeedShown], to
             by = [d for d in done if d.shows(ways, pack) and d.deed.on >= (p.since or p.fired_on)]
             state = "done" if p.status is Status.DUTY_DONE else "next" if p.status is Status.DUTY_OPEN else "waiting"
             letter = state == "next" and duty.kind in TEMPLATE_OF
-            rungs.append(Rung(duty.title, by, kinds[0], p.rule, state, letter, _each(p, pack, standing)))
+            offices = missing_after(duty.sign_off) if open_ and duty.severity == "punitive" else ()
+            rungs.append(
+                Rung(duty.title, by, kinds[0], p.rule, state, letter, _each(p, pack, standing), tuple(offices))
+            )
     return Line(
         p, position_words(p), str(STATUS[p.status]), rungs, open_ and p.due is not None and p.due < today,
         open_ and duty is not None and duty.may, bool(p.forbidden), "" if p.forbidden else in_language(p.why),
@@ -230,12 +248,13 @@ def _page(
     as_of = _as_of(request, today)
     standing = standing_of(student, as_of or today, as_known=as_of is not None)
     family, letters = standing.on_record.guardians, _letters(student)
-    done = [_shown(deed, request.user, family, letters) for deed in standing.on_record.deeds]
+    done = [_shown(deed, request.user, student, family, letters) for deed in standing.on_record.deeds]
     protections = None
     if policy.may(request.user, Deed.SEE_PROTECTIONS):
         known = standing.on_record.protections
         protections = [Protection(pk=p.pk, flag=p.flag, ends=p.ends) for p in sorted(known, key=lambda p: p.flag)]
     lines = lines_of(standing, [d for d in done if d.deed.withdrawn_at is None and not d.deed.waits_for], today)
+    offices = {o: None for line in lines for rung in line.rungs for o in rung.offices if as_of is None}
     undone = sorted(
         (f for f in standing.on_record.firings if f.superseded_at), key=lambda f: f.superseded_at, reverse=True
     )
@@ -248,6 +267,8 @@ def _page(
             "zone": zone_of(student), "quiet": any(line.position.status is Status.CLEAR for line in lines),
             "pack": standing.law[-1].pack if standing.law else None, "adoption": standing.adoption, "done": done,
             "kinds": [(k, evidence_word(k)) for k in asked_kinds(standing.law[-1].pack if standing.law else None)], "today": today, "as_of": as_of, "standing_day": standing.day,
+            "not_yours": [office for office in offices if not signs_as(request.user, student, [office])],
+            "unheld": [o for o in holders_for(student, offices, today) if not o.held],
             "family": family, "protections": protections, "flags": Protection.Flag.choices, "superseded": [(titles.get(f.rule, f.rule), f) for f in undone[:20]],
             "letters": letters, "key": secrets.token_hex(12), "error": error, "form": form or {}, "to": to, "page": "today",
         },
@@ -314,7 +335,7 @@ def confirm_record(request: HttpRequest, pk: int) -> HttpResponse:
     done = policy.get_owned(request.user, Done.objects.for_user(request.user), pk, "done")
     student = policy.get_student(request.user, done.student_id)
     try:
-        confirm(request.user, done, today_of(student))
+        confirm(request.user, done, today_of(student), request.POST.get("signature", "").replace("\x00", ""))
     except NotRecorded as error:
         messages.warning(request, str(error), extra_tags="warn")
     else:

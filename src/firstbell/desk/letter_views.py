@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from firstbell.access import audit, policy
-from firstbell.access.models import Role
+from firstbell.access.models import Assignment
 from firstbell.access.policy import Deed, allow
 from firstbell.casework.letters import deeds
 from firstbell.casework.letters.checklist import for_others, written_keys
@@ -27,7 +27,7 @@ from firstbell.casework.letters.pdf import pdf_of
 from firstbell.casework.letters.preflight import Checked, check, look
 from firstbell.casework.letters.sending import STATES, NotSent, post_of, put_in_outbox, recall
 from firstbell.casework.letters.wording import FACTS, LANGUAGES, paragraphs, words
-from firstbell.casework.signatures import signing_role
+from firstbell.casework.signatures import could_sign, holders, office_word, read_back, signs_as
 from firstbell.casework.standing import today_of
 from firstbell.law.packs import Duty
 from firstbell.law.sentences import number
@@ -39,9 +39,15 @@ FIELDS = ("firing__school", "correction_of", "signed_by", "second_by", "withdraw
 def _letter(request: HttpRequest, pk: int) -> Letter:
     """Somebody else's is a 404, and on the audit, whether it exists or not."""
     mine = Letter.objects.for_user(request.user).select_related(*FIELDS)
+    mine = mine.annotate(could_sign=could_sign(policy.today(request.user)))
     letter: Letter = policy.get_owned(request.user, mine, pk, "letter")
     letter.student = policy.get_student(request.user, letter.student_id)
     return letter
+
+
+def _could_sign(letter: Letter) -> list[Assignment]:
+    """Everybody who could, of a letter as `_letter` gave it."""
+    return read_back(letter.could_sign)  # type: ignore[attr-defined]
 
 
 def _version(request: HttpRequest) -> int:
@@ -120,9 +126,8 @@ def _kept_page(request: HttpRequest, letter: Letter, error: str = "", why: str =
             "rtl": letter.language == "ar", "pack": rule[0] if rule else None, "rule": rule[1] if rule else None, "count": number(Fraction(letter.count)),
             "days": [date.fromisoformat(d) for d in letter.marks.split()], "post": _post(letter, rule[1].duty if rule else None, family),
             "copies": copies_of(letter.evidence, family.envelopes, family.contacts), "evidence": shown(letter.evidence, family.contacts),
-            "to_sign": deeds.still_to_sign(letter, rule[1].duty if rule else None) if letter.state == Letter.State.AWAITING else [],
-            "signed_role": Role(letter.signed_as).label if letter.signed_as else "",
-            "second_role": Role(letter.second_as).label if letter.second_as else "",
+            "to_sign": holders(deeds.still_to_sign(letter, rule[1].duty if rule else None), _could_sign(letter)) if letter.state == Letter.State.AWAITING else [],
+            "signed_role": office_word(letter.signed_as), "second_role": office_word(letter.second_as),
         },
         status=422 if error else 200,
     )  # fmt: skip
@@ -161,7 +166,13 @@ def letter_save(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _check_page(
-    request: HttpRequest, checked: Checked, reasons: dict[str, str], *, error: str = "", status: int = 200
+    request: HttpRequest,
+    checked: Checked,
+    people: list[Assignment],
+    reasons: dict[str, str],
+    *,
+    error: str = "",
+    status: int = 200,
 ) -> HttpResponse:
     letter = checked.letter
     kept = checked.beside.reasons if letter.state == Letter.State.AWAITING else {}
@@ -174,7 +185,7 @@ def _check_page(
             "paragraphs": paragraphs(letter.text or checked.text), "headings": words(letter.language), "rtl": letter.language == "ar",
             "also": [] if letter.text else [checked.written[k] for k in written_keys(checked.duty) if checked.written.get(k)],
             "annex": paragraphs(letter.annex or deeds.annex_of(checked)) if letter.kind != Letter.Kind.CORRECTION else [],
-            "to_sign": to_sign, "may_sign": signing_role(request.user, to_sign) is not None, "page": "today",
+            "to_sign": holders(to_sign, people), "may_sign": bool(signs_as(request.user, letter.student, to_sign)), "page": "today",
         },
         status=status,
     )  # fmt: skip
@@ -187,7 +198,7 @@ def letter_check(request: HttpRequest, pk: int) -> HttpResponse:
     if letter.state not in (Letter.State.DRAFT, Letter.State.AWAITING):
         return redirect("letter", letter.pk)
     audit.record(request.user, "checked_letter", f"student:{letter.student_id}", f"letter:{letter.pk}")
-    return _check_page(request, check(letter, request.user, today_of(letter.student)), {})
+    return _check_page(request, check(letter, request.user, today_of(letter.student)), _could_sign(letter), {})
 
 
 @allow(Deed.TAKE_STEPS)
@@ -195,7 +206,7 @@ def letter_check(request: HttpRequest, pk: int) -> HttpResponse:
 def letter_sign(request: HttpRequest, pk: int) -> HttpResponse:
     """A reason counts where its box is ticked too: nobody signs over a warning by a slip."""
     letter = _letter(request, pk)
-    today = today_of(letter.student)
+    today, people = today_of(letter.student), _could_sign(letter)
     typed = {name.removeprefix("reason_"): words for name, words in request.POST.items() if name.startswith("reason_")}
     reasons = {code: words for code, words in typed.items() if f"tick_{code}" in request.POST}
     try:
@@ -206,14 +217,14 @@ def letter_sign(request: HttpRequest, pk: int) -> HttpResponse:
             _("Not signed: something stops it. What you wrote is kept below.") if stopped.checked.stopped
             else _("Not signed yet: tick each point and say why. What you wrote is kept below.")
         )  # fmt: skip
-        return _check_page(request, stopped.checked, typed, error=told, status=422)
+        return _check_page(request, stopped.checked, people, typed, error=told, status=422)
     except NotWritten as error:
-        return _check_page(request, check(letter, request.user, today), typed, error=str(error), status=422)
+        return _check_page(request, check(letter, request.user, today), people, typed, error=str(error), status=422)
     except Changed as changed:
         if changed.letter.state in (Letter.State.DRAFT, Letter.State.AWAITING):
             checked = check(changed.letter, request.user, today)
             told = _("Not signed: the letter, or where it goes, was changed while you read it. This is how it is now.")
-            return _check_page(request, checked, typed, error=told, status=409)
+            return _check_page(request, checked, people, typed, error=told, status=409)
         messages.warning(
             request, _("It was signed or withdrawn meanwhile, and does not change any more."), extra_tags="warn"
         )

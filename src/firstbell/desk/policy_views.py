@@ -17,13 +17,15 @@ from django.views.decorators.http import require_http_methods, require_safe
 from firstbell.access import policy
 from firstbell.access.models import User
 from firstbell.access.policy import Deed, allow, get_owned
-from firstbell.casework.adopted import adopted
+from firstbell.casework.adopted import adopted, packs_of
 from firstbell.casework.adopting import LONGEST, NotAdopted, agree, approve, end, keep, laid, propose, refuse, withdraw
 from firstbell.casework.models import Adoption
+from firstbell.casework.signatures import Office, all_holders, asked_offices
 from firstbell.intake.fields import in_words
 from firstbell.law import sentences
 from firstbell.law.differences import Difference, differences
 from firstbell.law.packs import Institution, Overlay, Pack, Prohibition, Rule, Source, built_in
+from firstbell.register.models import School
 
 _WITH_PEOPLE = ("proposed_by", "approved_by", "refused_by", "withdrawn_by", "stop_asked_by")
 
@@ -78,6 +80,29 @@ def shown(adoption: Adoption, current: Adoption | None = None) -> Shown:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class OfficeShown:
+    """An office of the law in force, and at how many schools nobody holds it."""
+
+    office: Office
+    people: int
+    without: int
+
+
+def _offices(current: Adoption | None, today: date) -> list[OfficeShown]:
+    found = all_holders(asked_offices(packs_of(current)), today)
+    schools = School.objects.count() if found else 0
+    told = []
+    for office in found:
+        at = {row.school_id for row in office.held}
+        told.append(
+            OfficeShown(
+                office, len({row.user_id for row in office.held}), 0 if None in at or not at else schools - len(at)
+            )
+        )
+    return told
+
+
 @allow(Deed.SET_POLICY)
 @require_safe
 def policy_page(request: HttpRequest) -> HttpResponse:
@@ -85,6 +110,7 @@ def policy_page(request: HttpRequest) -> HttpResponse:
     current = adopted(today)
     some = list(Adoption.objects.select_related(*_WITH_PEOPLE).order_by("-starts", "-pk")[:200])
     here = next((a for a in some if current is not None and a.pk == current.pk), None)
+    told = shown(here) if here else None
     waiting = [a for a in some if a.waits]
     coming = [a for a in some if a.approved_at and not a.withdrawn_at and a.starts > today]
     gone = {a.pk for a in (*waiting, *coming)} | ({here.pk} if here else set())
@@ -92,7 +118,7 @@ def policy_page(request: HttpRequest) -> HttpResponse:
     return render(
         request, "desk/policy/list.html",
         {
-            "page": "policy", "today": today, "here": shown(here) if here else None,
+            "page": "policy", "today": today, "here": told, "offices": [] if told is None or told.problem else _offices(here, today),
             "waiting": [(a, titles.get(a.pack)) for a in waiting], "coming": [(a, titles.get(a.pack)) for a in coming],
             "past": [(a, titles.get(a.pack)) for a in some if a.pk not in gone], "packs": built_in().items(),
         },

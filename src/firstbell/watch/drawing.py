@@ -116,7 +116,7 @@ def _last_day(column: Column, week: _Week) -> date | None:
 def _desks(today: date) -> dict[int, int]:
     """school -> its desk: schools of the very same officers share one. A school without an officer has none."""
     held = Assignment.objects.filter(
-        Q(ends=None) | Q(ends__gte=today), role=Role.OFFICER, starts__lte=today, user__is_active=True
+        Q(ends=None) | Q(ends__gte=today), role=Role.OFFICER, office="", starts__lte=today, user__is_active=True
     )
     officers: dict[int | None, set[int]] = defaultdict(set)
     for school, user in held.values_list("school_id", "user_id"):

@@ -8,9 +8,10 @@ from datetime import date, datetime, timedelta
 from fractions import Fraction
 
 import numpy as np
-from django.db.models import F, Max
+from django.db.models import F, Max, Q
 
 from firstbell import clock
+from firstbell.access import policy
 from firstbell.access.models import Assignment, Role, User
 from firstbell.access.policy import Deed, schools_for
 from firstbell.register import rows as register_rows
@@ -134,7 +135,7 @@ def today(user: User, *, school: int | None = None, kind: str | None = None) -> 
     kept = min(user.daily_minutes // 2, sum(row.minutes for row in pattern_rows))
     now, now_below, left = _line(now_rows, user.daily_minutes - kept)
     pattern, below, _left = _line(pattern_rows, left + kept)
-    _owners([*now, *pattern, *now_below, *below])
+    _owners([*now, *pattern, *now_below, *below], policy.today(user))
     _strips([*now, *pattern, *below[:SHOWN_BELOW], *now_below[:SHOWN_BELOW]])
     since = clock.now() - timedelta(days=1)
     looked_at = [a.student_id for a in alerts if a.kind == Kind.LOOK_OVER]
@@ -188,10 +189,12 @@ def _line(rows: list[Row], minutes: int) -> tuple[list[Row], list[Row], int]:
     return rows, [], minutes
 
 
-def _owners(rows: list[Row]) -> None:
-    """Whose student it is: the officers of the school."""
+def _owners(rows: list[Row], day: date) -> None:
+    """Whose student it is: the officers of the school. Who is one only to sign for an office is nobody's."""
     names: dict[int | None, list[str]] = defaultdict(list)
-    held = Assignment.objects.filter(role=Role.OFFICER, ends=None).select_related("user")
+    held = Assignment.objects.filter(
+        Q(ends=None) | Q(ends__gte=day), role=Role.OFFICER, office="", starts__lte=day
+    ).select_related("user")
     for assignment in held:
         names[assignment.school_id].append(str(assignment.user))
     for row in rows:

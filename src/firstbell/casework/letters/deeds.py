@@ -23,7 +23,7 @@ from firstbell.casework.letters.preflight import ADDRESSED_TO, Checked, Finding,
 from firstbell.casework.letters.sending import recall
 from firstbell.casework.letters.wording import LANGUAGES, apart, day_words, fill, template, words
 from firstbell.casework.models import Done, Firing
-from firstbell.casework.signatures import missing_after, signing_role
+from firstbell.casework.signatures import missing_after, signs_as
 from firstbell.casework.standing import standing_of
 from firstbell.law.clock import Status
 from firstbell.law.packs import Duty
@@ -196,8 +196,12 @@ def sign(
         if posted is not None and posted != checked.posted:
             raise Changed(letter)
         to_sign = still_to_sign(letter, checked.duty)
-        role = signing_role(user, to_sign)
-        if role is None:
+        if second and len(to_sign) > 1:
+            raise NotWritten(
+                _("The first signature is none that this rule asks for now. Withdraw the letter, and write it again.")
+            )
+        signed_as = signs_as(user, letter.student, to_sign)
+        if not signed_as:
             raise NotWritten(
                 _("Your signature is not the one this rule asks for. Still to sign: %(who)s.")
                 % {"who": ", ".join(to_sign)}
@@ -214,25 +218,31 @@ def sign(
                     said_at=clock.now(),
                 )  # fmt: skip
         if second:
-            return _second(user, letter, role, checked, today)
-        return _first(user, letter, role, checked, given, today)
+            return _second(user, letter, signed_as, checked, today)
+        return _first(user, letter, signed_as, checked, given, today)
 
 
-def _first(user: User, letter: Letter, role: str, checked: Checked, given: dict[str, str], today: date) -> Letter:
+def _first(
+    user: User, letter: Letter, signed_as: str, checked: Checked, given: dict[str, str], today: date
+) -> Letter:  # fmt: skip
     text, annex = _text(letter, checked, today), annex_of(checked)
     evidence = _evidence(checked, given, today)
     two = len(still_to_sign(letter, checked.duty)) > 1
     letter = _moved(
         letter, letter.version, text=text, annex=annex, evidence=evidence, sha256=digest(text, annex, evidence), signed_by=user,
-        signed_as=role, signed_at=clock.now(), state=Letter.State.AWAITING if two else Letter.State.SIGNED,
+        signed_as=signed_as, signed_at=clock.now(), state=Letter.State.AWAITING if two else Letter.State.SIGNED,
     )  # fmt: skip
     audit.record(user, "signed_letter", f"student:{letter.student_id}", f"letter:{letter.pk} sha256 {letter.sha256}")
     return letter if two else _on_record(user, letter, checked, today)
 
 
-def _second(user: User, letter: Letter, role: str, checked: Checked, today: date) -> Letter:
+def _second(user: User, letter: Letter, signed_as: str, checked: Checked, today: date) -> Letter:
     Letter.objects.system(WHY).filter(pk=letter.pk, state=Letter.State.AWAITING).update(
-        state=Letter.State.SIGNED, second_by=user, second_as=role, second_at=clock.now(), version=letter.version + 1
+        state=Letter.State.SIGNED,
+        second_by=user,
+        second_as=signed_as,
+        second_at=clock.now(),
+        version=letter.version + 1,
     )
     audit.record(user, "signed_letter", f"student:{letter.student_id}", f"letter:{letter.pk} as the second")
     return _on_record(user, _again(letter), checked, today)

@@ -58,11 +58,12 @@ class Letter(models.Model):
     evidence = models.TextField(blank=True)
     sha256 = models.CharField(max_length=64, blank=True)
     signed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
-    signed_as = models.CharField(max_length=20, blank=True)
+    #: the desk's role, or an office in the pack's words
+    signed_as = models.TextField(blank=True)
     signed_at = models.DateTimeField(null=True)
 
     second_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
-    second_as = models.CharField(max_length=20, blank=True)
+    second_as = models.TextField(blank=True)
     second_at = models.DateTimeField(null=True)
     #: what signing put on record as done
     done = models.ForeignKey("casework.Done", models.PROTECT, null=True, related_name="letters")
