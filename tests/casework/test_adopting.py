@@ -12,6 +12,7 @@ from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.adopting import NotAdopted, agree, approve, end, keep, propose, refuse, withdraw
 from firstbell.casework.firings import look_over
 from firstbell.casework.models import Adoption, Firing
+from firstbell.law.packs import InForce
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, a_user, draw
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -171,6 +172,59 @@ def test_somebody_who_saw_a_proposal_cannot_withdraw_what_was_approved_meanwhile
     with pytest.raises(NotAdopted, match="meanwhile"):
         withdraw(rosa, seen)
     assert adopted(TODAY) == seen
+
+
+def _by_day(law: list[InForce]) -> list[tuple[str, str, object]]:
+    """From when through when, and where the line of ten days is."""
+    return [
+        (f"{v.first:%d %b}", f"{v.last:%d %b}", v.pack.rule_named("ten-unexcused-days").threshold.count) for v in law
+    ]  # type: ignore[union-attr]
+
+
+def test_own_rules_act_from_their_first_day_through_their_last_and_the_pack_on_all_others(
+    rosa: User, tom: User
+) -> None:
+    """The statute was in force before the district said that it goes by it, and between two adoptions."""
+    tens = OWN.replace("count = 8", "count = 9").replace("2026-08-01", "2026-09-21")
+    for overlay, starts in ((OWN, date(2026, 9, 7)), (tens, date(2026, 9, 21))):
+        approve(tom, propose(rosa, "example", starts, overlay=overlay))
+    assert _by_day(law_of(adopted(TODAY), START, TODAY)) == [
+        ("01 Aug", "06 Sep", 10), ("07 Sep", "20 Sep", 8), ("21 Sep", "25 Sep", 9),
+    ]  # fmt: skip
+    assert _by_day(law_of(adopted(date(2026, 9, 10)), START, date(2026, 9, 10)))[-1][1:] == ("10 Sep", 8)
+    Adoption.objects.filter(starts=date(2026, 9, 7)).update(ends=date(2026, 9, 13))
+    assert [count for _a, _b, count in _by_day(law_of(adopted(TODAY), START, TODAY))] == [10, 8, 10, 9]
+
+
+def test_the_same_rules_adopted_again_are_one_law(rosa: User, tom: User) -> None:
+    approve(tom, propose(rosa, "example", START, overlay=OWN))
+    approve(tom, propose(rosa, "example", date(2026, 9, 14), overlay=OWN))
+    assert _by_day(law_of(adopted(TODAY), START, TODAY)) == [("01 Aug", "25 Sep", 8)]
+
+
+def test_another_pack_adopted_in_mid_year_is_asked_of_the_whole_of_it(rosa: User, tom: User) -> None:
+    approve(tom, propose(rosa, "us-fl", START))
+    approve(tom, propose(rosa, "example", date(2026, 9, 14), overlay=OWN))
+    assert _by_day(law_of(adopted(TODAY), START, TODAY)) == [("01 Aug", "13 Sep", 10), ("14 Sep", "25 Sep", 8)]
+
+
+def test_a_lead_who_tightens_in_mid_year_has_nobody_written_to_twice(rosa: User, tom: User) -> None:
+    school = a_school()
+    calendar = a_calendar(school, weeks=6, covered=TODAY)
+    for squares in ("UUUUU UUUUU UPPPP PPPPP", "UUUUU UUUPP PPPPP PPPPP"):
+        draw(calendar, a_student(school), squares)
+    approve(tom, propose(rosa, "example", START))
+    look_over()
+    ten = Firing.objects.system("test").filter(rule="ten-unexcused-days")
+    (eleven_days,) = ten
+    own = OWN.replace("2026-08-01", "2026-09-21")
+    approve(tom, propose(rosa, "example", date(2026, 9, 21), overlay=own))
+    assert (look_over().superseded, look_over().reached) == (0, 0)
+    of_eight = ten.exclude(pk=eleven_days.pk).get()
+    assert (of_eight.fired_on, of_eight.threshold, of_eight.count) == (date(2026, 9, 21), "8", "8")
+    eleven_days.refresh_from_db()
+    assert (eleven_days.fired_on, eleven_days.threshold) == (date(2026, 9, 11), "10")
+    assert eleven_days.pack_sha256 != of_eight.pack_sha256
 
 
 def test_after_a_change_of_law_the_night_looks_at_everybody_anew(rosa: User, tom: User) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from firstbell.casework import firings
 from firstbell.casework.firings import look_at, look_over
 from firstbell.casework.models import Adoption, Done, DoneTo, Firing, Protection
 from firstbell.law.clock import positions
+from firstbell.law.packs import versions
 from firstbell.law.timeline import Timeline
 from firstbell.register.grid import encode_minutes
 from firstbell.register.models import Calendar, Enrolment, RegisterRow, School, Student, Term
@@ -238,11 +240,41 @@ def test_two_days_that_moved_by_as_much_towards_each_other_are_seen(district: Di
     assert {f[:7] for f in record()} == {f[:7] for f in stood}
 
 
+def tighten(pack: str, starts: date, pick: random.Random) -> None:
+    """From a day on with own rules: some of the pack's lines lower, some of its windows longer."""
+    text = f'on = "{pack}"\ntitle = "own"\neffective_from = {starts}\n'
+    for rule in versions(pack)[-1].rule:
+        t, w = rule.threshold, rule.window
+        lower = {"count": Fraction(t.count) / 2} if t.count else {"share": Fraction(t.share) / 2} if t.share else {}
+        if rule.count is not None and lower and pick.random() < 0.7:
+            said = ", ".join(f'{name} = "{value}"' for name, value in lower.items())
+            of = f', op = "{t.op}", of = "{t.of}", minimum = {t.minimum}'
+            text += f'[[change]]\nid = "{rule.id}"\nloosens = "for the test"\nthreshold = {{ {said}{of} }}\n'
+            if w.length and not w.after_evidence and pick.random() < 0.5:
+                across = str(w.across_years).lower()
+                text += f'window = {{ kind = "{w.kind}", length = {w.length + 3}, across_years = {across} }}\n'
+    Adoption.objects.create(pack=pack, overlay=text, starts=starts, proposed_at=clock.now(), approved_at=clock.now())
+
+
+@pytest.mark.parametrize("pack", ["us-tx", "us-ma", "us-il"])
+def test_the_night_keeps_what_one_look_keeps_when_own_rules_begin_in_mid_year(district: District, pack: str) -> None:
+    adopt(pack)
+    for days in (40, 70):
+        tighten(pack, FIRST + timedelta(days=days), district.pick)
+    look_over()
+    assert record() == one_by_one()
+    assert len({f[5] for f in record()}) == 3, "each firing keeps the hash of the rules of its day"
+    assert look_over().reached == look_over().superseded == 0
+
+
+@pytest.mark.parametrize("tightened", [False, True])
 @pytest.mark.parametrize("pack", ["us-tx", "us-ma", "gb-eng"])
 def test_whom_a_birthday_moved_is_looked_at_once(
-    district: District, pack: str, monkeypatch: pytest.MonkeyPatch
+    district: District, pack: str, monkeypatch: pytest.MonkeyPatch, tightened: bool
 ) -> None:
     adopt(pack)
+    if tightened:
+        tighten(pack, FIRST + timedelta(days=60), district.pick)
     Done.objects.system(WHY).all().delete()  # who is looked at because of what was done is so every night
     for k, student in enumerate(Student.objects.system(WHY).order_by("pk")):
         turned = FIRST + timedelta(days=5 * k + 3)

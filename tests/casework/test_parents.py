@@ -86,7 +86,8 @@ def position(scene: Scene, rule: str = "warned") -> Position:
 
 
 def each(scene: Scene, rule: str = "warned") -> dict[int, Status]:
-    return dict(standing_of(scene.again(), TODAY).of_each["2020-07-01", rule])
+    standing = standing_of(scene.again(), TODAY)
+    return dict(standing.of_each[standing.law[-1].pack.sha256, rule])
 
 
 def on_record(rule: str) -> str:

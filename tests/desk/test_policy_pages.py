@@ -78,6 +78,8 @@ def test_what_it_changes_is_read_before_it_is_proposed(rosa: User) -> None:
     for _again in range(2):
         assert client.post("/policy/propose/", form(deed="propose", looked=looked)).status_code == 302
     assert Adoption.objects.get().overlay == OWN
+    words = " ".join(client.get(f"/policy/{Adoption.objects.get().pk}/").content.decode().split())
+    assert "on are judged by these rules; the days before, by what was in force then." in words
 
 
 def test_a_file_takes_the_place_of_the_text_and_what_is_no_text_is_refused(rosa: User) -> None:

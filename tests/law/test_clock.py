@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from firstbell.law.clock import Evidence, Position, Status, positions
-from firstbell.law.packs import Ages, Applies, ByGrade, Count, Deadline, Duty, InForce, NotAfter, Threshold
+from firstbell.law.packs import Ages, Applies, ByGrade, Count, Deadline, Duty, InForce, NotAfter, Rule, Threshold
 from firstbell.law.reaching import standings
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person, age
@@ -575,6 +576,154 @@ def test_a_line_the_student_was_already_past_is_reached_on_the_day_a_version_beg
     assert (made.count, made.fired_on) == (3, date(2026, 9, 7))
 
 
+def two_laws(
+    register: str, old: Rule, new: Rule, begins: date = date(2026, 9, 7), *, evidence: Sequence[Evidence] = (), person: Person | None = None,
+    others: Sequence[Rule] = (),
+) -> dict[str, list[Position]]:  # fmt: skip
+    """Under rules that change on a day; the second Monday, where no other is said. By rule: of the law before, where it answers, and of the one after."""
+    line = a_line(register)
+    law = [
+        InForce(a_pack(old), date(2026, 8, 31), begins - timedelta(days=1)),
+        InForce(a_pack(new, *others, begins=begins), begins, line.as_of),
+    ]
+    found: dict[str, list[Position]] = {}
+    for position in positions(line, 0, person or Person(), law, evidence):
+        found.setdefault(position.rule, []).append(position)
+    return found
+
+
+def fired_on(some: Sequence[Position]) -> list[str]:
+    return [f"{f.on:%d %b}" for p in some for f in p.firings]
+
+
+def test_a_line_reached_before_the_law_changed_and_ever_since_is_reached_once() -> None:
+    #                                MTWTF MTWTF
+    (before, now) = two_laws("UUUPP PPPPU", a_rule(threshold=3, duty=LETTER), a_rule(threshold=2, duty=LETTER))["rule"]
+    assert (before.status, before.fired_on, before.count) == (Status.DUTY_OPEN, date(2026, 9, 2), 3)
+    assert (now.status, now.fired_on, now.firings) == (Status.REACHED, None, ())
+    assert (now.count, now.threshold, now.remaining) == (4, 2, 0)
+    assert now.why == "It was reached under the rules in force before these: what they asked for stands."
+
+
+def test_what_was_asked_before_the_law_changed_is_done_after_it() -> None:
+    sent = [Evidence("notice", date(2026, 9, 9))]
+    (before, now) = two_laws(
+        "UUUPP PPPPP", a_rule(threshold=3, duty=LETTER), a_rule(threshold=2, duty=LETTER), evidence=sent
+    )["rule"]
+    assert (before.status, now.status) == (Status.DUTY_DONE, Status.REACHED)
+
+
+def test_a_stricter_line_is_reached_on_its_first_day_by_who_was_not_at_the_one_before() -> None:
+    (now,) = two_laws("UUUPP PPPPP", a_rule(threshold=4, duty=LETTER), a_rule(threshold=3, duty=LETTER))["rule"]
+    assert (now.status, now.fired_on) == (Status.DUTY_OPEN, date(2026, 9, 7))
+
+
+def test_who_is_not_at_a_laxer_line_any_more_reaches_it_anew() -> None:
+    assert fired_on(two_laws("UUUPP PPUPP", a_rule(threshold=3), a_rule(threshold=4))["rule"]) == ["02 Sep", "09 Sep"]
+
+
+def test_who_was_below_the_line_on_the_last_day_of_the_law_before_reaches_it_anew() -> None:
+    week = a_rule("rolling_school_days", 2, length=3)
+    #                                  MTWTF MTWTF
+    assert fired_on(two_laws("UUPPP UUPPP", week, week)["rule"]) == ["01 Sep", "08 Sep"]
+    longer = a_rule("rolling_school_days", 2, length=5)
+    assert fired_on(two_laws("UUPPP UUPPP", week, longer)["rule"]) == ["01 Sep", "07 Sep"]
+    assert fired_on(two_laws("PPPUU UUPPP", week, longer)["rule"]) == ["04 Sep"]
+
+
+def test_a_window_that_begins_with_the_new_law_is_a_new_one() -> None:
+    month = a_rule("calendar_month", 1, near=0)
+    october = date(2026, 10, 1)
+    register = "UPPPP PPPPP PPPPP PPPPP PPPUP"
+    assert fired_on(two_laws(register, month, month, october)["rule"]) == ["31 Aug", "01 Oct"]
+    #                        the last Wednesday of September, and the Thursday after it
+    register = "PPPPP PPPPP PPPPP PPPPP PPUUP"
+    assert fired_on(two_laws(register, month, month, october)["rule"]) == ["30 Sep", "01 Oct"]
+
+
+def test_a_run_that_goes_on_is_reached_once_and_one_that_begins_is_new() -> None:
+    run = a_rule("consecutive", 2)
+    assert fired_on(two_laws("PPPUU UUPPP", run, run)["rule"]) == ["04 Sep"]
+    assert fired_on(two_laws("PPUUP UUPPP", run, run)["rule"]) == ["03 Sep", "08 Sep"]
+    assert fired_on(two_laws("PPPPU UUPPP", run, run)["rule"]) == ["07 Sep"]
+
+
+def test_once_a_year_is_once_whatever_version_it_was() -> None:
+    once = a_rule("rolling_school_days", 2, length=3, once="year", duty=LETTER)
+    (before, now) = two_laws("UUPPP UUPPP", once, once)["rule"]
+    assert (before.fired_on, before.status) == (date(2026, 9, 1), Status.DUTY_OPEN)
+    assert (now.firings, now.status, now.remaining) == ((), Status.REACHED, 0)
+
+
+def test_another_step_on_the_same_line_is_asked_for_from_the_first_day() -> None:
+    """Ohio's: 72 hours had brought a team together, and since September 30 they open the way to court."""
+    court = a_duty("petition", severity="punitive", requires=("support_offered",))
+    (before, now) = two_laws("UUUPP PPPPP", a_rule(duty=a_duty("review")), a_rule(duty=court))["rule"]
+    assert (before.status, before.fired_on) == (Status.DUTY_OPEN, date(2026, 9, 2))
+    assert (now.status, now.fired_on) == (Status.LOCKED, date(2026, 9, 7))
+
+
+def test_whom_the_law_before_was_not_about_is_asked_from_the_first_day() -> None:
+    def of(under: int) -> Rule:
+        return a_rule(duty=LETTER, applies=Applies(ages=Ages(from_=6, under=under)))
+
+    seventeen = Person(date(2009, 3, 1))
+    (now,) = two_laws("UUUPP PPPPP", of(16), of(18), person=seventeen)["rule"]
+    assert (now.status, now.fired_on) == (Status.DUTY_OPEN, date(2026, 9, 7))
+    assert fired_on(two_laws("UUUPP PPPPP", of(16), of(18), person=Person(date(2012, 3, 1)))["rule"]) == ["02 Sep"]
+
+
+def test_a_number_the_law_left_open_is_reached_on_the_day_the_district_sets_it() -> None:
+    (now,) = two_laws("UUUPP PPPPP", a_rule(threshold=Threshold(local=True)), a_rule(threshold=3))["rule"]
+    assert fired_on([now]) == ["07 Sep"]
+
+
+def test_a_law_in_force_over_a_holiday_alone_keeps_what_was_reached() -> None:
+    line, rule = a_line("UUUPP PPPPP"), a_rule(duty=LETTER)
+    days = [
+        (date(2026, 8, 31), date(2026, 9, 4)),
+        (date(2026, 9, 5), date(2026, 9, 6)),
+        (date(2026, 9, 7), date(2026, 9, 11)),
+    ]
+    law = [InForce(a_pack(rule), *some) for some in days]
+    assert fired_on(positions(line, 0, Person(), law)) == ["02 Sep"]
+    assert [s.times.tolist() for s in standings(line, [""], law)] == [[1], [0], [0]]
+
+
+def test_a_line_reached_this_morning_under_the_law_before_is_reached() -> None:
+    """The new law begins today, and today is not over."""
+    line, rule = a_line("UUUPP"), a_rule(duty=LETTER)
+    law = [
+        InForce(a_pack(rule), date(2026, 8, 31), date(2026, 9, 4)),
+        InForce(a_pack(rule), date(2026, 9, 5), date(2026, 9, 5)),
+    ]
+    assert [p.status for p in positions(line, 0, Person(), law)] == [Status.DUTY_OPEN, Status.REACHED]
+
+
+def test_the_month_before_stays_on_record_when_the_law_has_changed_since() -> None:
+    month = a_rule("calendar_month", 2, duty=LETTER)
+    sent = [Evidence("notice", date(2026, 9, 3))]
+    told = two_laws("PUUPP PPPPP PPPPP PPPPP PPPPP", month, month, evidence=sent)["rule"]
+    assert fired_on(told) == ["02 Sep"]
+    assert [p.status for p in told] == [Status.CLEAR, Status.CLEAR]
+
+
+def test_a_duty_by_a_count_falls_due_under_the_law_after() -> None:
+    """By the fifth: the line was reached at three, and the fifth day missed comes after the rules changed."""
+    duty = a_duty("plan", deadline=Deadline(value=5, unit="counted"))
+    (before, _now) = two_laws("UUUPP PUPUP", a_rule(duty=duty), a_rule(threshold=2, duty=duty))["rule"]
+    assert (before.fired_on, before.due) == (date(2026, 9, 2), date(2026, 9, 10))
+
+
+def test_nobody_is_told_two_steps_of_a_ladder_on_the_day_the_law_changes() -> None:
+    """Five days had asked for a meeting; the district now writes at three, which whoever is past five needs no more."""
+    meeting = a_rule(id="five", threshold=5, duty=a_duty("conference"))
+    letter = a_rule(id="three", threshold=3, duty=LETTER, gives_way_to="five")
+    told = two_laws("UUUUU PPPPP", meeting, letter, others=(meeting,))
+    assert [p.status for p in told["five"]] == [Status.DUTY_OPEN, Status.REACHED]
+    assert [(p.status, p.fired_on) for p in told["three"]] == [(Status.REACHED, date(2026, 9, 7))]
+
+
 def test_two_versions_that_count_different_things_by_the_same_name_are_not_mixed() -> None:
     line = a_line("UUUU UUUU", sessions=4, minutes=(90, 90, 90, 90))
     by_session = Count(strategy="sessions", marks=("unexcused",), unit="sessions")
@@ -618,10 +767,10 @@ def test_a_class_of_students_is_asked_in_one_go() -> None:
 
 
 def test_a_rule_beyond_compulsory_age_is_not_asked_of_who_has_no_birth_date() -> None:
-    line, adult = a_line("UUUPP"), a_rule(applies=Applies(ages=Ages(from_=19, under=26)))
+    line, adult = a_line("UUUPP"), a_rule(applies=Applies(ages=Ages(from_=19, under=26)), duty=LETTER)
     compulsory = a_rule(id="of-age", applies=Applies(ages=Ages(from_=12, under=19)))
     pack = a_pack(adult, compulsory, ages=Ages(from_=6, under=19))
     told = positions(line, 0, Person(), [in_force(pack, line)])
-    assert [p.status for p in told] == [Status.NOT_EVALUABLE, Status.REACHED]
+    assert [(p.status, len(p.firings)) for p in told] == [(Status.NOT_EVALUABLE, 0), (Status.REACHED, 1)]
     assert told[0].why == "The rule is about ages 19 to 25, and no birth date is on record."
     assert told[0].firings == ()

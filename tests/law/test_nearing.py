@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from firstbell.law.clock import Status, positions
 from firstbell.law.nearing import Near, nearing, told_ahead
-from firstbell.law.packs import Ages, Applies, Count, Duty, Threshold
+from firstbell.law.packs import Ages, Applies, Count, Duty, InForce, Threshold
 from firstbell.law.whom import Person, applies
 from tests.law.draw import MONDAY, UNEXCUSED, a_line, a_pack, a_rule, in_force, school_days
 
@@ -49,6 +50,24 @@ def test_a_line_reached_in_this_month_is_not_told_of_again_and_next_month_is_new
     assert near(begins_anew, kind="calendar_month", as_of=date(2026, 10, 2), threshold=2, near=1)[0].days == (
         date(2026, 10, 1),
     )
+
+
+def test_a_line_reached_in_this_window_before_the_law_changed_is_not_told_of_again() -> None:
+    """Three days of eight, and the first of them has left."""
+    line = a_line("UUUPP PPPPP", "PUUPP PPPPP", as_of=date(2026, 9, 10))
+    old, new = a_rule("rolling_school_days", 3, length=8), a_rule("rolling_school_days", 3, length=8, near=2)
+    turn = date(2026, 9, 8)
+    law = [InForce(a_pack(old), MONDAY, turn - timedelta(days=1)), InForce(a_pack(new, begins=turn), turn, line.as_of)]
+    assert [n.row for n in nearing(line, ["", ""], law, [new])] == [1]
+    born = {0: date(2010, 9, 1), 1: date(2010, 9, 1)}  # sixteen since the first Tuesday
+    of_age = Applies(ages=Ages(from_=16, under=18))
+    law = [
+        msgspec.structs.replace(
+            v, pack=a_pack(a_rule("rolling_school_days", 3, length=8, applies=of_age, near=2), begins=v.first)
+        )
+        for v in law
+    ]
+    assert [n.row for n in nearing(line, ["", ""], law, list(law[1].pack.rule), born)] == [0, 1]
 
 
 def test_hours_are_minutes_of_which_sixty_are_one() -> None:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstbell.law import packs, scenario
-from firstbell.law.clock import Evidence, positions
+from firstbell.law.clock import Evidence, Status, positions
 from firstbell.law.days import Stretch
 from firstbell.law.packs import Applies, Count, Deadline, Duty, Rule, Threshold
 from firstbell.law.reaching import standings
@@ -295,6 +295,34 @@ def test_a_new_version_that_says_the_same_changes_no_count(story: Story, days: i
     (one,) = standings(line, [""] * line.n, [whole], after)
     *_, two = standings(line, [""] * line.n, halves, after)
     assert (one.count.tolist(), one.possible.tolist()) == (two.count.tolist(), two.possible.tolist())
+
+
+@settings(max_examples=150)
+@given(ANY_STORY, st.lists(st.integers(0, 40), min_size=1, max_size=3), st.sampled_from(("window", "year")))
+def test_a_year_cut_into_versions_that_say_the_same_reaches_no_line_more_and_none_less(
+    story: Story, days: list[int], once: str
+) -> None:
+    line = story.line
+    pack = a_pack(msgspec.structs.replace(story.rule, once=once), count=story.count)
+    whole = in_force(pack, line)
+    begins, evidence = line.frame.day(line.first), [] if story.notice is None else [Evidence("notice", story.notice)]
+    turns = [
+        whole.first,
+        *sorted({begins + timedelta(days=d) for d in days if begins < begins + timedelta(days=d) <= line.as_of}),
+    ]
+    ends = [turn - timedelta(days=1) for turn in turns[1:]]
+    parts = [packs.InForce(pack, a, b) for a, b in zip(turns, [*ends, whole.last], strict=True)]
+    after = {} if story.notice is None else {"rule": [(row, story.notice, "") for row in range(line.n)]}
+    (one,), many = standings(line, [""] * line.n, [whole], after), standings(line, [""] * line.n, parts, after)
+    assert one.times.tolist() == sum(part.times for part in many).tolist()
+    assert one.seal.tolist() == sum(part.seal for part in many).tolist()
+    for row in range(line.n):
+        (said,), told = (positions(line, row, Person(), law, evidence) for law in ([whole], parts))
+        assert [f for p in told for f in p.firings] == list(said.firings)
+        now = told[-1]
+        assert (now.count, now.possible, now.marks, now.window) == (said.count, said.possible, said.marks, said.window)
+        assert (now.status in (Status.CLEAR, Status.NEAR)) == (said.status in (Status.CLEAR, Status.NEAR))
+        assert now.remaining == said.remaining
 
 
 MARKS = st.lists(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import re
 from datetime import date, timedelta
+from fractions import Fraction
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,8 +16,8 @@ from hypothesis import strategies as st
 
 from firstbell.law import packs
 from firstbell.law.days import NotEvaluable, Stretch
-from firstbell.law.packs import Count, InForce, Threshold, in_force
-from firstbell.law.reaching import asked_of, counted, seals, standings
+from firstbell.law.packs import Count, InForce, Pack, Rule, Threshold, in_force
+from firstbell.law.reaching import asked_of, counted, same_before, seals, standings
 from firstbell.law.timeline import Timeline
 from tests.law.draw import MONDAY, a_line, a_pack, a_rule, school_days
 from tests.law.test_properties import KINDS, LENGTHS, LETTERS, STRATEGIES
@@ -27,7 +29,7 @@ OFTEN = (0, 0.03, 0.3)
 def compared(line: Timeline, grades: list[str], law: list[InForce], after: dict[str, Any] | None = None) -> int:
     """Holds what is said of many against what is said of each, day by day; how many lines were reached."""
     rules = [(v, r) for v in law for r in v.pack.rule if r.count is not None]
-    reached = 0
+    reached, still = 0, {}
     for (version, rule), stood in zip(rules, standings(line, grades, law, after), strict=True):
         columns = None
         if rule.window.after_evidence:
@@ -38,9 +40,13 @@ def compared(line: Timeline, grades: list[str], law: list[InForce], after: dict[
             with pytest.raises(NotEvaluable, match=re.escape(stood.why)):
                 asked_of(rule, version, law, line, grades, columns)
             continue
-        asked = asked_of(rule, version, law, line, grades, columns)
+        was = same_before(rule, version, law)
+        held = still.get((was[1].first, rule.id)) if was else None
+        asked = asked_of(rule, version, law, line, grades, columns, held)
+        at_the_end = still[version.first, rule.id] = np.zeros(line.n, dtype=np.bool_)
         for row in range(line.n):
             one = counted(asked, row)
+            at_the_end[row] = one.still
             days = [line.frame.dates[f[0] // asked.width] for f in one.fired]
             told = [x[row] for x in (stood.count, stood.possible, stood.times, stood.seal)]
             assert told == [one.count, one.possible, len(days), seals(np.array(days, dtype="datetime64[D]")).sum()], (
@@ -92,7 +98,27 @@ def test_every_rule_of_every_pack_says_of_many_what_it_says_of_each(name: str, s
         r.id: [(row, d, "") for row, d in enumerate(this.dates[:24].astype(object)) if pick.random() < 0.5]
         for v in law for r in v.pack.rule if r.window.after_evidence
     }  # fmt: skip
-    assert compared(line, [f"{1 + k % 12:02}" for k in range(line.n)], law, done)
+    grades = [f"{1 + k % 12:02}" for k in range(line.n)]
+    assert compared(line, grades, law, done)
+    turn = pick.choice(this.dates[1:90]).astype(object)
+    through = [msgspec.structs.replace(v, last=min(v.last, turn - timedelta(days=1))) for v in law if v.first < turn]
+    compared(line, grades, [*through, InForce(_tightened(law[-1].pack, pick), turn, line.as_of)], done)
+
+
+def _tightened(pack: Pack, pick: random.Random) -> Pack:
+    """As a district's own rules have it: some lines lower, some windows longer."""
+
+    def rule(r: Rule) -> Rule:
+        t, w = r.threshold, r.window
+        if t.count is not None and pick.random() < 0.5:
+            t = msgspec.structs.replace(t, count=str(max(Fraction(t.count) - pick.choice((1, 2)), Fraction(1))))
+        if t.share is not None and pick.random() < 0.5:
+            t = msgspec.structs.replace(t, share=str(Fraction(t.share) * Fraction(pick.choice(("1/2", "3/4")))))
+        if w.length is not None and pick.random() < 0.5:
+            w = msgspec.structs.replace(w, length=w.length + pick.choice((1, 5)))
+        return msgspec.structs.replace(r, threshold=t, window=w)
+
+    return msgspec.structs.replace(pack, rule=tuple(map(rule, pack.rule)))
 
 
 @st.composite
@@ -131,9 +157,13 @@ def test_any_rule_says_of_many_what_it_says_of_each(drawn: tuple[random.Random, 
     other = Count(
         strategy=count.strategy, marks=("unexcused",), pending="counts", per_day=count.per_day, unit=count.unit
     )
-    turn = pick.choice((line.frame.day(0), *dates[:20].astype(object).tolist()))
-    old, new = a_pack(rule, count=other), a_pack(rule, count=count, begins=turn)
-    law = in_force([old, new] if turn > old.effective_from else [new], line.frame.day(0), line.as_of)
+    looser = rule
+    if rule.threshold.share is None and pick.random() < 0.5:
+        more = str(Fraction(rule.threshold.count) + pick.choice((1, 2)))
+        looser = msgspec.structs.replace(rule, threshold=msgspec.structs.replace(rule.threshold, count=more))
+    turns = sorted({line.frame.day(0), *(pick.choice(dates[:30]).astype(object) for _ in range(pick.randint(0, 3)))})
+    some = [a_pack(pick.choice((rule, looser)), count=pick.choice((count, other)), begins=turn) for turn in turns]
+    law = in_force(some, line.frame.day(0), line.as_of)
     compared(
         line, ["05"] * line.n, law, {"rule": [(row, pick.choice(dates).astype(object), "") for row in range(line.n)]}
     )

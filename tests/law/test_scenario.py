@@ -118,6 +118,26 @@ def test_what_is_said_in_vain_is_told() -> None:
     assert away == ["The mark from 2026-10-03 to 2026-10-04 is on a day without school, and does not count."]
 
 
+def test_own_rules_act_on_the_days_they_name(tmp_path: Path) -> None:
+    """Ten days by 25 September are reached under the law as it is; the eight of another are from 1 October, and through the fifth."""
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'on = "example"\ntitle = "Eight days"\neffective_from = 2026-10-01\neffective_to = 2026-10-05\n'
+        '[[change]]\nid = "ten-unexcused-days"\nthreshold = { count = 8 }\n'
+    )
+    head = HEAD.replace('"us-oh"', f'"example"\noverlay = "{own}"')
+
+    def reached(last: str, as_of: str = "2026-10-09") -> list[tuple[str, str]]:
+        text = head.replace("as_of = 2026-10-09", f"as_of = {as_of}")
+        found = answer(f'{text}[[mark]]\nfrom = 2026-09-14\nto = {last}\nkind = "unexcused"\n')["positions"]
+        return [(p["fired_on"], p["threshold"]) for p in found if p["rule"] == "ten-unexcused-days" and p["fired_on"]]
+
+    assert reached("2026-09-25") == [("2026-09-25", 10)]
+    assert reached("2026-09-23") == [("2026-10-01", 8)]
+    assert reached("2026-09-23", as_of="2026-09-30") == []
+    assert reached("2026-09-22") == []
+
+
 def test_a_flag_may_be_called_by_the_statutes_word() -> None:
     text = HEAD.replace("us-oh", "us-tx").replace("as_of = 2026-10-09", "as_of = 2026-11-20") + (
         '[[mark]]\nfrom = 2026-10-05\nto = 2026-10-16\nkind = "unexcused"\n[[evidence]]\nkind = "plan"\ndate = 2026-10-12\n'

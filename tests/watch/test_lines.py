@@ -10,7 +10,8 @@ from django.utils import translation
 
 from firstbell import clock
 from firstbell.access.models import Role
-from firstbell.casework.adopting import agree, approve, end, propose, withdraw
+from firstbell.casework.adopted import adopted, law_of
+from firstbell.casework.adopting import agree, approve, end, propose, tell_watch, withdraw
 from firstbell.casework.models import Adoption
 from firstbell.law.whom import Person
 from firstbell.register.models import Calendar, Enrolment, School, Student
@@ -299,6 +300,20 @@ class TestWatchIsTold:
         ]  # fmt: skip
         stopped(first)
         assert list(LawInForce.objects.values_list("pack", flat=True)) == ["us-ga"]
+
+    def test_and_asks_of_each_day_the_own_rules_of_that_day(self) -> None:
+        calendar = a_calendar(a_school(), weeks=3)
+        for day, days in ((date(2026, 9, 7), 8), (date(2026, 9, 21), 9)):
+            own = f'on = "example"\ntitle = "own"\neffective_from = {day}\n[[change]]\nid = "ten-unexcused-days"\nthreshold = {{ count = {days} }}\n'
+            Adoption.objects.create(
+                pack="example", overlay=own, starts=day, proposed_at=clock.now(), approved_at=clock.now()
+            )
+        tell_watch()
+        for day in (date(2026, 9, 4), date(2026, 9, 14), date(2026, 9, 25)):
+            lines = Lines.on(calendar.school_year, day)
+            assert lines.law == tuple(law_of(adopted(day), calendar.school_year.starts, day))
+        lasts = [(v.last, v.pack.rule_named("ten-unexcused-days").threshold.count) for v in lines.law]  # type: ignore[union-attr]
+        assert lasts == [(date(2026, 9, 6), 10), (date(2026, 9, 20), 8), (date(2026, 9, 25), 9)]
 
 
 class TestForecast:

@@ -1,27 +1,65 @@
-"""Which law is in force here: the pack the district adopted, with its own overlay, in the versions of the days asked about."""
+"""Which law is in force here: the pack the district adopted, in the versions of the days asked about, each day with the district's own rules of that day."""
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, timedelta
 
-from firstbell.casework.models import Adoption
-from firstbell.law.overlays import with_overlay
-from firstbell.law.packs import InForce, Pack, in_force
+from firstbell.casework.models import Adoption, Firing
+from firstbell.law.overlays import in_turn, with_overlay
+from firstbell.law.packs import InForce, Pack, versions
 
-__all__ = ["adopted", "law_of", "packs_of"]
+__all__ = ["adopted", "law_of", "pack_of", "packs_of", "turns"]
+
+
+def turns() -> list[tuple[Adoption, date, date | None]]:
+    """Which approved adoption is in force from which day through which (None: until something else is), in order.
+
+    Of several it is the one that began last, and of those the one approved last; where it has ended, the one before it.
+    """
+    some = list(
+        Adoption.objects.filter(withdrawn_at=None).exclude(approved_at=None).order_by("-starts", "-approved_at", "-pk")
+    )
+    days = sorted({a.starts for a in some} | {a.ends + timedelta(days=1) for a in some if a.ends})
+    found = []
+    for day, after in zip(days, [*days[1:], None], strict=False):
+        here = next((a for a in some if a.starts <= day and (a.ends is None or a.ends >= day)), None)
+        if here is not None:
+            found.append((here, day, after and after - timedelta(days=1)))
+    return found
 
 
 def adopted(on: date) -> Adoption | None:
-    """The approved adoption in force on a day: the one that began last, and of those the one approved last."""
-    some = Adoption.objects.filter(starts__lte=on, withdrawn_at=None).exclude(approved_at=None)
-    return next((a for a in some.order_by("-starts", "-approved_at", "-pk") if a.ends is None or a.ends >= on), None)
+    """The approved adoption in force on a day. With it comes which own rules on its pack were in force until then, and when."""
+    before = [(a, first, last) for a, first, last in turns() if first <= on]
+    if not before or (before[-1][2] is not None and before[-1][2] < on):
+        return None
+    found = before[-1][0]
+    found.own_rules = [(first, last, a.overlay) for a, first, last in before if a.pack == found.pack]
+    return found
 
 
 def packs_of(found: Adoption | None) -> tuple[Pack, ...]:
-    """Every version of what is adopted, with the district's own. Empty where nothing is."""
-    return with_overlay(found.pack, found.overlay) if found else ()
+    """Every version of what is adopted, as it is, then with the own rules there were, and with those there are now. Empty where nothing is."""
+    if found is None:
+        return ()
+    texts = dict.fromkeys(["", *(text for _first, _last, text in found.own_rules if text != found.overlay)])
+    texts.pop(found.overlay, None)
+    return tuple(pack for text in (*texts, found.overlay) for pack in with_overlay(found.pack, text))
+
+
+def pack_of(firing: Firing, some: Sequence[Pack]) -> Pack | None:
+    """The very pack a line was reached under; where its words have changed since, the latest of that version."""
+    same = [p for p in some if p.id == firing.pack and p.version == firing.version]
+    return next((p for p in same if p.sha256 == firing.pack_sha256), same[-1] if same else None)
 
 
 def law_of(found: Adoption | None, first: date, last: date) -> list[InForce]:
-    """The versions in force from `first` through `last`, of what is adopted. Empty where nothing is."""
-    return in_force(packs_of(found), first, last) if found else []
+    """The versions in force from `first` through `last`, of what `adopted` found. Empty where it found nothing.
+
+    The statute was in force before the district said that it goes by it, and between two adoptions: on those days it is as it is.
+    """
+    if found is None:
+        return []
+    own = [(with_overlay(found.pack, text), begins, ends) for begins, ends, text in found.own_rules]
+    return in_turn(versions(found.pack), own, first, last)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from firstbell import clock
 from firstbell.access import audit, policy
 from firstbell.access.models import User
-from firstbell.casework.adopted import adopted
+from firstbell.casework.adopted import turns
 from firstbell.casework.models import Adoption
 from firstbell.law.overlays import overlaid, read_overlay
 from firstbell.law.packs import InForce, Overlay, Pack, PackError, built_in, in_force
@@ -222,12 +222,7 @@ def keep(user: User, adoption: Adoption) -> None:
 @transaction.atomic
 def tell_watch() -> None:
     """Write down anew which law is in force when, where the alerts read it: they stand below casework, and ask about its lines."""
-    some = Adoption.objects.filter(withdrawn_at=None).exclude(approved_at=None).values_list("starts", "ends")
-    turns = sorted({starts for starts, _ends in some} | {ends + timedelta(days=1) for _starts, ends in some if ends})
-    last = [turn - timedelta(days=1) for turn in turns[1:]]
     LawInForce.objects.all().delete()
     LawInForce.objects.bulk_create(
-        LawInForce(pack=found.pack, overlay=found.overlay, first=turn, last=until)
-        for turn, until in zip(turns, [*last, None], strict=False)
-        if (found := adopted(turn)) is not None
+        LawInForce(pack=found.pack, overlay=found.overlay, first=first, last=last) for found, first, last in turns()
     )

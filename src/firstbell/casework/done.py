@@ -122,7 +122,7 @@ def _in_the_way(
         and about in ("", *(f"{law[-1].id}/{name}" for name in (p.rule, asks[p.rule].done_from)))
     ]  # fmt: skip
     for p in steps:
-        each = standing.of_each.get((p.version, p.rule), {})
+        each = standing.of_each.get((p.pack_sha256, p.rule), {})
         stands |= {each[who] for who in to if who in each} or {p.status}
         missing |= dict.fromkeys(p.missing)
     if stands and not stands - {Status.LOCKED, Status.FORBIDDEN}:

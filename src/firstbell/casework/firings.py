@@ -107,7 +107,7 @@ class _Night:
         self.each = kinds_of_each(law)
         self._people: dict[tuple[str | None, str, frozenset[str]], int] = {}
         self.people: list[Person] = []
-        self._about: dict[tuple[str, str, date], list[bool]] = defaultdict(list)
+        self._about: dict[tuple[Any, ...], list[bool]] = defaultdict(list)
 
     def asks_who(self, rule: Rule, pack: Pack) -> bool:
         some = rule.applies
@@ -129,7 +129,7 @@ class _Night:
         """Whether the rule is, or was when the year began, about each kind of people met so far: who grew out of it keeps what was reached,
         but for a rule that asks for the age at the step."""
         of_step = rule.applies.ages is not None and rule.applies.ages.of == "step"
-        known = self._about[pack.version, rule.id, at]
+        known = self._about[rule.applies, pack.ages, at]
         known += [
             not all(applies(rule, pack, person, day, year) for day in ((at,) if of_step else (at, year[0])))
             for person in self.people[len(known) :]
@@ -198,40 +198,43 @@ def _changed(batch: Batch, stood: Sequence[Reached], night: _Night) -> dict[int,
     """Students of whom the record is not what it would be now, and of which rules: how often a line was reached, and on which days, both tell
     for a rule and those that wait for it or give way to it; what a step stands as may also have changed by itself."""
     line, n = batch.line, len(batch.students)
-    packs = {v.pack.version: v.pack for v in night.law}
     told = [standing for standing in stood if not standing.why]
-    asked = [s for s in told if night.asks_who(s.rule, packs[s.version])]
-    who = np.flatnonzero(np.logical_or.reduce([np.zeros(n, dtype=np.bool_), *(s.times > 0 for s in asked)]))
+    asked = [s for s in told if night.asks_who(s.rule, s.version.pack)]
+    who = np.flatnonzero(np.logical_or.reduce([np.zeros(n, dtype=np.bool_), *((s.times > 0) | s.held for s in asked)]))
     kind = np.zeros(n, dtype=np.int64)
     if len(who):
         kind[who] = night.numbers(batch.students[who].tolist(), [batch.grades[k] for k in who.tolist()])
     now: dict[str, NDArray[np.int64]] = {}
-    turned: dict[str, dict[int, tuple[Tally | None, str]]] = defaultdict(dict)
+    turned: dict[tuple[date, str], dict[int, tuple[Tally | None, str]]] = defaultdict(dict)
+    had: dict[tuple[date, str], NDArray[np.bool_]] = {}  # who had reached it this year, by the end of a version
     for standing in told:
-        reached = standing.times > 0
-        if night.asks_who(standing.rule, packs[standing.version]) and reached.any():
-            reached &= night.about(standing.rule, packs[standing.version], line.as_of, line.school_year)[kind]
+        r, pack = standing.rule, standing.version.pack
+        reached = (standing.times > 0) | standing.held
+        if night.asks_who(r, pack) and reached.any():
+            reached &= night.about(r, pack, line.as_of, line.school_year)[kind]
         figures = np.stack([standing.times, standing.seal, standing.first.astype(np.int64)])
-        figures = np.where(reached, figures, never(n))
-        for row, person in night.turned(standing.rule, packs[standing.version], line, np.flatnonzero(reached), kind):
-            version = next(v for v in night.law if v.pack.version == standing.version)
-            tally, grown = Tallied(batch.of(row), 0, person, Deeds(())).tally(standing.rule, version, night.law)
+        figures = np.where(reached & (standing.times > 0), figures, never(n))
+        for row, person in night.turned(r, pack, line, np.flatnonzero(reached), kind):
+            tally, grown = Tallied(batch.of(row), 0, person, Deeds(())).tally(r, standing.version, night.law)
             fired = np.array([f.on for f in tally.fired] if tally else [], dtype="datetime64[D]")
             figures[:, row] = (
                 (len(fired), seals(fired).sum(), fired[0].astype(np.int64)) if len(fired) else never(1)[:, 0]
             )
-            turned[standing.rule.id][row] = tally, grown
-        if standing.rule.once == "year":
+            turned[standing.version.first, r.id][row] = tally, grown
+        before = standing.before and had[standing.before.version.first, r.id]
+        had[standing.version.first, r.id] = figures[0] > 0 if before is None else before | (figures[0] > 0)
+        if r.once == "year":
+            figures = figures if before is None else np.where(before, never(n), figures)
             figures[0] = figures[0] > 0
             figures[1] = np.where(figures[0], seals(figures[2].astype("datetime64[D]")), 0)
-        so_far = now.setdefault(standing.rule.id, never(n))
+        so_far = now.setdefault(r.id, never(n))
         so_far[:2] += figures[:2]
         so_far[2] = np.minimum(so_far[2], figures[2])
-    kept, latest = on_record(batch, night.law[-1].pack), night.law[-1].pack
+    kept = on_record(batch, night.pack)
     changed: dict[int, set[str]] = defaultdict(set)
     for rule in kept.keys() | now.keys():
-        had = kept[rule].figures if rule in kept else never(n)
-        times, seal, first = had != now.get(rule, never(n))
+        then = kept[rule].figures if rule in kept else never(n)
+        times, seal, first = then != now.get(rule, never(n))
         for student in batch.students[times | seal].tolist():
             changed[student] |= {rule} | night.giving_way.get(rule, set())
         for student in batch.students[first].tolist():
@@ -240,13 +243,12 @@ def _changed(batch: Batch, stood: Sequence[Reached], night: _Night) -> dict[int,
         {k: night.flags[s] for k, s in enumerate(batch.students.tolist()) if s in night.flags} if night.flags else {}
     )
     for standing in told:
-        if standing.version == latest.version and standing.rule.id in kept:
-            name = standing.rule.id
-            for row in outdated(kept[name], standing, latest, line, flags, turned.get(name, {})):
-                changed[int(batch.students[row])].add(name)
-    for student in {
-        int(batch.students[s.row]) for had in kept.values() for s in had.standing if s.status in OPEN
-    } & night.helped:
+        if standing.rule.id in kept:
+            own = kept[standing.rule.id].of(standing.version)
+            for row in outdated(own, standing, line, flags, turned[standing.version.first, standing.rule.id]):
+                changed[int(batch.students[row])].add(standing.rule.id)
+    opened = {int(batch.students[s.row]) for record in kept.values() for s in record.standing if s.status in OPEN}
+    for student in opened & night.helped:
         changed[student] = night.rules
     return changed
 
@@ -254,7 +256,7 @@ def _changed(batch: Batch, stood: Sequence[Reached], night: _Night) -> dict[int,
 def _due_by_now(ids: Sequence[int], stood: Sequence[Reached], pack: str) -> set[int]:
     """Of whose open steps the deadline is a count, and the record's day is not that of the count now: no line was newly reached for it."""
     found: set[int] = set()
-    for standing in stood:
+    for standing in {s.rule.id: s for s in stood}.values():  # the last version's: another's count has ended with it
         limit = standing.rule.duty.deadline if standing.rule.duty else None
         if standing.why or limit is None or limit.unit != "counted":
             continue
@@ -330,7 +332,6 @@ def _written(
     of: student -> the rules asked; else all were
     """
     pack = law[-1].pack.id
-    hashes = {v.pack.version: v.pack.sha256 for v in law}
     since = min(v.first for v in law)
     kept: dict[int, dict[tuple[str, date], Firing]] = defaultdict(dict)
     on_record = Firing.objects.system(WHY).filter(student__in=looked, pack=pack, superseded_at=None)
@@ -353,7 +354,7 @@ def _written(
                     new.append(
                         Firing(
                             student_id=student, school_id=schools[student], pack=pack, version=position.version, rule=position.rule,
-                            pack_sha256=hashes[position.version], fired_on=fired.on, threshold=str(position.threshold),
+                            pack_sha256=position.pack_sha256, fired_on=fired.on, threshold=str(position.threshold),
                             count=str(fired.count), marks=" ".join(d.isoformat() for d in fired.marks), found_at=now,
                             status=status, due=due,
                         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from typing import ClassVar
 
 from django.conf import settings
@@ -42,6 +44,8 @@ class Adoption(models.Model):
     stop_asked_at = models.DateTimeField(null=True)
     stop_last = models.DateField(null=True)
     stop_why = models.TextField(blank=True)
+    #: of what `adopted.adopted` found: which own rules on this pack were in force from when through when, until the day asked about
+    own_rules: Sequence[tuple[date, date | None, str]]
 
     class Meta:
         constraints = [

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from firstbell.casework.batches import Batch
 from firstbell.law.clock import Status, deadline
 from firstbell.law.deeds import Deeds
-from firstbell.law.packs import ENDS, Duty, Pack
+from firstbell.law.packs import ENDS, Duty, InForce
 from firstbell.law.reaching import Reached, seals
 from firstbell.law.tally import Tally
 from firstbell.law.timeline import Timeline
@@ -39,12 +39,20 @@ class _Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OnRecord:
-    """One rule's firings that stand, of n students. `figures` as `never` has them; of the version in force now, `here`: (n,) whether there are
-    any, and `standing`: those a position speaks of."""
+    """One rule's firings that stand, of n students. `figures` as `never` has them; `rows` and `days` (as days since 1970) of each firing; `standing`:
+    those a position speaks of."""
 
     figures: NDArray[np.int64]
-    here: NDArray[np.bool_]
+    rows: NDArray[np.int64]
+    days: NDArray[np.int64]
     standing: tuple[_Standing, ...]
+
+    def of(self, version: InForce) -> tuple[NDArray[np.bool_], tuple[_Standing, ...]]:
+        """Of one version's days: (n,) whether there are any, and those a position speaks of."""
+        there = np.zeros(self.figures.shape[1], dtype=np.bool_)
+        first, last = ((day - EPOCH).days for day in (version.first, version.last))
+        there[self.rows[(self.days >= first) & (self.days <= last)]] = True
+        return there, tuple(s for s in self.standing if version.first <= s.on <= version.last)
 
 
 def never(n: int) -> NDArray[np.int64]:
@@ -54,36 +62,35 @@ def never(n: int) -> NDArray[np.int64]:
     return found
 
 
-def on_record(batch: Batch, pack: Pack) -> dict[str, OnRecord]:
-    """Rule -> what is on record of a batch's students. pack: the version in force now."""
+def on_record(batch: Batch, pack: str) -> dict[str, OnRecord]:
+    """Rule -> what is on record of a batch's students."""
     n, ids = len(batch.students), batch.students.tolist()
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT rule, student_id, {_number('fired_on')}, version, status, {_number('due')} FROM casework_firing "  # noqa: S608
+            f"SELECT rule, student_id, {_number('fired_on')}, status, {_number('due')} FROM casework_firing "  # noqa: S608
             f"WHERE pack = %s AND superseded_at IS NULL AND fired_on BETWEEN %s AND %s "
             f"AND student_id IN ({', '.join(['%s'] * n)}) ORDER BY rule",
-            [pack.id, batch.line.frame.day(0), batch.line.as_of, *ids],
+            [pack, batch.line.frame.day(0), batch.line.as_of, *ids],
         )
         kept = cursor.fetchall()
     order = np.argsort(batch.students)
     found = {}
     for rule, some in groupby(kept, key=lambda row: row[0]):
-        _, students, numbers, versions, statuses, dues = zip(*some, strict=True)
-        rows, days = order[np.searchsorted(batch.students[order], students)], np.array(numbers, dtype=np.int64)
-        figures, here, now = never(n), np.zeros(n, dtype=np.bool_), np.array([v == pack.version for v in versions])
+        _, students, numbers, statuses, dues = zip(*some, strict=True)
+        rows, days, figures = (
+            order[np.searchsorted(batch.students[order], students)],
+            np.array(numbers, dtype=np.int64),
+            never(n),
+        )
         np.add.at(figures[0], rows, 1)
         np.add.at(figures[1], rows, seals(days.astype("datetime64[D]")))
         np.minimum.at(figures[2], rows, days)
-        here[rows[now]] = True
-        found[rule] = OnRecord(
-            figures,
-            here,
-            tuple(
-                _Standing(int(rows[k]), Status(statuses[k]), _day(numbers[k]), dues[k] if dues[k] is None else _day(dues[k]))
-                for k in np.flatnonzero(now).tolist()
-                if statuses[k]
-            ),
-        )  # fmt: skip
+        standing = tuple(
+            _Standing(row, Status(status), _day(day), due if due is None else _day(due))
+            for row, status, day, due in zip(rows.tolist(), statuses, numbers, dues, strict=True)
+            if status
+        )
+        found[rule] = OnRecord(figures, rows, days, standing)
     return found
 
 
@@ -98,26 +105,28 @@ def _day(number: int) -> date:
 
 
 def outdated(
-    had: OnRecord, now: Reached, pack: Pack, line: Timeline, flags: Mapping[int, frozenset[str]], turned: Mapping[int, tuple[Tally | None, str]]
+    kept: tuple[NDArray[np.bool_], tuple[_Standing, ...]], now: Reached, line: Timeline, flags: Mapping[int, frozenset[str]],
+    turned: Mapping[int, tuple[Tally | None, str]],
 ) -> Iterator[int]:  # fmt: skip
     """The rows of whom the record stands otherwise than a look would have it, though no line was newly reached or undone: a window has slid
     on, the calendar of a deadline has changed, a protection has begun or ended, a birthday has passed.
 
-    pack    the version in force now, which `now` is of
+    kept    what is on record of the version `now` is of
     flags   row -> what protects the student
     turned  row -> what the line came to for whom a birthday moved, and why the rule is not asked of them any more
 
     What was done can change a step without any of this; whoever it was done for is looked at anyway.
     """
+    there, standing = kept
     rule, duty = now.rule, now.rule.duty
     asks = duty is not None and duty.kind != "classify"
     for row, (tally, _grown) in turned.items():
         now.at[row] = tally is not None and tally.reached
-    silent = had.here & now.at
-    silent[[standing.row for standing in had.standing]] = False
+    silent = there & now.at
+    silent[[one.row for one in standing]] = False
     yield from np.flatnonzero(silent).tolist()
     dues: dict[date, set[date | None]] = {}
-    for row, status, on, due in had.standing:
+    for row, status, on, due in standing:
         _tally, grown = turned.get(row, (None, ""))
         helps = asks and duty is not None and duty.severity != "punitive"
         if bool(grown) != (status is Status.NOT_EVALUABLE) and not (grown and helps and status is Status.DUTY_OPEN):
@@ -135,7 +144,7 @@ def outdated(
             continue
         if duty is not None and status is not Status.REACHED and _is_reckoned(duty):
             if on not in dues:
-                dues[on] = set(_dues(duty, now, pack, line, on))
+                dues[on] = set(_dues(duty, now, line, on))
             if due not in dues[on]:
                 yield row
 
@@ -146,8 +155,9 @@ def _is_reckoned(duty: Duty) -> bool:
     return limit is not None and limit.unit != "counted" and (limit.from_ == "trigger" or limit.from_ in ENDS)
 
 
-def _dues(duty: Duty, now: Reached, pack: Pack, line: Timeline, on: date) -> Sequence[date | None]:
+def _dues(duty: Duty, now: Reached, line: Timeline, on: date) -> Sequence[date | None]:
     """By when, once the line was reached on a day; and where a mark may have had to wait out its grace first, on each of those days."""
+    pack = now.version.pack
     counts = pack.counts[now.rule.count] if now.rule.count else None
     grace = counts.grace if counts is not None and counts.pending == "after_grace" else 0
     column = line.frame.column(on)

@@ -109,8 +109,14 @@ class Standing:
     flags: frozenset[str] = frozenset()
     #: which the student came to last; None where nothing was asked
     school: int | None = None
-    #: (version, rule) -> guardian -> how it stands with them alone, of lines reached that are each parent's own
+    #: (sha256 of the pack, rule) -> guardian -> how it stands with them alone, of lines reached that are each parent's own
     of_each: Mapping[tuple[str, str], Mapping[int, Status]] = field(default_factory=dict)
+
+    def of(self, firing: Firing) -> Position | None:
+        """What answers for a line on record: of the version it was reached under, where its rule is seen under two."""
+        some = [p for p in self.positions if p.rule == firing.rule]
+        mine = (p for p in some if firing.fired_on in (p.fired_on, *(f.on for f in p.firings)))
+        return next(mine, some[-1] if some else None)
 
 
 def zone_of(student: Student) -> ZoneInfo:
@@ -198,7 +204,7 @@ def _of_each(
                 Status.CLEAR,
                 Status.NEAR,
             )  # and their window is over, or is of a day not over yet
-            found[p.version, p.rule][int(who)] = Status.DUTY_DONE if had else p.status
+            found[p.pack_sha256, p.rule][int(who)] = Status.DUTY_DONE if had else p.status
     return dict(found)
 
 

@@ -12,7 +12,7 @@ from datetime import date
 from django.db.models import F, Min, Q
 
 from firstbell.access.models import User
-from firstbell.casework.adopted import adopted, packs_of
+from firstbell.casework.adopted import adopted, pack_of, packs_of
 from firstbell.casework.models import Firing
 from firstbell.law.clock import Status
 from firstbell.law.packs import Pack, Rule
@@ -64,7 +64,6 @@ def steps_for(
     if adoption is None:
         return [], 0
     packs = packs_of(adoption)
-    rules = {(p.version, r.id): r for p in packs for r in p.rule}
     ids = set(asking_rules(packs, allowed=allowed))
     wanted = {
         "pack": adoption.pack, "superseded_at": None, "status": Status.DUTY_OPEN, "rule__in": ids & {rule} if rule else ids,
@@ -81,5 +80,6 @@ def steps_for(
     some = Firing.objects.for_user(user).filter(student__in=page, **wanted)
     for firing in some.select_related("school").order_by(F("due").asc(nulls_last=True), "fired_on", "pk"):
         overdue = firing.due is not None and firing.due < today
-        found[firing.student_id].steps.append(Step(firing, rules.get((firing.version, firing.rule)), overdue))
+        pack = pack_of(firing, packs)
+        found[firing.student_id].steps.append(Step(firing, pack and pack.rule_named(firing.rule), overdue))
     return list(found.values()), people.count()

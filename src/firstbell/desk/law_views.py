@@ -140,9 +140,12 @@ def _shown(
 
 
 def lines_of(standing: Standing, done: list[DeedShown], today: date) -> list[Line]:
-    """Every rule, what asks for somebody first; of those help before a sanction, also where the sanction's day is nearer."""
-    packs = {v.pack.version: v.pack for v in standing.law}
-    lines = [_line(p, packs[p.version], standing, done, today) for p in standing.positions]
+    """Every rule, what asks for somebody first; of those help before a sanction, also where the sanction's day is nearer. Of rules that have
+    ended what asks for nothing is left out."""
+    packs = {v.pack.sha256: v.pack for v in standing.law}
+    now = standing.law[-1].pack.sha256 if standing.law else ""
+    some = [p for p in standing.positions if p.pack_sha256 == now or p.status is not Status.CLEAR]
+    lines = [_line(p, packs[p.pack_sha256], standing, done, today) for p in some]
 
     def order(line: Line) -> tuple[int, bool, date]:
         duty = line.position.duty
@@ -163,7 +166,7 @@ def _each(p: Position, pack: Pack, standing: Standing) -> tuple[Whom, ...]:
     if rule is None or rule.per != "parent":
         return ()
     state = {Status.DUTY_DONE: "done", Status.DUTY_OPEN: "next", Status.LOCKED: "waiting", Status.FORBIDDEN: "waiting"}
-    stands = standing.of_each.get((p.version, p.rule), {})
+    stands = standing.of_each.get((p.pack_sha256, p.rule), {})
     return tuple(
         Whom(g.pk, "", "waiting") if g.silent else Whom(g.pk, g.name, state[stands[g.pk]])
         for g in standing.on_record.guardians

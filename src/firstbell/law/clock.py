@@ -69,6 +69,7 @@ class Position:
     firings    every time it was reached this year, by what is known now
     missing    what must be on record before the step; forbidden: why it may not be taken at all
     marks      the very days counted; `unknown` days in the window nobody knows about
+    pack_sha256  of the pack, with the district's own: a version may have several in a year
     """
 
     rule: str
@@ -96,6 +97,7 @@ class Position:
     unknown: int = 0
     why: str = ""
     duty: Duty | None = None
+    pack_sha256: str = ""
 
 
 def positions(
@@ -109,18 +111,19 @@ def positions(
     earlier  rule -> the day it had fired by what was known before: where it has not now, it was superseded
     only     answers for these rules alone (and asks what they require)
 
-    A version that has ended is answered for only where its line was reached while it was in force.
+    A version that has ended is answered for only where its line was reached while it was in force; what it asked for then stands, and is not
+    asked anew by the version after, as long as the line stays reached.
     """
     student = Student(line, row, person, Deeds(evidence))
     this_year = [v for v in law if v.last >= line.school_year[0]]
     asks = None if only is None else {*only, *named_by(law, only)}
-    asked: dict[tuple[str, str], tuple[Tally | None, str]] = {}
+    asked: dict[tuple[date, str], tuple[Tally | None, str]] = {}
     reached: dict[str, list[date]] = defaultdict(list)
     for version in this_year:
         for rule in version.pack.rule:
             if asks is not None and rule.id not in asks:
                 continue
-            tally, _why = asked[version.pack.version, rule.id] = student.tally(rule, version, law)
+            tally, _why = asked[version.first, rule.id] = student.tally(rule, version, law)
             if tally is None:
                 continue
             reached[rule.id] += [f.on for f in tally.fired]
@@ -132,11 +135,13 @@ def positions(
         for rule in version.pack.rule:
             if only is not None and rule.id not in only:
                 continue
-            tally, grown = asked[version.pack.version, rule.id]
+            tally, grown = asked[version.first, rule.id]
             if tally is None:
                 position = unasked(rule, version.pack, grown)
             else:
-                position = _judged(student, rule, version.pack, tally, reached[rule.gives_way_to])
+                heir, _why = asked.get((version.first, rule.gives_way_to), (None, ""))
+                stood = [heir.stood] if heir is not None and heir.stood is not None else []
+                position = _judged(student, rule, version, tally, [*reached[rule.gives_way_to], *stood])
                 helps = rule.duty is not None and rule.duty.severity != "punitive"
                 if grown and not (helps and position.status is Status.DUTY_OPEN):
                     position = replace(
@@ -154,7 +159,7 @@ def positions(
             ):
                 words = said("The line had been reached by what was known before, and is not by what is known now.")
                 position = replace(position, status=Status.SUPERSEDED, fired_on=gone, why=words)
-            if version.last >= line.as_of or position.fired_on is not None:
+            if version.last >= line.as_of or position.fired_on is not None or position.firings:
                 found.append(position)
     return found
 
@@ -163,7 +168,7 @@ def unasked(rule: Rule, pack: Pack, why: str = "") -> Position:
     """A rule's position before anything is counted."""
     return Position(
         rule.id, rule.title, _unit(rule, pack), pack.cited(rule).citation, pack.version, Status.NOT_EVALUABLE, duty=rule.duty,
-        op=rule.threshold.op, why=why,
+        op=rule.threshold.op, why=why, pack_sha256=pack.sha256,
     )  # fmt: skip
 
 
@@ -171,10 +176,11 @@ def _unit(rule: Rule, pack: Pack) -> str:
     return pack.counts[rule.count].unit if rule.count else "times"
 
 
-def _judged(student: Student, rule: Rule, pack: Pack, tally: Tally, heir: Sequence[date]) -> Position:
+def _judged(student: Student, rule: Rule, version: InForce, tally: Tally, heir: Sequence[date]) -> Position:
     """heir: the days the line was reached to which this rule gives way."""
-    line, person, deeds, duty = student.line, student.person, student.deeds, rule.duty
-    fired = tally.fired[:1] if rule.once == "year" else tally.fired
+    line, person, deeds, duty, pack = student.line, student.person, student.deeds, rule.duty, version.pack
+    had = rule.once == "year" and tally.reached_before
+    fired = [] if had else tally.fired[:1] if rule.once == "year" else tally.fired
     firings = [f.on for f in fired]
     asks = duty is not None and duty.kind != "classify"
 
@@ -220,8 +226,11 @@ def _judged(student: Student, rule: Rule, pack: Pack, tally: Tally, heir: Sequen
         fired_on, status = firings[-1], Status.DUTY_DONE  # what was asked of the last such day was done
         count, marks = fired[-1].count, fired[-1].marks
         possible, window = tally.possible_at(fired_on), tally.window_at(fired_on)
+    elif had or (tally.stood is not None and tally.reached):
+        status = Status.REACHED
+        why = said("It was reached under the rules in force before these: what they asked for stands.")
     else:
-        near = tally.count > 0 and tally.room <= rule.near
+        near = tally.count > 0 and tally.room <= rule.near and version.last >= line.as_of
         status = Status.NEAR if near else Status.CLEAR
         if near and not tally.room:
             least = amount(Fraction(rule.threshold.minimum), _unit(rule, pack))
@@ -250,9 +259,9 @@ def _judged(student: Student, rule: Rule, pack: Pack, tally: Tally, heir: Sequen
         leaves = leaves_on(rule.window, marks[0], line)
     return Position(
         rule.id, rule.title, _unit(rule, pack), pack.cited(rule).citation, pack.version, status, count=count, possible=possible,
-        threshold=tally.threshold, op=rule.threshold.op, window=window, remaining=Fraction(0) if fired_on is not None else tally.room,
+        threshold=tally.threshold, op=rule.threshold.op, window=window, remaining=Fraction(0) if fired_on is not None or status is Status.REACHED else tally.room,
         leaves=leaves, fired_on=fired_on, firings=tuple(fired), since=since, due=due, due_in=due_in, not_before=not_before, missing=missing,
-        forbidden=forbidden, marks=marks, unknown=tally.unknown, why=why, duty=duty,
+        forbidden=forbidden, marks=marks, unknown=tally.unknown, why=why, duty=duty, pack_sha256=pack.sha256,
     )  # fmt: skip
 
 

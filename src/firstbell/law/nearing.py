@@ -71,18 +71,18 @@ def nearing(
     found: list[Near] = []
     leaves: dict[tuple[str, date], date | None] = {}
     spans: dict[Ages | None, dict[int, tuple[int, int]]] = {}
-    *before, last = (msgspec.structs.replace(v, pack=msgspec.structs.replace(v.pack, rule=())) for v in law)
-    now = msgspec.structs.replace(last, pack=msgspec.structs.replace(last.pack, rule=tuple(rules)))
-    for told in standings(line, grades, [*before, now]):
-        if told.why:
+    ids = {rule.id for rule in rules}
+    *before, last = law
+    some = [_only(v, tuple(r for r in v.pack.rule if r.id in ids)) for v in before]
+    now = _only(last, tuple(rules))
+    for told in standings(line, grades, [*some, now]):
+        if told.why or told.version is not now:
             continue
         rule, ages = told.rule, ages_of(told.rule, now.pack)
         if ages not in spans:
             spans[ages] = _of_age(ages, line, born or {})
         of_age = spans[ages]
-        asked = asked_of(rule, now, [*before, now], line, grades, _since(rule, line, of_age))
-        if of_age:
-            told = _told_of(told, asked, line, of_age)
+        told, asked, _still = _this_year(told, [*some, now], line, grades, of_age)
         stop, strict, c = asked.eligible[2], rule.threshold.op == ">", told.count
         begin = (
             _run_begins(asked, stop) if rule.window.kind == "consecutive" else np.maximum(asked.floor, asked.start_now)
@@ -105,6 +105,26 @@ def nearing(
     return found
 
 
+def _only(version: InForce, rules: tuple[Rule, ...]) -> InForce:
+    return msgspec.structs.replace(version, pack=msgspec.structs.replace(version.pack, rule=rules))
+
+
+def _this_year(
+    told: Reached, law: Sequence[InForce], line: Timeline, grades: Sequence[str], of_age: Mapping[int, tuple[int, int]]
+) -> tuple[Reached, Asked, NDArray[np.bool_]]:
+    """How often and when last a line was reached, also under the versions before; and who of `of_age` is at it when this one ends."""
+    before, held, still = None, told.held, np.zeros(line.n, dtype=np.bool_)
+    if told.before is not None:
+        before, _asked, held = _this_year(told.before, law, line, grades, of_age)
+    asked = asked_of(told.rule, told.version, law, line, grades, _since(told.rule, line, of_age), held)
+    if of_age:
+        told = _told_of(told, asked, line, of_age, still)
+    if before is not None:
+        last = np.where(np.isnat(told.last), before.last, told.last)
+        told = replace(told, times=told.times + before.times, last=last)
+    return told, asked, still
+
+
 def _of_age(ages: Ages | None, line: Timeline, born: Mapping[int, date]) -> dict[int, tuple[int, int]]:
     """Row -> the columns of days between which a student is of the age, of those who are not on all of them."""
     spans = {row: days_of_age(ages, birth, line) for row, birth in born.items()} if ages else {}
@@ -120,15 +140,17 @@ def _since(rule: Rule, line: Timeline, of_age: Mapping[int, tuple[int, int]]) ->
     return found
 
 
-def _told_of(told: Reached, asked: Asked, line: Timeline, of_age: Mapping[int, tuple[int, int]]) -> Reached:
-    """The figures of those who were not of the age on all days, one by one, as the clock has them."""
+def _told_of(
+    told: Reached, asked: Asked, line: Timeline, of_age: Mapping[int, tuple[int, int]], still: NDArray[np.bool_]
+) -> Reached:
+    """The figures of those who were not of the age on all days, one by one, as the clock has them; `still` is set where they are at the line."""
     count, possible, times = told.count.copy(), told.possible.copy(), told.times.copy()
     last = told.last.copy()
     for row, (first, end) in of_age.items():
-        if not count[row] and not times[row]:
+        if not count[row] and not times[row] and not told.held[row]:
             continue  # nothing is counted on any day
         one = counted(asked, row)
-        count[row], possible[row] = one.count, one.possible
+        count[row], possible[row], still[row] = one.count, one.possible, one.still
         fired = [f for f, *_ in one.fired if first <= f // asked.width < end]
         times[row] = len(fired)
         last[row] = line.frame.dates[fired[-1] // asked.width] if fired else np.datetime64("NaT")

@@ -6,6 +6,7 @@ Help may come sooner and a sanction later; the other way round is loosening.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from fractions import Fraction
 from functools import lru_cache
 
@@ -15,6 +16,7 @@ from firstbell.law.packs import (
     ChangedRule,
     Deadline,
     Duty,
+    InForce,
     Overlay,
     Pack,
     PackError,
@@ -23,12 +25,13 @@ from firstbell.law.packs import (
     Window,
     checked,
     hashed,
+    in_force,
     read,
     refuse,
     versions,
 )
 
-__all__ = ["on_versions", "overlaid", "read_overlay", "with_overlay"]
+__all__ = ["in_turn", "on_versions", "overlaid", "read_overlay", "with_overlay"]
 
 #: kinds of duty that are a sanction, or open the way to one, whatever else the pack says of them
 _SANCTIONS = ("report_authority", "consider_sanction", "petition")
@@ -275,3 +278,22 @@ def with_overlay(pack: str, overlay: str) -> tuple[Pack, ...]:
     """A pack's versions, each with the overlay where the overlay can be laid on it."""
     some = versions(pack)
     return on_versions(some, overlay, "the district's own rules") if overlay else some
+
+
+def in_turn(
+    plain: Sequence[Pack], own: Sequence[tuple[Sequence[Pack], date, date | None]], first: date, last: date
+) -> list[InForce]:
+    """The versions in force from `first` through `last`, oldest first, each day with the district's own rules of that day.
+
+    plain   a pack's versions; own: the same with own rules on them, from which day through which. On all other days the pack is as it is.
+    """
+    days = {first, *(d for _some, begins, ends in own for d in (begins, (ends or last) + timedelta(days=1)))}
+    turns = sorted(d for d in days if first <= d <= last)
+    found: list[InForce] = []
+    for turn, after in zip(turns, [*turns[1:], last + timedelta(days=1)], strict=True):
+        some = next((p for p, begins, ends in own if begins <= turn and (ends is None or turn <= ends)), plain)
+        for span in in_force(some, turn, after - timedelta(days=1)):
+            if found and found[-1].pack.sha256 == span.pack.sha256:  # nothing of it has changed
+                span = InForce(span.pack, found.pop().first, span.last)
+            found.append(span)
+    return found

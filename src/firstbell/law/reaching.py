@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -36,6 +36,7 @@ __all__ = [
     "by_square",
     "counted",
     "needed",
+    "same_before",
     "standings",
 ]
 
@@ -46,6 +47,8 @@ class Question:
 
     start, floor   the column each column's window begins with, and the one no student's window begins before
     eligible       reached since, this year's first column, and the end of those in which it can be
+    held           (n,) whose line was reached under the version before (`same_before`), and still was on its last day: where it is on the
+                   first day of this version too, it is the same reaching, and not one more
     """
 
     rule: Rule
@@ -59,6 +62,7 @@ class Question:
     share: bool
     minimum: int
     eligible: tuple[int, int, int]
+    held: NDArray[np.bool_]
 
     @property
     def runs(self) -> bool:
@@ -127,15 +131,16 @@ def _run_starts(stops, start):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _slide(  # type: ignore[no-untyped-def]
-    counted, possible, start, start_now, low, num, den, share, strict, minimum, since, first, stop, anew, fired
+    counted, possible, start, start_now, low, num, den, share, strict, minimum, since, first, stop, anew, held, fired
 ):  # fmt: skip
-    """One student through the days: (count now, possible now, the column they begin with, how many firings). `fired`: of each its column, the
-    one its window began with, and what was counted and possible in it.
+    """One student through the days: (count now, possible now, the column they begin with, whether the line was held and is reached on the
+    first day, whether it is on the last, how many firings). `fired`: of each its column, the one its window began with, and what was
+    counted and possible in it.
 
     A line reached in an earlier year, and ever since, is not reached anew on the first day of this one: it was reached then.
     """
     c = p = s = firings = d_carried = s_carried = c_carried = p_carried = 0
-    before = False
+    before = stood = False
     for d in range(stop):
         c += counted[d]
         p += possible[d]
@@ -144,14 +149,17 @@ def _slide(  # type: ignore[no-untyped-def]
             c -= counted[s]
             p -= possible[s]
             s += 1
-        if anew and d > 0 and start[d] != start[d - 1]:
+        opens = anew and d > 0 and start[d] != start[d - 1]
+        if opens:
             before = False
         if d < since:
             continue
         reached = at_line(c, p, num, den, share, strict, minimum)
         if reached and not before:
             d_carried, s_carried, c_carried, p_carried = d, s, c, p
-        if reached and d >= first and (d == first or not before):
+        if reached and held and d == first and not opens:
+            stood = True
+        elif reached and d >= first and (d == first or not before):
             fired[firings, 0], fired[firings, 1] = d_carried, s_carried
             fired[firings, 2], fired[firings, 3] = c_carried, p_carried
             firings += 1
@@ -161,7 +169,7 @@ def _slide(  # type: ignore[no-untyped-def]
         c -= counted[s]
         p -= possible[s]
         s += 1
-    return c, p, s, firings
+    return c, p, s, stood, before, firings
 
 
 def _nobody(n: int) -> NDArray[np.int64]:
@@ -249,8 +257,18 @@ def _now(days, i, first, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _reached_on(  # type: ignore[no-untyped-def]
+    days, runs, begin, floor, num, den, share, strict, minimum, stop, out, found
+):  # fmt: skip
+    """Whose line is reached on the column before `stop`, whose window begins with `begin`; of runs `out` says so already."""
+    for i in range(len(floor)):
+        c, p = (out[0, i], out[1, i]) if runs else _now(days, i, max(begin, floor[i]), stop)
+        found[i] = at_line(c, p, num[i], den[i], share, strict, minimum)
+
+
+@njit(cache=True, nogil=True)
 def _counts(  # type: ignore[no-untyped-def]
-    days, start, start_now, floor, num, den, strict, anew, since, first, stop, width, sealed, out
+    days, start, start_now, floor, num, den, strict, anew, since, first, stop, width, sealed, held, out
 ):  # fmt: skip
     """Lines that are counts."""
     for i in range(len(floor)):
@@ -286,7 +304,9 @@ def _counts(  # type: ignore[no-untyped-def]
                 reached = at_line(c, 0, n, d_, False, strict, 0)
                 if reached and not before:
                     carried = d
-                if reached and d >= first and (d == first or not before):
+                if reached and (
+                    (d > first and not before) or (d == first and (not held[i] or (anew and start[d] != start[d - 1])))
+                ):
                     _fires(out, i, carried, sealed[carried // width])
                 before = reached
         c, p = _now(days, i, max(start_now, low), stop)
@@ -295,7 +315,7 @@ def _counts(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _shares(  # type: ignore[no-untyped-def]
-    days, start, turns, start_now, floor, num, den, strict, minimum, since, first, stop, width, sealed, out
+    days, start, turns, start_now, floor, num, den, strict, minimum, since, first, stop, width, sealed, held, out
 ):  # fmt: skip
     """Lines that are shares of windows which begin anew, at the columns `turns`. In such a window what is possible only grows: the line can
     be reached on the day enough is possible, and on a day that counts."""
@@ -336,7 +356,9 @@ def _shares(  # type: ignore[no-untyped-def]
                     )
                     if reached and not before:
                         carried = d
-                    if reached and d >= first and (d == first or not before):
+                    if reached and (
+                        (d > first and not before) or (d == first and (not held[i] or start[d] != start[d - 1]))
+                    ):
                         _fires(out, i, carried, sealed[carried // width])
                     after = days.on[j] if j < last else closes
                     d = first if d < first < after else after
@@ -346,7 +368,7 @@ def _shares(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _sliding_shares(  # type: ignore[no-untyped-def]
-    days, start, start_now, floor, num, den, strict, minimum, since, first, stop, width, sealed, out
+    days, start, start_now, floor, num, den, strict, minimum, since, first, stop, width, sealed, held, out
 ):  # fmt: skip
     """Lines that are shares of windows which slide. What is possible rises and falls with every holiday: they are asked day by day, as long as
     anything counts."""
@@ -376,7 +398,7 @@ def _sliding_shares(  # type: ignore[no-untyped-def]
                 reached = at_line(c, p, n, d_, True, strict, minimum)
                 if reached and not before:
                     carried = d
-                if reached and d >= first and (d == first or not before):
+                if reached and ((d > first and not before) or (d == first and not held[i])):
                     _fires(out, i, carried, sealed[carried // width])
                 before = reached
                 d += 1
@@ -385,7 +407,7 @@ def _sliding_shares(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _runs(  # type: ignore[no-untyped-def]
-    days, any_other_day, start, floor, num, den, share, strict, minimum, since, first, stop, width, sealed, out
+    days, any_other_day, start, floor, num, den, share, strict, minimum, since, first, stop, width, sealed, held, out
 ):  # fmt: skip
     """Lines of runs, which every day attended in full ends."""
     for i in range(len(floor)):
@@ -402,7 +424,8 @@ def _runs(  # type: ignore[no-untyped-def]
             if d > 0 and start[d] != start[d - 1]:
                 ends = True
             attended = d > last + 1  # the day before, in full
-            if ends or ended or attended:
+            opens = ends or ended or attended
+            if opens:
                 c, before = 0, False
                 p = days.usual[d - 1] if attended and not ends and d > low else 0
             last, ended = d, days.stops[k] & ENDS_AFTER != 0
@@ -414,7 +437,7 @@ def _runs(  # type: ignore[no-untyped-def]
             reached = at_line(c, p, n, d_, share, strict, minimum)
             if reached and not before:
                 carried = d
-            if reached and d >= first and (d == first or not before):
+            if reached and ((d > first and not before) or (d == first and (not held[i] or opens))):
                 _fires(out, i, carried, sealed[carried // width])
             before = reached
         if ended:
@@ -425,7 +448,12 @@ def _runs(  # type: ignore[no-untyped-def]
 
 
 def _question(
-    rule: Rule, version: InForce, line: Timeline, grades: _Grades, after: NDArray[np.int64] | None = None
+    rule: Rule,
+    version: InForce,
+    line: Timeline,
+    grades: _Grades,
+    after: NDArray[np.int64] | None,
+    held: NDArray[np.bool_] | None,
 ) -> Question:
     """Raises NotEvaluable where the rule cannot be asked of these registers."""
     window, t = rule.window, rule.threshold
@@ -445,7 +473,7 @@ def _question(
     stop = min(line.known, line.frame.after(version.last))
     return Question(
         rule, unit, width, start, now, floor, num, den, t.share is not None and t.of != "window", math.ceil(t.minimum / unit),
-        (since * width, first * width, stop * width),
+        (since * width, first * width, stop * width), np.zeros(line.n, dtype=np.bool_) if held is None else held,
     )  # fmt: skip
 
 
@@ -516,16 +544,29 @@ def _of_then(rule: Rule, version: InForce, others: Sequence[InForce], line: Time
     return tuple(found)
 
 
+def same_before(rule: Rule, version: InForce, law: Sequence[InForce]) -> tuple[Rule, InForce] | None:
+    """The rule as the version had it that ended the day before this one began, where it asks for the same step.
+
+    A line reached under it, and ever since, is reached once. Where another step follows, what was asked then is no answer to it.
+    """
+    for other in law:
+        if other.last + timedelta(days=1) == version.first and (was := other.pack.rule_named(rule.id)) is not None:
+            step, then = (r.duty.kind if r.duty else None for r in (rule, was))
+            if step == then and (rule.count is None) == (was.count is None):
+                return was, other
+    return None
+
+
 def asked_of(
     rule: Rule, version: InForce, others: Sequence[InForce], line: Timeline, grades: Sequence[str],
-    after: NDArray[np.int64] | None = None,
+    after: NDArray[np.int64] | None = None, held: NDArray[np.bool_] | None = None,
 ) -> Asked:  # fmt: skip
     """Raises NotEvaluable where the rule cannot be asked of these registers."""
     assert rule.count is not None
     count = version.pack.counts[rule.count]
     squarely = by_square(rule, count)
     found = line.derived(count, squarely)
-    asked = _question(rule, version, line, _Grades(grades), after)
+    asked = _question(rule, version, line, _Grades(grades), after, held)
     for theirs, a, b in _of_then(rule, version, others, line):
         of_then, days = line.derived(theirs, squarely), slice(a * asked.width, b * asked.width)
         found = Derived(found.counted.copy(), found.possible.copy(), found.stops.copy(), found.unknown.copy())
@@ -562,11 +603,12 @@ class Reached:
     at     whether the line is reached now
     times, seal   how often it was reached, and the sum of `seals` of those days: together they tell whether anything changed since
           they were last written down
+    held  (n,) whose line had been reached under the version before, and still was on its last day; before: what was said of that version
     why   where the rule cannot be asked of these registers, and then all else is empty
     """
 
     rule: Rule
-    version: str
+    version: InForce
     unit: Fraction = Fraction(1)
     count: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     possible: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -575,6 +617,8 @@ class Reached:
     last: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, dtype="datetime64[D]"))
     times: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     seal: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    held: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    before: Reached | None = None
     why: str = ""
 
 
@@ -602,10 +646,8 @@ def standings(
     found = []
     begun: dict[str, NDArray[np.datetime64]] = {}  # rule -> since when what is done shows its duty done
     few: dict[tuple[Count, bool, tuple[_Spell, ...]], _Days] = {}
-    #: several duties stand on one line
-    told: dict[
-        tuple[str, str, Window, Threshold], tuple[Question, NDArray[np.int64], list[NDArray[np.datetime64]]]
-    ] = {}
+    told: dict[Any, _Answer] = {}  # several duties stand on one line
+    told_of: dict[tuple[date, str], tuple[Any, Reached]] = {}
     told_apart = _Grades(grades)
     dates, sealed = np.append(line.frame.dates, np.datetime64("NaT")), seals(line.frame.dates)
     for version in law:
@@ -621,27 +663,57 @@ def standings(
                         columns[row] = min(columns[row], at)
             count, spells = version.pack.counts[rule.count], _of_then(rule, version, law, line)
             key = count, by_square(rule, count), spells
-            same = version.pack.version, rule.count, rule.window, rule.threshold
-            if same not in told or columns is not None:
+            was = same_before(rule, version, law)
+            had, before = (None, None)
+            if was is not None and _whom(*was) == _whom(rule, version):
+                had, before = told_of.get((was[1].first, rule.id), (None, None))
+            same = version.first, rule.count, rule.window, rule.threshold, had, "" if columns is None else rule.id
+            if same not in told:
                 try:
                     if key not in few:
                         few[key] = _few_of(line, *key)
-                    question = _question(rule, version, line, told_apart, columns)
+                    held = None if had is None else _still(told[had])
+                    question = _question(rule, version, line, told_apart, columns, held)
                     out = _asked_together(question, few[key], sealed)
                 except NotEvaluable as why:
-                    found.append(Reached(rule, version.pack.version, why=str(why)))
+                    found.append(Reached(rule, version, why=str(why)))
                     continue
-                told[same] = question, out, [dates[at // question.width] for at in out[2:4]]
-            question, out, days = told[same]
+                told[same] = _Answer(question, few[key], out, *(dates[at // question.width] for at in out[2:4]))
+            question, _few, out, first, last = told[same]
             c, p, *_columns, times, seal = out
-            reached = question.at(c, p)
-            found.append(
-                Reached(rule, version.pack.version, question.unit, c, p, reached, days[0], days[1], times, seal)
+            reached = Reached(
+                rule, version, question.unit, c, p, question.at(c, p), first, last, times, seal, question.held, before
             )
+            found.append(reached)
+            told_of[version.first, rule.id] = same, reached
             opens = np.maximum(question.start[np.maximum(out[2], 0)], question.floor) // question.width
-            begun[rule.id] = _begun(
-                rule, days[0], line.frame.dates[np.minimum(opens, len(line.frame.dates) - 1)], begun
-            )
+            begun[rule.id] = _begun(rule, first, line.frame.dates[np.minimum(opens, len(line.frame.dates) - 1)], begun)
+    return found
+
+
+class _Answer(NamedTuple):
+    """What was asked of many, of which days, and what they were told: the six figures, and the first and last of the days."""
+
+    question: Question
+    days: _Days
+    out: NDArray[np.int64]
+    first: NDArray[np.datetime64]
+    last: NDArray[np.datetime64]
+
+
+def _whom(rule: Rule, version: InForce) -> tuple[Any, ...]:
+    """Whom a rule is about. Of many it is not known: where that changes, all are asked anew, and looked at one by one."""
+    return rule.applies, version.pack.ages
+
+
+def _still(answer: _Answer) -> NDArray[np.bool_]:
+    """Whose line is reached on the last day of those in which it can be."""
+    q = answer.question
+    _since, first, stop = q.eligible
+    if first >= stop:  # in force over a holiday
+        return q.held
+    found, share = np.zeros(len(q.floor), dtype=np.bool_), (q.share, q.strict, q.minimum)
+    _reached_on(answer.days, q.runs, q.start[stop - 1], q.floor, q.num, q.den, *share, stop, answer.out, found)
     return found
 
 
@@ -664,7 +736,7 @@ def _begun(
 def _asked_together(q: Question, days: _Days, sealed: NDArray[np.int64]) -> NDArray[np.int64]:
     """The six figures of each student."""
     out = _nobody(len(q.floor))
-    now, line, rest = (q.start_now, q.floor), (q.num, q.den), (*q.eligible, q.width, sealed, out)
+    now, line, rest = (q.start_now, q.floor), (q.num, q.den), (*q.eligible, q.width, sealed, q.held, out)
     if q.runs:
         any_other_day = q.rule.window.broken_by == "any_other_day"
         _runs(days, any_other_day, q.start, q.floor, *line, q.share, q.strict, q.minimum, *rest)
@@ -683,6 +755,7 @@ class Counted:
     """One student under one rule, in whole numbers.
 
     count, possible, begin   what counts now, and from which column on
+    stood   whether it was held, and is reached on the first day of those in which it can be; still: whether it is on the last
     fired   each time the line was reached: (its column, the first that counted with it, the count, what was possible)
     start   the column each column's window, or run, begins with
     """
@@ -690,6 +763,8 @@ class Counted:
     count: int
     possible: int
     begin: int
+    stood: bool
+    still: bool
     fired: list[tuple[int, int, int, int]]
     start: NDArray[np.int64]
 
@@ -702,8 +777,12 @@ def counted(asked: Asked, row: int) -> Counted:
         start = _run_starts(asked.stops[row], start)
         now = 0 if not stop else stop if asked.stops[row, stop - 1] & ENDS_AFTER else start[stop - 1]
     fired = np.empty((stop, 4), dtype=np.int64)
-    c, p, begin, n = _slide(
+    c, p, begin, stood, still, n = _slide(
         asked.counted[row], asked.possible[row], start, now, asked.floor[row], asked.num[row], asked.den[row], asked.share, asked.strict,
-        asked.minimum, since, first, stop, asked.anew, fired,
+        asked.minimum, since, first, stop, asked.anew, asked.held[row], fired,
     )  # fmt: skip
-    return Counted(c, p, begin, [(d, s, held, could) for d, s, held, could in fired[:n].tolist()], start)
+    if first >= stop:  # in force over a holiday, or since this morning
+        stood = still = bool(asked.held[row])
+    elif asked.runs and asked.stops[row, stop - 1] & ENDS_AFTER:
+        still = False
+    return Counted(c, p, begin, stood, still, [(d, s, held, could) for d, s, held, could in fired[:n].tolist()], start)

@@ -42,15 +42,15 @@ from firstbell.intake.readers.codes import BUILT_IN, load_code_map
 from firstbell.law.clock import NOT_ESCALATED, Evidence, Position, Status, owed, positions, unasked
 from firstbell.law.days import Stretch
 from firstbell.law.metrics import Measured, measure
-from firstbell.law.overlays import on_versions
+from firstbell.law.overlays import in_turn, on_versions
 from firstbell.law.packs import (
     DONE_BY,
     MARKS,
     InForce,
+    Overlay,
     Pack,
     PackError,
     built_in,
-    in_force,
     metrics,
     read,
     refuse,
@@ -377,9 +377,12 @@ def _line(
 
 def _law(scenario: Scenario, first: date) -> list[InForce]:
     some = versions(scenario.pack)
+    own = []
     if scenario.overlay:
-        some = on_versions(some, Path(scenario.overlay).read_text("utf-8"), scenario.overlay)
-    found = in_force(some, first, scenario.as_of)
+        text = Path(scenario.overlay).read_text("utf-8")
+        dates = read(Overlay, text, scenario.overlay)
+        own = [(on_versions(some, text, scenario.overlay), dates.effective_from, dates.effective_to)]
+    found = in_turn(some, own, first, scenario.as_of)
     if not found:
         began = min(p.effective_from for p in some)
         raise PackError(f"No version of {scenario.pack} is in force on {scenario.as_of}: the first begins on {began}.")

@@ -20,7 +20,7 @@ import numpy as np
 from firstbell.law.days import NotEvaluable
 from firstbell.law.deeds import Deeds
 from firstbell.law.packs import Ages, InForce, Rule, Threshold, Window
-from firstbell.law.reaching import asked_of, at_line, by_square, counted, needed
+from firstbell.law.reaching import asked_of, at_line, by_square, counted, needed, same_before
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person, ages_of, days_of_age, of_another_age, of_others
 from firstbell.law.windows import bounds, fixed, months_before
@@ -46,6 +46,8 @@ class Tally(ABC):
     room    how many more until the line is reached; of a share, by the window's end (law.md § 3)
     window  the days that count together now
     fired   each time the line was reached
+    before  what the same rule's count had come to under the version before
+    stood   the first day of this version, where the line was reached under the one before and ever since: it is not reached anew
     """
 
     count: Fraction
@@ -57,6 +59,13 @@ class Tally(ABC):
     window: tuple[date, date]
     fired: list[Fired]
     unknown: int = 0
+    before: Tally | None = None
+    stood: date | None = None
+
+    @property
+    def reached_before(self) -> bool:
+        """Whether the line was reached this year under a version before."""
+        return self.before is not None and (bool(self.before.fired) or self.before.reached_before)
 
     def possible_at(self, firing: date) -> Fraction | None:
         return None
@@ -83,27 +92,41 @@ class Student:
     def __init__(self, line: Timeline, row: int, person: Person, deeds: Deeds) -> None:
         self.line, self.row, self.person, self.deeds = line, row, person, deeds
         self._of_age: dict[Ages, tuple[int, int]] = {}
-        self._told: dict[tuple[str, str, Window, Threshold, Ages | None], _OfMarks] = {}
+        self._told: dict[tuple[date, str, Window, Threshold, Ages | None, int], _OfMarks] = {}
+        self._of: dict[tuple[date, str], Tally | None] = {}
 
     def tally(self, rule: Rule, version: InForce, others: Sequence[InForce]) -> tuple[Tally | None, str]:
         """What a rule counts; None where it is not asked. And why it is not, or not any more: who has grown out of it keeps what was reached."""
         grown = of_another_age(rule, version.pack, self.person, self.line.as_of, self.line.school_year)
-        of_step = rule.count is None or (rule.applies.ages is not None and rule.applies.ages.of == "step")
-        of_step |= self.person.birth_date is None  # whose age nobody knows has not grown out of anything
-        if why := of_others(rule, self.person) or (grown if of_step else ""):
+        own = rule.applies.ages
+        never = rule.count is None or self.person.birth_date is None or (own is not None and own.of == "step")
+        if why := of_others(rule, self.person) or (grown if never else ""):
             return None, why
         try:
-            found = _OfDeeds(self, rule, version) if rule.count is None else self._of_marks(rule, version, others)
+            before = self._before(rule, version, others)
+            if rule.count is None:
+                tally: Tally = _OfDeeds(self, rule, version, before)
+            else:
+                tally = self._of_marks(rule, version, others, before)
         except NotEvaluable as error:
             return None, grown or str(error)
-        return found if not grown or found.fired else None, grown
+        found = tally if not grown or tally.fired else None
+        self._of[version.first, rule.id] = found
+        return found, grown
 
-    def _of_marks(self, rule: Rule, version: InForce, others: Sequence[InForce]) -> _OfMarks:
+    def _before(self, rule: Rule, version: InForce, others: Sequence[InForce]) -> Tally | None:
+        """As it was asked when its own version was: of what was done, no more was known to count then."""
+        if (was := same_before(rule, version, others)) is None:
+            return None
+        key = was[1].first, rule.id
+        return self._of[key] if key in self._of else self.tally(*was, others)[0]
+
+    def _of_marks(self, rule: Rule, version: InForce, others: Sequence[InForce], before: Tally | None) -> _OfMarks:
         ages = ages_of(rule, version.pack)
         assert rule.count is not None
-        key = version.pack.version, rule.count, rule.window, rule.threshold, ages
+        key = version.first, rule.count, rule.window, rule.threshold, ages, id(before)
         if key not in self._told or rule.window.after_evidence:  # several duties stand on one line
-            self._told[key] = _OfMarks(self, rule, version, others, ages)
+            self._told[key] = _OfMarks(self, rule, version, others, ages, before)
         return self._told[key]
 
     def of_age(self, ages: Ages | None) -> tuple[int, int]:
@@ -135,7 +158,7 @@ _THERE = np.isin(np.arange(256), [ord(c) for c in PRESENT_LETTERS + UNKNOWN + NO
 class _OfDeeds(Tally):
     """What was done is itself counted."""
 
-    def __init__(self, student: Student, rule: Rule, version: InForce) -> None:
+    def __init__(self, student: Student, rule: Rule, version: InForce, before: Tally | None) -> None:
         line, value = student.line, rule.threshold.count_for("")
         if rule.threshold.least is None:
             raise NotEvaluable(said("The law leaves this number to the district, and the district has not set it."))
@@ -158,6 +181,7 @@ class _OfDeeds(Tally):
         super().__init__(
             Fraction(len(now)), None, value, Fraction(0 if reached else self._need - len(now)), reached, now,
             self.window_at(line.as_of), [Fired(d, Fraction(len(held)), tuple(held)) for d, held in then],
+            before=before, stood=version.first if before is not None and (before.fired or before.stood) else None,
         )  # fmt: skip
 
     def window_at(self, firing: date) -> tuple[date, date]:
@@ -180,11 +204,13 @@ class _OfDeeds(Tally):
 
 
 class _OfMarks(Tally):
-    """Marks are counted."""
+    """Marks are counted. still: whether the line is reached on the last day of the version."""
+
+    still: bool
 
     def __init__(
-        self, student: Student, rule: Rule, version: InForce, others: Sequence[InForce], ages: Ages | None
-    ) -> None:
+        self, student: Student, rule: Rule, version: InForce, others: Sequence[InForce], ages: Ages | None, before: Tally | None
+    ) -> None:  # fmt: skip
         line, row, window, frame = student.line, student.row, rule.window, student.line.frame
         assert rule.count is not None
         after, of_age = 0, student.of_age(ages)
@@ -193,12 +219,15 @@ class _OfMarks(Tally):
             after = len(frame.dates) if since is None else frame.after(since)
         if rule.threshold.share is None:  # a share is of all days enrolled
             after = max(after, of_age[0])  # days missed before the student was of age count for nothing
+        held = isinstance(before, _OfMarks) and before.still and bool(before.fired or before.stood)
         self._asked = asked = asked_of(
-            rule, version, others, line, [student.person.grade] * line.n, np.full(line.n, after) if after else None
-        )
+            rule, version, others, line, [student.person.grade] * line.n, np.full(line.n, after) if after else None,
+            np.full(line.n, held) if held else None,
+        )  # fmt: skip
         self._unit = asked.unit.as_integer_ratio()
         self._line, self._row, self._count = line, row, version.pack.counts[rule.count]
-        told, stop = counted(asked, row), asked.eligible[2]
+        told, (_since, first, stop) = counted(asked, row), asked.eligible
+        self.still, begins = told.still, version.first if first >= stop else frame.day(first // asked.width)
         self._start, self._low = told.start, int(asked.floor[row])
         self._on: list[int] = np.flatnonzero(asked.counted[row, :stop]).tolist()
         self._days = [frame.days[k // asked.width] for k in self._on]
@@ -217,7 +246,7 @@ class _OfMarks(Tally):
             self._amount(c), None if rule.threshold.share is None else self._amount(p), value if asked.share else value * asked.unit,
             self._amount(0 if reached else max(need - c, 0)),  # none where a share waits only for enough days to be possible
             reached, marks, self._span(marks, line.as_of), [self._fired(day) for day in firings],
-            int(asked.unknown[row, told.begin : stop].sum()),
+            int(asked.unknown[row, told.begin : stop].sum()), before, begins if told.stood else None,
         )  # fmt: skip
 
     def _amount(self, n: int) -> Fraction:
@@ -274,7 +303,7 @@ class _OfMarks(Tally):
 
     def nth(self, firing: date, n: Fraction) -> tuple[date | None, Fraction | None]:
         asked, start, at = self._asked, self._start, self._first_at[firing][0]
-        need, stop = math.ceil(n / asked.unit), asked.eligible[2]
+        need, stop = math.ceil(n / asked.unit), self._line.known * asked.width  # also under the version after
         end = min(stop, int(np.searchsorted(start, start[at], side="right"))) if asked.anew else stop
         columns = np.arange(at, end)
         before = np.concatenate([[0], np.cumsum(asked.counted[self._row], dtype=np.int64)])

@@ -7,7 +7,7 @@ not hold: minutes, terms, last year, a student's other school. Where no law is a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
@@ -16,14 +16,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.forecast.lines import Counted, Line, UnknownLine, line_of
 from firstbell.law.days import Stretch, unit_of
 from firstbell.law.nearing import Near, nearing, told_ahead
-from firstbell.law.overlays import with_overlay
+from firstbell.law.overlays import in_turn, with_overlay
 from firstbell.law.packs import Count, InForce, Pack, PackError, Rule, in_force, versions
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person, ages_of, applies
@@ -57,11 +57,7 @@ LEAVES = "leaves:"
 
 def law_on(day: date) -> LawInForce | None:
     """What is in force on a day, as casework says it (casework.adopting)."""
-    return laws_on(day).first()
-
-
-def laws_on(day: date) -> QuerySet[LawInForce]:
-    return LawInForce.objects.filter(Q(last=None) | Q(last__gte=day), first__lte=day)
+    return LawInForce.objects.filter(Q(last=None) | Q(last__gte=day), first__lte=day).first()
 
 
 @dataclass(frozen=True)
@@ -86,11 +82,17 @@ class Lines:
         if day is None:
             zone = District.objects.values_list("time_zone", flat=True).first()
             day = clock.today(ZoneInfo(zone)) if zone else clock.now().date()
-        return cls.of(law_on(day), year, day)
+        return cls.of(LawInForce.objects.filter(first__lte=day), year, day)
 
     @classmethod
-    def of(cls, found: LawInForce | None, year: SchoolYear, day: date) -> Lines:
-        return cls(tuple(in_force(with_overlay(found.pack, found.overlay), year.starts, day)) if found else ())
+    def of(cls, some: Iterable[LawInForce], year: SchoolYear, day: date) -> Lines:
+        """some: what is in force on the day, and what was before."""
+        found = sorted(some, key=lambda s: s.first)
+        if not found or (found[-1].last is not None and found[-1].last < day):
+            return cls()
+        pack = found[-1].pack
+        own = [(with_overlay(pack, s.overlay), s.first, s.last) for s in found if s.pack == pack]
+        return cls(tuple(in_turn(versions(pack), own, year.starts, day)))
 
     @property
     def pack(self) -> Pack:

@@ -47,7 +47,7 @@ def outlook(record: StudentRecord, year: Year, school: SchoolGrid) -> Ahead:
     last = kept_of((y.calendar for y in record.earlier if y.calendar.school_year.ends_in == before), [student])
     stays = {student: [(y.column, y.codes) for y in record.years]}
     known = known_now(school, through, last, stays)
-    lines = Lines.of(year.law, year.calendar.school_year, record.today)
+    lines = Lines.of(year.laws, year.calendar.school_year, record.today)
     asked = page_lines(lines, Person(record.student.birth_date, year.enrolment.grade))
     found = positions(school, known, student, Forecaster.now(), asked)
     return Ahead([_in_words(p, waits=record.look is not None) for p in found], bool(lines.law))

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from firstbell import clock
 from firstbell.register import rows as register_rows
+from firstbell.register.gathered import day as day_of
 from firstbell.register.gathered import gathered
 from firstbell.register.grid import Grid
 from firstbell.register.models import Calendar, ContactLink, Enrolment, RegisterRow, Student
@@ -19,7 +20,7 @@ from firstbell.register.rows import Column
 from firstbell.signals import metrics
 from firstbell.signals.metrics import Attendance, CountedDay
 from firstbell.watch.lasting import as_they_stand
-from firstbell.watch.lines import Laws, laws_on
+from firstbell.watch.lines import Laws
 from firstbell.watch.looks import said_in_time
 from firstbell.watch.models import Alert, Kind, LawInForce, Verdict
 from firstbell.watch.registers import whole_days
@@ -51,7 +52,7 @@ class Year:
     sessions: int
     through: int
     days: list[CountedDay]
-    law: LawInForce | None  # in force on the day asked about
+    laws: tuple[LawInForce, ...]  # in force on the day asked about, and before
 
     @property
     def calendar(self) -> Calendar:
@@ -118,7 +119,7 @@ def _years(student: Student, enrolments: list[Enrolment], day: date, *, rebuilt:
     found = RegisterRow.objects.system("of a student the reader was given").filter(student=student)
     rows = list(
         found.select_related("calendar__school", "calendar__school_year", "calendar__summary")
-        .annotate(law=gathered(laws_on(day), "pack", "overlay"))
+        .annotate(laws=gathered(LawInForce.objects.filter(first__lte=day), "pack", "overlay", "first", "last"))
         .order_by("calendar__school_year__ends_in", "id")
     )
     columns = register_rows.columns_of(row.calendar for row in rows)
@@ -140,7 +141,10 @@ def _years(student: Student, enrolments: list[Enrolment], day: date, *, rebuilt:
             Year(
                 column, by_pk[row.enrolment_id], codes, metrics.day_letters(grid, len(column.dates), 0), column.dates,
                 row.calendar.sessions, through, metrics.counted_days(grid, whole, 0),
-                LawInForce(pack=row.law[0][0], overlay=row.law[0][1]) if row.law else None,
+                tuple(
+                    LawInForce(pack=pack, overlay=own, first=day_of(first), last=day_of(last))
+                    for pack, own, first, last in row.laws or ()
+                ),
             )
         )  # fmt: skip
     return made

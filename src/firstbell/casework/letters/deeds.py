@@ -67,8 +67,9 @@ def draft(user: User, student: Student, rule: str, today: date) -> Letter:
     Raises NotWritten where the line is not reached, its duty is not open, or nobody writes letters about its kind.
     """
     standing = look_at(student, today).standing
-    position = next((p for p in (standing.positions if standing else ()) if p.rule == rule), None)
-    if standing is None or position is None or position.fired_on is None or position.status is not Status.DUTY_OPEN:
+    some = (p for p in (standing.positions if standing else ()) if p.rule == rule and p.status is Status.DUTY_OPEN)
+    position = next(some, None)
+    if standing is None or position is None or position.fired_on is None:
         raise NotWritten(_("There is no open step here to write about. The lines below are as they stand now."))
     kind = TEMPLATE_OF.get(position.duty.kind) if position.duty else None
     if kind is None:
@@ -134,7 +135,7 @@ def edit(user: User, letter: Letter, version: int, body: str, written: dict[str,
 @transaction.atomic
 def read_days_again(user: User, letter: Letter, version: int, today: date) -> Letter:
     """The draft speaks of the days as they are known now. Raises NotWritten where the line is not reached any more."""
-    position = next((p for p in standing_of(letter.student, today).positions if p.rule == letter.firing.rule), None)
+    position = standing_of(letter.student, today).of(letter.firing)
     fired = next((f for f in (position.firings if position else ()) if f.on == letter.firing.fired_on), None)
     if fired is None:
         raise NotWritten(_("By what is known now this line is not reached. Withdraw this draft; nothing was sent."))

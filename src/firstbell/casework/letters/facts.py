@@ -13,13 +13,12 @@ from django.core.validators import validate_email
 from django.db.models import QuerySet
 
 from firstbell.access.models import User
-from firstbell.casework.adopted import adopted
+from firstbell.casework.adopted import adopted, pack_of, packs_of
 from firstbell.casework.letters.envelopes import Envelope, envelopes_for
 from firstbell.casework.letters.models import Letter
 from firstbell.casework.letters.wording import BULLET, LANGUAGES, apart, day_words, words
 from firstbell.casework.standing import Standing
 from firstbell.law.days import Stretch
-from firstbell.law.overlays import with_overlay
 from firstbell.law.packs import Duty, Pack, PackError, Rule, versions
 from firstbell.law.sentences import number
 from firstbell.register import rows
@@ -117,8 +116,7 @@ def _is_address(text: str) -> bool:
 def rule_of(letter: Letter, today: date, standing: Standing | None = None) -> tuple[Pack, Rule] | None:
     """The very rule the letter's line was reached under, with the district's own words; None where it is gone."""
     firing = letter.firing
-    some: Iterable[Pack] = [v.pack for v in standing.law] if standing else _versions(firing.pack, today)
-    pack = next((p for p in some if p.id == firing.pack and p.version == firing.version), None)
+    pack = pack_of(firing, [v.pack for v in standing.law] if standing else _versions(firing.pack, today))
     rule = pack.rule_named(firing.rule) if pack else None
     return (pack, rule) if pack and rule else None
 
@@ -126,7 +124,7 @@ def rule_of(letter: Letter, today: date, standing: Standing | None = None) -> tu
 def _versions(pack: str, today: date) -> tuple[Pack, ...]:
     found = adopted(today)
     try:
-        return with_overlay(found.pack, found.overlay) if found and found.pack == pack else versions(pack)
+        return packs_of(found) if found and found.pack == pack else versions(pack)
     except PackError:
         return ()
 

@@ -167,7 +167,7 @@ def check(letter: Letter, reader: User, today: date) -> Checked:
     """Nothing is kept from an earlier look: marks, contacts, what protects and what was sent are read now."""
     standing = standing_of(letter.student, today)
     seen = look(letter, reader, today, standing=standing)
-    position = next((p for p in standing.positions if p.rule == letter.firing.rule), None)
+    position = standing.of(letter.firing)
     if letter.kind == Letter.Kind.CORRECTION:
         about = _apology(letter, position)
     else:
