@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import get_args
 
 import pytest
 
@@ -10,9 +11,10 @@ from firstbell import clock
 from firstbell.access.models import Role
 from firstbell.casework.done import NotRecorded, record_done, take_back
 from firstbell.casework.firings import look_at, look_over
-from firstbell.casework.models import Adoption, Firing
+from firstbell.casework.models import Adoption, Firing, Protection
 from firstbell.casework.standing import standing_of
 from firstbell.law.clock import Position, Status
+from firstbell.law.packs import Flag
 from firstbell.register.models import Calendar, School, Student
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, a_user, at, draw, mark
 
@@ -135,3 +137,7 @@ def test_what_has_not_happened_yet_is_not_recorded_and_not_going_on_needs_a_reas
         record_done(officer, ana, "conference", TODAY + timedelta(days=1), TODAY, key="a")
     with pytest.raises(NotRecorded):
         record_done(officer, ana, "not_escalated", TODAY, TODAY, key="b")
+
+
+def test_what_a_pack_may_call_a_flag_is_what_can_be_on_record_of_a_student() -> None:
+    assert set(get_args(Flag)) == set(Protection.Flag.values)

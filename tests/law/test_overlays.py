@@ -343,6 +343,11 @@ def test_a_rule_of_ones_own_has_a_line() -> None:
     refused(own(n=0), "the line is at nothing", 9)
 
 
+def test_a_flag_nobody_can_have_is_refused_wherever_it_stands() -> None:
+    refused(change("court", 'forbidden_if = ["homless"]'), "no flag 'homless'; did you mean 'homeless'", 6)
+    refused(own() + '[rule.applies]\nflags = ["fostr"]\n', "no flag 'fostr'; did you mean 'foster'", 15)
+
+
 def test_an_overlay_ends_after_it_begins() -> None:
     refused(HEAD + "effective_to = 2026-07-01\n", "ends before it begins", 4)
     assert read_overlay(HEAD + "effective_to = 2027-07-01\n", "ours.toml", pack()).effective_to == date(2027, 7, 1)

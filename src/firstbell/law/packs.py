@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from datetime import date
+from difflib import get_close_matches
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
@@ -51,6 +52,12 @@ DutyKind = Literal[
     "petition", "classify",
 ]  # fmt: skip
 Severity = Literal["supportive", "compliance", "punitive"]
+#: what can be on record of a student that a rule is about, or that protects them (casework.models.Protection)
+Flag = Literal[
+    "homeless", "foster", "pregnant", "severe_illness", "principal_earner", "iep", "section_504", "disability", "homebound", "hospital",
+    "distance_education", "alternative_program", "exemption", "exemption_certificate", "parent_permission_16", "engaging_with_support",
+    "bereaved",
+]  # fmt: skip
 #: an exact number: 3, "1/10", "45.5"
 Exact = Annotated[int, Meta(ge=0)] | Annotated[str, Meta(pattern=r"^\d+(/[1-9]\d*|\.\d+)?$")]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./()-]*$")]
@@ -257,7 +264,7 @@ class Duty(_Table, kw_only=True, frozen=True):
     may: bool = False
     deadline: Deadline | None = None
     requires: tuple[str, ...] = ()
-    forbidden_if: tuple[str, ...] = ()
+    forbidden_if: tuple[Flag, ...] = ()
     not_after: NotAfter | None = None
     contents: tuple[str, ...] = ()
     recipients: tuple[str, ...] = ()
@@ -277,8 +284,8 @@ class Applies(_Table, kw_only=True, frozen=True):
 
     ages: Ages | None = None
     grades: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
-    not_flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    not_flags: tuple[Flag, ...] = ()
 
     @property
     def about_flags(self) -> bool:
@@ -426,7 +433,7 @@ class ChangedRule(_Table, kw_only=True, frozen=True):
     near: Annotated[int, Meta(ge=0)] | None = None
     deadline: Deadline | None = None
     requires: tuple[str, ...] = ()
-    forbidden_if: tuple[str, ...] = ()
+    forbidden_if: tuple[Flag, ...] = ()
     contents: tuple[str, ...] = ()
     loosens: str = ""
 
@@ -498,6 +505,11 @@ def read(kind: type[T], text: str, where: str) -> T:
         path = path.replace("counts[...]", f"counts.{_wrong_count(tables)}", 1)
         unknown = re.search(r"unknown field `([^`]+)`", said)  # its own line, not that of the table it stands in
         at = f"{path.rstrip('`') or '$'}.{unknown[1]}" if unknown else path.rstrip("`")
+        if re.search(r"(flags|forbidden_if)\[\d+\]`$", path) and (
+            wrong := re.fullmatch("Invalid enum value '(.*)'", said)
+        ):
+            near = get_close_matches(wrong[1], get_args(Flag), 1)
+            said = f"There is no flag {wrong[1]!r}{f'; did you mean {near[0]!r}?' if near else '.'} There is: {', '.join(get_args(Flag))}"
         raise PackError(
             f"{where}, line {_line_of(text, at)}: {said}"
             f"{f' (at {path.rstrip(chr(96))[2:]})' if path else ''}. Nothing was taken from it."
