@@ -369,7 +369,7 @@ def _people(letter: Letter, duty: Duty | None, family: Family) -> list[Finding]:
         found.append(
             Finding(
                 "address", False, _("The register has no postal address a letter can go to for: %(who)s.") % {"who": ", ".join(left)},
-                _("Have the school system send it, and look again; or say how you will hand the letter over."),
+                _("Have the school system send one that nobody under no-contact shares, and look again; or say how you will hand it over."),
             )
         )  # fmt: skip
     if family.languages and letter.language not in family.languages:
