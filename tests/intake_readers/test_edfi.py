@@ -94,4 +94,8 @@ def test_of_two_homes_of_the_children_neither_is_guessed(tmp_path: Path) -> None
 
 
 def test_a_delivery_without_the_students_homes_says_nothing_of_where_they_live_together(tmp_path: Path) -> None:
-    assert address_of(brought(tmp_path, ROSA.format("") + TIE.format(student="s1", lives="true"))) is None
+    tie = TIE.format(student="s1", lives="true")
+    assert address_of(brought(tmp_path / "silent", ROSA.format("") + tie)) is None
+    assert address_of(brought(tmp_path / "moved", ROSA.format(an_address("Work")) + tie)) == "", (
+        "it speaks of theirs, and they have left it"
+    )

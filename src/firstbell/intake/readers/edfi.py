@@ -240,7 +240,7 @@ class EdFiReader:
             },
         )
         for contact in self._unaddressed.values():
-            yield replace(contact, address=self._shared_home(contact.id))
+            yield replace(contact, address=self._shared_home(contact))
         if not self.files["StudentEnrollment"]:
             yield from self._inferred_enrolments()
         yield from self._attendance()
@@ -616,12 +616,14 @@ class EdFiReader:
             self._homes[student].add(_address(element, self._today) or "")
         yield Unused(at.file, "StudentEducationOrganizationAssociation", 1)
 
-    def _shared_home(self, contact: str) -> str | None:
-        """The one home of the students a contact lives with; "" where there are several; None where nothing was said of theirs."""
-        said_of = [self._homes[student] for student in self._lives_with[contact] if student in self._homes]
-        homes = set().union(*said_of) - {""}
-        if not said_of and self._lives_with[contact]:
+    def _shared_home(self, contact: ContactRecord) -> str | None:
+        """The one home of the students a contact lives with; "" where there is none, or several. None where the delivery speaks neither of an
+        address of the contact's nor of the students'."""
+        students = self._lives_with[contact.id]
+        said_of = [self._homes[student] for student in students if student in self._homes]
+        if students and not said_of and contact.address is not None:
             return None
+        homes = set().union(*said_of) - {""}
         return homes.pop() if len(homes) == 1 else ""
 
     # -- enrolment -----------------------------------------------------------------------------------------------
