@@ -12,7 +12,7 @@ from firstbell.access.models import User
 from firstbell.casework.done import record_done
 from firstbell.casework.letters.deeds import draft
 from firstbell.casework.letters.models import Letter
-from firstbell.casework.models import Adoption, ReplayRun
+from firstbell.casework.models import Adoption, Done, ReplayRun
 from firstbell.register.models import Contact
 from firstbell.watch.models import Alert
 from tests.access.two_schools import a_signed_letter
@@ -57,6 +57,9 @@ def scene(live_desk: str, monkeypatch: pytest.MonkeyPatch) -> Scene:
     jon = a_contact(scene.ana, "Jon")
     record_done(scene.officer, scene.ana, "warning", TODAY, TODAY, key="warning", to=[guardian.pk, jon.pk])
     record_done(scene.officer, scene.ana, "conference", TODAY, TODAY, rule="example/warned", key="talk", to=[jon.pk])
+    Done.objects.system("test").create(
+        student=scene.ana, kind="decision", on=TODAY, recorded_by=scene.officer, recorded_at=clock.now(), key="waits", waits_for="principal"
+    )  # fmt: skip
     lead = User.objects.get(email="district@example.org")
     Adoption.objects.update(stop_asked_by=lead, stop_asked_at=clock.now(), stop_why="Counsel advises against it.")
     return scene
@@ -78,6 +81,7 @@ def pages(scene: Scene) -> dict[str, list[str]]:
             f"{student}?as_of=2026-09-10", "/student/999999/", "/schools/", "/account/2fa/", "/account/password/change/", "/account/sessions/",
             *letters(scene), "/account/logout/",
         ],
+        "lead@example.org": ["/steps/"],
         "teacher@example.org": ["/roll/", f"/roll/{scene.section.pk}/{TODAY}/0/"],
         "district@example.org": [
             "/schools/", "/model/", "/policy/", "/policy/propose/", f"/policy/{in_force}/", "/policy/packs/us-fl/", "/policy/replays/",

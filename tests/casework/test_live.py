@@ -8,6 +8,7 @@ import pytest
 
 from firstbell import clock
 from firstbell.access.models import Role
+from firstbell.casework.adopted import adopted
 from firstbell.casework.adopting import tell_watch
 from firstbell.casework.done import record_done
 from firstbell.casework.letters import deeds
@@ -63,7 +64,7 @@ def test_a_tenth_absence_entered_by_day_opens_the_duty(scene: Scene) -> None:
     number = SchoolChange.objects.get(pk=scene.school.pk).number
     worked_off()
     assert on_record(ben) == [(RULE, False)]
-    assert "Ben" in [step.student.given_name for step in steps_for(scene.officer, TODAY)[0]]
+    assert "Ben" in [step.student.given_name for step in steps_for(scene.officer, adopted(TODAY), TODAY)[0]]
     assert SchoolChange.objects.get(pk=scene.school.pk).number > number  # open pages are told
 
 
