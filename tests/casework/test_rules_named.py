@@ -40,7 +40,7 @@ def test_what_another_rule_asks_for_is_put_on_record_about_that_rule() -> None:
     client.force_login(officer, backend="allauth.account.auth_backends.AuthenticationBackend")
 
     def rungs() -> dict[str, tuple[str, str]]:
-        lines = lines_of(standing_of(bo, TODAY), [], TODAY)
+        lines = lines_of(standing_of(bo, TODAY), [], TODAY, True)
         (ten,) = [line for line in lines if line.position.rule == "ten-unexcused-days"]
         return {rung.rule: (rung.kind, rung.state) for rung in ten.rungs[:-1]}
 

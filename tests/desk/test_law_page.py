@@ -11,9 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from firstbell import clock
-from firstbell.access.models import Role
-from firstbell.casework.done import record_done
-from firstbell.casework.models import Adoption
+from firstbell.access.models import Assignment, Role
+from firstbell.casework.done import protect, record_done
+from firstbell.casework.models import Adoption, Protection
 from firstbell.register.models import RollState
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_section, a_student, a_user, draw
 from tests.casework.letters_scene import TODAY as LETTERS_TODAY
@@ -78,3 +78,43 @@ def test_what_was_done_about_one_rule_stands_under_that_rule_alone(
     lines = client.get(reverse("student_law", args=[ana.pk])).context["lines"]
     told = {line.position.rule: [d.deed.kind for d in line.rungs[-1].done] for line in lines if line.rungs}
     assert (told["TX-P1"], told["TX-90"]) == (["plan"], [])
+
+
+def test_what_protects_a_student_is_not_read_from_what_no_line_asks(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texas has two rules for the same day, and one is not about students with a plan for special education: the reason would tell who has one."""
+    monkeypatch.setattr(clock, "now", lambda: datetime(TODAY.year, TODAY.month, TODAY.day, 22, tzinfo=UTC))
+    Adoption.objects.create(pack="us-tx", starts=date(2026, 8, 1), proposed_at=clock.now(), approved_at=clock.now())
+    school = a_school()
+    ana, officer, lead = a_student(school), a_user(Role.OFFICER, school), a_user(Role.SCHOOL_LEAD, school)
+    ana.birth_date = date(2012, 3, 1)
+    ana.save()
+    draw(a_calendar(school, weeks=6, covered=TODAY), ana, "PPPPP PPPPP PPPPP PPPPP")
+    protect(officer, ana, "iep", TODAY, None)
+    page, told = reverse("student_law", args=[ana.pk]), "special education"
+    client.force_login(officer)
+    assert "not about students with" in client.get(page).content.decode()
+    client.force_login(lead)
+    words = client.get(page).content.decode()
+    assert "The rule is not about this student." in words
+    assert "students with:" not in words
+    assert told not in words.lower()
+
+
+def test_an_officer_of_another_school_does_not_read_what_protects_a_student_they_see_as_a_lead(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = set_the_scene(monkeypatch)
+    protect(scene.officer, scene.ana, "homeless", LETTERS_TODAY, None)
+    kept = Protection.objects.system("a test looks").get()
+    Assignment.objects.create(user=scene.lead, role=Role.OFFICER, school=a_school("Another"), starts=date(2026, 8, 1))
+    page = reverse("student_law", args=[scene.ana.pk])
+    client.force_login(scene.officer)
+    assert "What protects this student" in client.get(page).content.decode()
+    client.force_login(scene.lead)
+    assert "What protects this student" not in client.get(page).content.decode()
+    assert client.post(reverse("law_protect", args=[scene.ana.pk]), {"flag": "foster"}).status_code == 404
+    assert client.post(reverse("law_unprotect", args=[kept.pk])).status_code == 404
+    kept.refresh_from_db()
+    assert kept.withdrawn_at is None

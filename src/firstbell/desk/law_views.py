@@ -37,6 +37,7 @@ from firstbell.casework.standing import Standing, standing_of, today_of, zone_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, in_language, position_words
 from firstbell.law.clock import NOT_ESCALATED, Position, Status, shows
 from firstbell.law.packs import Pack
+from firstbell.law.whom import about_flags
 from firstbell.outreach.models import Message
 from firstbell.register.gathered import gathered
 from firstbell.register.models import Student
@@ -139,13 +140,13 @@ def _shown(
     )  # fmt: skip
 
 
-def lines_of(standing: Standing, done: list[DeedShown], today: date) -> list[Line]:
+def lines_of(standing: Standing, done: list[DeedShown], today: date, protected: bool) -> list[Line]:
     """Every rule, what asks for somebody first; of those help before a sanction, also where the sanction's day is nearer. Of rules that have
-    ended what asks for nothing is left out."""
+    ended what asks for nothing is left out. protected: the reader sees what protects the student."""
     packs = {v.pack.sha256: v.pack for v in standing.law}
     now = standing.law[-1].pack.sha256 if standing.law else ""
     some = [p for p in standing.positions if p.pack_sha256 == now or p.status is not Status.CLEAR]
-    lines = [_line(p, packs[p.pack_sha256], standing, done, today) for p in some]
+    lines = [_line(p, packs[p.pack_sha256], standing, done, today, protected) for p in some]
 
     def order(line: Line) -> tuple[int, bool, date]:
         duty = line.position.duty
@@ -174,7 +175,7 @@ def _each(p: Position, pack: Pack, standing: Standing) -> tuple[Whom, ...]:
     )
 
 
-def _line(p: Position, pack: Pack, standing: Standing, done: list[DeedShown], today: date) -> Line:
+def _line(p: Position, pack: Pack, standing: Standing, done: list[DeedShown], today: date, protected: bool) -> Line:
     rungs: list[Rung] = []
     duty = p.duty
     open_ = p.status in (Status.DUTY_OPEN, Status.LOCKED, Status.FORBIDDEN)
@@ -197,8 +198,11 @@ def _line(p: Position, pack: Pack, standing: Standing, done: list[DeedShown], to
             rungs.append(
                 Rung(duty.title, by, kinds[0], p.rule, state, letter, _each(p, pack, standing), tuple(offices))
             )
+    words = position_words(p)
+    if not protected and about_flags(p.why):  # what protects a student is not told by what no line asks
+        words = _("The rule is not about this student.")
     return Line(
-        p, position_words(p), str(STATUS[p.status]), rungs, open_ and p.due is not None and p.due < today,
+        p, words, str(STATUS[p.status]), rungs, open_ and p.due is not None and p.due < today,
         open_ and duty is not None and duty.may, bool(p.forbidden), "" if p.forbidden else in_language(p.why),
     )  # fmt: skip
 
@@ -237,7 +241,7 @@ def law_lines(request: HttpRequest, pk: int) -> HttpResponse:
     student = policy.get_student(request.user, pk)
     today = today_of(student)
     standing = standing_of(student, today)
-    lines = lines_of(standing, [], today)
+    lines = lines_of(standing, [], today, policy.may_for(request.user, Deed.SEE_PROTECTIONS, student))
     return render(request, "desk/_law_lines.html", {
         "student": student, "lines": lines, "asked": _asked(lines), "pack": standing.law[-1].pack if standing.law else None,
         "adoption": standing.adoption,
@@ -253,10 +257,11 @@ def _page(
     family, letters = standing.on_record.guardians, _letters(student)
     done = [_shown(deed, request.user, student, family, letters) for deed in standing.on_record.deeds]
     protections = None
-    if policy.may(request.user, Deed.SEE_PROTECTIONS):
+    if policy.may_for(request.user, Deed.SEE_PROTECTIONS, student):
         known = standing.on_record.protections
         protections = [Protection(pk=p.pk, flag=p.flag, ends=p.ends) for p in sorted(known, key=lambda p: p.flag)]
-    lines = lines_of(standing, [d for d in done if d.deed.withdrawn_at is None and not d.deed.waits_for], today)
+    counts = [d for d in done if d.deed.withdrawn_at is None and not d.deed.waits_for]
+    lines = lines_of(standing, counts, today, protections is not None)
     offices = {o: None for line in lines for rung in line.rungs for o in rung.offices if as_of is None}
     undone = sorted(
         (f for f in standing.on_record.firings if f.superseded_at), key=lambda f: f.superseded_at, reverse=True
@@ -362,7 +367,7 @@ def undo_record(request: HttpRequest, pk: int) -> HttpResponse:
 @allow(Deed.SEE_PROTECTIONS)
 @require_POST
 def add_protection(request: HttpRequest, pk: int) -> HttpResponse:
-    student = policy.get_student(request.user, pk)
+    student = policy.get_student(request.user, pk, Deed.SEE_PROTECTIONS)
     try:
         ends = request.POST.get("ends", "")
         protect(
@@ -383,5 +388,6 @@ def add_protection(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def end_protection(request: HttpRequest, pk: int) -> HttpResponse:
     found = policy.get_owned(request.user, Protection.objects.for_user(request.user), pk, "protection")
+    policy.get_student(request.user, found.student_id, Deed.SEE_PROTECTIONS)
     unprotect(request.user, found)
     return redirect("student_law", found.student_id)

@@ -112,7 +112,7 @@ def _kept_page(request: HttpRequest, letter: Letter, error: str = "", why: str =
     said = LetterWord.objects.system("of a letter the reader was given").filter(
         letter=letter, about=LetterWord.About.WARNING
     )
-    if not policy.may(request.user, Deed.SEE_PROTECTIONS):
+    if not policy.may_for(request.user, Deed.SEE_PROTECTIONS, letter.student):
         said = said.exclude(key="care")
     some = Letter.objects.system("of a letter the reader was given").filter(correction_of=letter)
     rule = rule_of(letter, today_of(letter.student))

@@ -10,9 +10,9 @@ import numpy as np
 from firstbell.law.packs import Ages, Pack, Rule
 from firstbell.law.sentences import named
 from firstbell.law.timeline import Timeline
-from firstbell.said import said
+from firstbell.said import Said, said
 
-__all__ = ["Person", "age", "ages_of", "applies", "days_of_age", "of_another_age", "of_others", "turned"]
+__all__ = ["Person", "about_flags", "age", "ages_of", "applies", "days_of_age", "of_another_age", "of_others", "turned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,11 @@ def of_another_age(rule: Rule, pack: Pack, person: Person, at: date, year: tuple
         "The rule is about ages %(first)s to %(last)s; this student is %(age)s.",
         first=ages.from_, last=ages.under - 1, age=age(person.birth_date, at),
     )  # fmt: skip
+
+
+def about_flags(why: str) -> bool:
+    """Whether a reason given here says what protects a student, or that nothing does."""
+    return isinstance(why, Said) and "flags" in why.values
 
 
 def of_others(rule: Rule, person: Person) -> str:

@@ -304,7 +304,7 @@ def _care(letter: Letter, reader: User, protected: frozenset[str], by: Beside) -
     flags = [flag for flag in CARE if flag in protected]
     if not flags or (letter.signed_at is not None and "care" in by.reasons):
         return []  # the first to sign said why: the second, who may not see what it is, need not
-    if not policy.may(reader, Deed.SEE_PROTECTIONS):
+    if not policy.may_for(reader, Deed.SEE_PROTECTIONS, letter.student):
         return [
             Finding(
                 "care", True, _("Something on record asks for care before any letter goes to this family."),
