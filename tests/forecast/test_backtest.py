@@ -168,7 +168,7 @@ class TestWhole:
         steps: list[tuple[int, int]] = []
         found = self.report(learned, closed_years(schools=3, students=200, seed=9), lambda d, t: steps.append((d, t)))
         assert set(found) == {"5", "10", "20", "year-end"}
-        assert steps == [(n, 7) for n in range(1, 8)]  # three schools, then four questions
+        assert steps == [(n, 5) for n in range(1, 6)]  # three schools at once, then four questions
         assert [figures["learned"] for figures in found.values()] == [False, True, False, False]
 
     def test_who_is_past_the_line_or_was_helped_is_not_judged(self, learned: Any) -> None:

@@ -15,9 +15,9 @@ from firstbell.forecast.evidence import (
     Col,
     Evidence,
     Fates,
+    count_fates,
     gather,
     kinds_of_days,
-    spells,
 )
 from firstbell.forecast.lines import Counted, Line, UnknownLine, find_line
 from firstbell.register.grid import Grid
@@ -173,8 +173,11 @@ def test_a_run_of_days_taken_in_one_step_is_the_same_as_day_by_day(kinds: list[i
     # a fate for each kind of spell, so sure that no habit moves it: the very kinds that closed years are learned from
     sure = np.random.default_rng(seed).integers(0, 2, (3, AGES, SPELLS)).astype(float)
     of_spells = gather(row, weights, np.zeros(1, dtype=np.int32), Fates(sure, 0.5), none, none)
-    away = [(k - 2, min(len(kinds) - 1 - d, AGES - 1), spells(row)[0, d]) for d, k in enumerate(kinds) if 2 <= k <= 4]
-    assert of_spells[Col.EXPECTED][0] == sum(sure[at] for at in away)
+    hits, seen = np.zeros((2, *sure.shape))
+    count_fates(row, row, hits, seen)
+    assert of_spells[Col.EXPECTED][0] == (sure * seen).sum()
+    assert np.array_equal(hits[1], seen[1])
+    assert not hits[[0, 2]].any()
     assert e[Col.POSSIBLE][0] == len(known)
     assert e[Col.ABSENT][0] == sum(2 <= k <= 4 for k in known)
     assert e.added[0].sum() == pytest.approx(1)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from firstbell.forecast import glassbox
 from firstbell.forecast.evidence import COUNTED, EXCUSED, PRESENT, Col
@@ -17,7 +18,7 @@ from firstbell.forecast.forecasts import Band, Bars, chances, forecast
 from firstbell.forecast.glassbox import TERMS, fit, venn_abers
 from firstbell.forecast.judging import Ranked
 from firstbell.forecast.known import Known
-from firstbell.forecast.layers import answers, rates
+from firstbell.forecast.layers import answers, rates, summary
 from firstbell.forecast.lines import YEAR_END, Counted, Line, find_line
 from firstbell.forecast.model import BadModel, Model, Shelf
 from firstbell.forecast.training import _kept_whole, bars_for, collect, fit_layer_two, learn_layer_one, outcome
@@ -104,6 +105,20 @@ def test_one_student_alone_is_answered_as_among_all(model: Model) -> None:
     among = glassbox.inputs(known, r, answers(known, TEN, 10, learned, r))
     assert np.array_equal(alone[0], among[7])
     assert np.array_equal(box.score(alone, known.band[rows])[0], box.score(among, known.band)[7])
+
+
+def test_schools_looked_at_together_are_answered_as_each_alone(model: Model) -> None:
+    """The first had no last year; the second and third had one."""
+    learned, box = model.learned[Counted.UNEXCUSED], model.layer_two.boxes[KEY]
+    schools = [year.known[5] for year in closed_years(schools=3, students=150)]
+    last = [{Counted.UNEXCUSED: summary(k, Counted.UNEXCUSED, learned.fates)} for k in schools]
+    schools[1:] = [replace(k, before=before) for k, before in zip(schools[1:], last[1:], strict=True)]
+
+    def scores(known: Known) -> NDArray[np.float64]:
+        r = rates(known, Counted.UNEXCUSED, learned)
+        return box.score(glassbox.inputs(known, r, answers(known, TEN, 10, learned, r)), known.band)
+
+    assert np.allclose(scores(Known.joined(schools)), np.concatenate([scores(k) for k in schools]), rtol=0, atol=1e-9)
 
 
 def test_any_line_is_answered_without_training_for_it(model: Model) -> None:

@@ -32,7 +32,7 @@ from firstbell.forecast.judging import (
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Learned, Rates, answers, days_ahead, rates
 from firstbell.forecast.lines import HORIZONS, YEAR_END, Counted, Line
-from firstbell.forecast.training import CAPACITY, STANDS, ClosedYear, LayerTwo, outcome
+from firstbell.forecast.training import CAPACITY, STANDS, ClosedYear, LayerTwo, as_one, numbers_of, outcome, together
 
 __all__ = ["BASELINES", "Question", "Rows", "judge", "pooled_rates", "question_rows"]
 
@@ -114,8 +114,8 @@ def question_rows(
     """Every judged row of each question. A school's day is looked at once for all of them."""
     kinds = list(dict.fromkeys(q.line.counted for q in questions))
 
-    def of_one(number: int) -> list[list[Rows]]:
-        year = years[number]
+    def of_one(part: list[int]) -> list[list[Rows]]:
+        year, number = as_one([years[k] for k in part]), numbers_of(years, part)
         found: list[list[Rows]] = [[] for _ in questions]
         settled = next(iter(year.final.values())).shape[1]
         for known in year.known:
@@ -134,16 +134,17 @@ def question_rows(
 
     every: list[list[Rows]] = [[] for _ in questions]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for done, found in enumerate(threads.map(of_one, range(len(years))), 1):
-            for into, parts in zip(every, found, strict=True):
-                into.extend(parts)
+        parts = together(years)
+        for done, found in enumerate(threads.map(of_one, parts), 1):
+            for into, rows in zip(every, found, strict=True):
+                into.extend(rows)
             if progress:
-                progress(done, len(years))
+                progress(done, len(parts))
     return [_joined(parts) for parts in every]
 
 
 def _rows_of(
-    number: int, year: ClosedYear, known: Known, q: Question, learned: Learned, r: Rates, past: dict[str, Array],
+    number: NDArray[np.int64], year: ClosedYear, known: Known, q: Question, learned: Learned, r: Rates, past: dict[str, Array],
     pooled: dict[int, tuple[float, float]],
 ) -> Rows:  # fmt: skip
     a = answers(known, q.line, q.horizon, learned, r)
@@ -154,11 +155,12 @@ def _rows_of(
     acted_on = year.left_out[:, known.through - 1] if known.through else np.zeros_like(already)
     ask = np.flatnonzero(f.asked & ~np.isnan(f.chance) & ~already & ~acted_on)
     elsewhere = np.full(len(ask), np.nan)
-    if q.elsewhere is not None and number in q.elsewhere[1]:
-        elsewhere = chances(known, r, a, q.elsewhere[0])[0][ask]
+    if q.elsewhere is not None:
+        there = np.isin(number[ask], list(q.elsewhere[1]))
+        elsewhere[there] = chances(known, r, a, q.elsewhere[0])[0][ask[there]]
     rival = past | _ahead(known, q, r, f.count, f.needed, pooled)
     return Rows(
-        year.student[ask], np.full(len(ask), known.through), np.full(len(ask), number), known.band[ask], reached[ask], f.chance[ask],
+        year.student[ask], np.full(len(ask), known.through), number[ask], known.band[ask], reached[ask], f.chance[ask],
         f.band[ask], {name: rival[name][ask] for name in BASELINES}, elsewhere,
     )  # fmt: skip
 
@@ -494,9 +496,10 @@ def backtest(
                 (held_out[0].boxes[key], held_out[1]) if held_out is not None and key in held_out[0].boxes else None
             )
             asked[name, horizon] = Question(line, horizon, two.boxes.get(key), two.bars.get(key, no_bars), others)
-    whole = len(judged) + len(asked)
+    looked = len(together(judged))
+    whole = looked + len(asked)
     every = question_rows(
-        judged, list(asked.values()), learned, pooled, lambda done, _years: progress(done, whole) if progress else None
+        judged, list(asked.values()), learned, pooled, lambda done, _parts: progress(done, whole) if progress else None
     )
 
     def of_one(number: int) -> dict[str, Any]:
@@ -520,5 +523,5 @@ def backtest(
         ):
             report[name]["year-end" if horizon == YEAR_END else str(horizon)] = figures
             if progress:
-                progress(len(judged) + done, whole)
+                progress(looked + done, whole)
     return report

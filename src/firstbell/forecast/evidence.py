@@ -134,25 +134,31 @@ def kinds_of_days(grid: Grid, through: int, counted: Counted) -> NDArray[np.uint
 
 
 @nb.njit(cache=True, nogil=True)
-def spells(kinds):  # type: ignore[no-untyped-def]
-    """(n, through) int64: of which kind of spell each day away is part, as `_gather` has it; 0 elsewhere."""
-    found = np.zeros(kinds.shape, dtype=np.int64)
-    for i in range(kinds.shape[0]):
+def count_fates(kinds, final, hits, seen):  # type: ignore[no-untyped-def]
+    """Adds each day away of `kinds` (n, through) to `seen` (3, AGES, SPELLS), and to `hits` if it counts in the end: by its mark, its age, and
+    the kind of spell it is part of, as `_gather` has it. final: (n, days or more) of the whole year.
+    """
+    through = kinds.shape[1]
+    for i in range(len(kinds)):
         length = first = 0
         explained = False
-        for d in range(kinds.shape[1] + 1):
-            k = kinds[i, d] if d < kinds.shape[1] else 1
-            if k >= 2 and k <= 4:
+        for d in range(through + 1):
+            k = kinds[i, d] if d < through else PRESENT
+            if k >= EXCUSED and k <= PENDING:
                 if length == 0:
                     first = d
                     explained = False
                 length += 1
-                explained = explained or k == 2
-            elif k != 0:
-                if length > 0:
-                    found[i, first:d] = LENGTH_OF[min(length, LONGEST)] + EXPLAINED * explained
+                explained = explained or k == EXCUSED
+            elif k != NOT_POSSIBLE and length > 0:
+                spell = LENGTH_OF[min(length, LONGEST)] + EXPLAINED * explained
+                for of in range(first, d):
+                    mark = kinds[i, of]
+                    if mark != NOT_POSSIBLE:
+                        age = min(through - 1 - of, AGES - 1)
+                        seen[mark - EXCUSED, age, spell] += 1
+                        hits[mark - EXCUSED, age, spell] += final[i, of] == COUNTED
                 length = 0
-    return found
 
 
 def gather(

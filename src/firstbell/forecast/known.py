@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numba as nb
 import numpy as np
@@ -92,6 +93,30 @@ class Known:
             grid.dates, through, {kind: kinds_of_days(grid, through, kind) for kind in counted},
             (last != ord(NOT_EXPECTED)).any(axis=1), group, band, carried or Carried.nothing(len(group)), before or {},
             schools,
+        )  # fmt: skip
+
+    @classmethod
+    def joined(cls, parts: Sequence[Known]) -> Known:
+        """Whole schools that share their days, as one."""
+
+        def rows(values: Iterable[NDArray[Any]]) -> NDArray[Any]:
+            return np.concatenate(list(values))
+
+        def told_apart(numbers: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+            sizes = [int(of.max(initial=-1)) + 1 for of in numbers]
+            return rows(of + np.int32(first) for of, first in zip(numbers, np.cumsum(sizes) - sizes, strict=True))
+
+        before = {
+            counted: [part.before.get(counted) or Before.nothing(len(part.group)) for part in parts]
+            for counted in dict.fromkeys(counted for part in parts for counted in part.before)
+        }
+        first = parts[0]
+        return cls(
+            first.dates, first.through, {c: rows(part.kinds[c] for part in parts) for c in first.kinds},
+            rows(part.here for part in parts), told_apart([part.group for part in parts]), rows(part.band for part in parts),
+            Carried(*(rows(getattr(part.carried, name) for part in parts) for name in Carried.__slots__)),
+            {c: Before(*(rows(getattr(b, name) for b in of) for name in Before.__slots__)) for c, of in before.items()},
+            told_apart([part.school for part in parts]),
         )  # fmt: skip
 
     def only(self, rows: NDArray[np.int64]) -> Known:

@@ -188,11 +188,24 @@ def learn_prior(starts: Array, exposed: Array, rounds: int = 60) -> Array:
     likely = np.exp(log - log.max(axis=1, keepdims=True))
     prior: Array = np.full(len(LEVELS), 1 / len(LEVELS))
     for _ in range(rounds):
-        weighed = likely * prior
-        prior = (weighed / weighed.sum(axis=1, keepdims=True)).mean(axis=0)
+        prior = _mix(likely, prior)
     prior = np.convolve(np.concatenate([prior[:1], prior, prior[-1:]]), [0.25, 0.5, 0.25], "valid")
     smooth: Array = prior / prior.sum()
     return smooth
+
+
+@nb.njit(cache=True, nogil=True)
+def _mix(likely, prior):  # type: ignore[no-untyped-def]
+    """The mean of the students' posteriors."""
+    mix, here = np.zeros(len(prior)), np.zeros(len(prior))
+    for i in range(len(likely)):
+        total = 0.0
+        for z in range(len(prior)):
+            here[z] = likely[i, z] * prior[z]
+            total += here[z]
+        for z in range(len(prior)):
+            mix[z] += here[z] / total
+    return mix / len(likely)
 
 
 def group_priors(pool: Pool, starts: Array, exposed: Array, group: NDArray[np.int32]) -> Array:

@@ -12,7 +12,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.forecast.evidence import AGES, COUNTED, EXCUSED, PENDING, SETTLED_AFTER, SPELLS, Col, Fates, spells
+from firstbell.forecast.evidence import AGES, COUNTED, EXCUSED, PENDING, SETTLED_AFTER, SPELLS, Col, Fates, count_fates
 from firstbell.forecast.forecasts import Bars
 from firstbell.forecast.glassbox import GlassBox, fit, inputs
 from firstbell.forecast.known import Known, learn_ahead
@@ -33,7 +33,7 @@ _FATE_SPELL = 20.0
 REACHED_UNSEEN = 0.15
 #: while far from a line one student in so many is learned from, and weighs as many
 THINNED = 12
-#: lines beside the one in force that layer 2 learns from, so that any line is answered: counts, and shares of days enrolled
+#: lines beside the one in force that layer 2 learns from, so that any line is answered; two at a time take their turn
 OTHER_COUNTS = (5, 7, 8, 12, 15)
 #: under so many rows that reached a line, and that didn't, there is nothing to learn
 ENOUGH_REACHED = 50
@@ -70,7 +70,7 @@ class ClosedYear:
 
     @cached_property
     def counted_by(self) -> dict[Counted, NDArray[np.int16]]:
-        """(n, days + 1): days that count in the end, of the first so many."""
+        """(days + 1, n): days that count in the end, of the first so many."""
         return {c: _running(final == COUNTED) for c, final in self.final.items()}
 
     @cached_property
@@ -78,9 +78,46 @@ class ClosedYear:
         return {c: _running(final > 0) for c, final in self.final.items()}
 
 
+#: rows looked at together: enough that NumPy's calls are long, few enough that what they make is soon given back
+_TOGETHER = 2000
+
+
+def together(years: Sequence[ClosedYear]) -> list[list[int]]:
+    """Numbers of `years`, of those that share their days so many that there are some two thousand rows: what is looked at as one."""
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for number, year in enumerate(years):
+        dates = year.known[0].dates.tobytes() if year.known else b""
+        alike.setdefault((year.ends_in, dates, *(k.through for k in year.known)), []).append(number)
+    parts: list[list[int]] = []
+    for numbers in alike.values():
+        rows = _TOGETHER
+        for number in numbers:
+            if rows >= _TOGETHER:
+                parts.append([])
+                rows = 0
+            parts[-1].append(number)
+            rows += len(years[number].student)
+    return parts
+
+
+def as_one(years: Sequence[ClosedYear]) -> ClosedYear:
+    """Schools' years as `together` says, as if they were one school's."""
+    first = years[0]
+    return ClosedYear(
+        first.ends_in, first.school, [Known.joined(same_day) for same_day in zip(*(y.known for y in years), strict=True)],
+        {c: np.concatenate([y.final[c] for y in years]) for c in first.final}, np.concatenate([y.student for y in years]),
+        np.concatenate([y.left_out for y in years]),
+    )  # fmt: skip
+
+
+def numbers_of(years: Sequence[ClosedYear], part: Sequence[int]) -> NDArray[np.int64]:
+    """(rows,): of which of `years` each row of a part is."""
+    return np.repeat(np.array(part), [len(years[number].student) for number in part])
+
+
 def _running(days: NDArray[np.bool_]) -> NDArray[np.int16]:
-    found = np.zeros((days.shape[0], days.shape[1] + 1), dtype=np.int16)
-    np.cumsum(days, axis=1, out=found[:, 1:])
+    found = np.zeros((days.shape[1] + 1, days.shape[0]), dtype=np.int16)
+    np.cumsum(days.T, axis=0, out=found[1:])
     return found
 
 
@@ -133,22 +170,16 @@ def _whole(year: ClosedYear) -> Known:
 
 
 def _learn_fates(years: Sequence[ClosedYear], counted: Counted) -> Fates:
-    hits, seen = np.zeros((3, AGES, SPELLS)), np.zeros((3, AGES, SPELLS))
+    hits, seen = np.zeros((2, 3, AGES, SPELLS))
     ended = all_ = 0
     for year in years:
         final = year.final[counted]
-        ended += int((final == COUNTED).sum())
-        all_ += int(((final >= EXCUSED) & (final <= PENDING)).sum())
+        ended += int(np.count_nonzero(final == COUNTED))
+        all_ += int(np.count_nonzero((final >= EXCUSED) & (final <= PENDING)))
         for known in year.known:
             if final.shape[1] - known.through < SETTLED_AFTER:
                 continue  # its marks have not had their time
-            kinds = known.kinds[counted]
-            ages = np.minimum(known.through - 1 - np.arange(known.through), AGES - 1)
-            row, day = np.nonzero((kinds >= EXCUSED) & (kinds <= PENDING))
-            cell = (kinds[row, day].astype(np.int64) - EXCUSED) * AGES + ages[day]
-            cell = cell * SPELLS + spells(kinds)[row, day]
-            seen += np.bincount(cell, minlength=seen.size).reshape(seen.shape)
-            hits += np.bincount(cell, final[row, day] == COUNTED, minlength=seen.size).reshape(seen.shape)
+            count_fates(known.kinds[counted], final, hits, seen)
     usual = min(max(ended / max(all_, 1), 0.01), 0.99)
     prior = (
         np.array([[_FATE_EXCUSED], [_FATE_COUNTED], [usual]]) if counted is Counted.UNEXCUSED else np.full((3, 1), 0.99)
@@ -162,8 +193,8 @@ def outcome(year: ClosedYear, known: Known, line: Line, horizon: int) -> tuple[N
     carried = known.carried.absent if line.counted is Counted.ABSENT else known.carried.count
 
     def at(days: int) -> NDArray[np.bool_]:
-        count = year.counted_by[line.counted][:, days] + carried
-        possible = (year.possible_by[line.counted][:, days] + known.carried.possible).astype(np.int64)
+        count = year.counted_by[line.counted][days] + carried
+        possible = (year.possible_by[line.counted][days] + known.carried.possible).astype(np.int64)
         reached: NDArray[np.bool_] = (count >= line.reached_at(possible)) & (possible > 0)
         return reached
 
@@ -192,8 +223,10 @@ class Examples:
             getattr(self, name).extend(getattr(others, name))
 
     def only(self, years: set[int]) -> Examples:
-        there = [k for k, of in enumerate(self.year) if int(of[0]) in years]
-        return Examples(*([getattr(self, name)[k] for k in there] for name in Examples.__slots__))
+        there = [np.isin(of, list(years)) for of in self.year]
+        return Examples(
+            *([of[some] for of, some in zip(getattr(self, name), there, strict=True)] for name in Examples.__slots__)
+        )
 
 
 Key = tuple[Counted, bool, int]
@@ -210,34 +243,36 @@ class LayerTwo:
 
 def collect(
     years: Sequence[ClosedYear], lines: Sequence[Line], learned: dict[Counted, Learned], *,
-    horizons: Sequence[int] = HORIZONS, seed: int = 0, progress: Callable[[int, int], None] | None = None,
+    horizons: Sequence[int] = HORIZONS, progress: Callable[[int, int], None] | None = None,
 ) -> dict[Key, Examples]:  # fmt: skip
     """What layer 2 learns from, by kind of line and horizon."""
     kinds = list(dict.fromkeys((line.counted, line.share is not None) for line in lines))
 
-    def of_one(number: int) -> dict[Key, Examples]:
-        year, rng = years[number], np.random.default_rng((seed, number))
+    def of_one(part: list[int]) -> dict[Key, Examples]:
+        year, number = as_one([years[k] for k in part]), numbers_of(years, part)
+        whole = _kept_whole(year.student)
         found = {(c, s, h): Examples.none() for c, s in kinds for h in horizons}
-        for known in year.known:
+        for turn, known in enumerate(year.known, part[0]):
             for counted, share in kinds:
                 r = rates(known, counted, learned[counted])
                 asked = [line for line in lines if (line.counted, line.share is not None) == (counted, share)]
                 others: list[Line] = []
                 if not share:
-                    others = [Line(counted, "", days=int(n)) for n in rng.choice(OTHER_COUNTS, size=2, replace=False)]
+                    others = [Line(counted, "", days=OTHER_COUNTS[k % len(OTHER_COUNTS)]) for k in (turn, turn + 2)]
                 for line in (*asked, *others):
                     for horizon in horizons:
                         into = found[counted, share, horizon]
-                        _collect(into, number, year, known, line, horizon, learned[counted], r, line in asked)
+                        _collect(into, number, year, known, line, horizon, learned[counted], r, whole, line in asked)
         return found
 
     examples = {(c, s, h): Examples.none() for c, s in kinds for h in horizons}
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for done, found in enumerate(threads.map(of_one, range(len(years))), 1):
+        parts = together(years)
+        for done, found in enumerate(threads.map(of_one, parts), 1):
             for key, e in found.items():
                 examples[key].add(e)
             if progress:
-                progress(done, len(years))
+                progress(done, len(parts))
     return examples
 
 
@@ -318,8 +353,8 @@ def _risen(student, through, over):  # type: ignore[no-untyped-def]
 
 
 def _collect(
-    into: Examples, number: int, year: ClosedYear, known: Known, line: Line, horizon: int, learned: Learned, r: Rates,
-    asked: bool,
+    into: Examples, number: NDArray[np.int64], year: ClosedYear, known: Known, line: Line, horizon: int, learned: Learned, r: Rates,
+    whole: NDArray[np.bool_], asked: bool,
 ) -> None:  # fmt: skip
     days = days_ahead(known, horizon)
     if days < 1 or known.through < 1:
@@ -339,7 +374,7 @@ def _collect(
     )
     expected = e[Col.EXPECTED] + (count - e[Col.COUNT])
     near = expected + 2.0 + 1.5 * days * np.minimum(pace, 1) + 0.25 * min(days, 10) >= at
-    keep = open_ & (near | reached | _kept_whole(year.student))
+    keep = open_ & (near | reached | whole)
     rows = np.flatnonzero(keep)
     if not len(rows):
         return
@@ -352,4 +387,4 @@ def _collect(
     into.student.append(year.student[rows] * _YEARS + year.ends_in % _YEARS)
     into.through.append(np.full(len(rows), known.through))
     into.asked.append(np.full(len(rows), asked))
-    into.year.append(np.full(len(rows), number))
+    into.year.append(number[rows])
