@@ -21,7 +21,15 @@ from firstbell.forecast.known import Known
 from firstbell.forecast.layers import answers, rates, summary
 from firstbell.forecast.lines import YEAR_END, Counted, Line, find_line
 from firstbell.forecast.model import BadModel, Model, Shelf
-from firstbell.forecast.training import _kept_whole, bars_for, collect, fit_layer_two, learn_layer_one, outcome
+from firstbell.forecast.training import (
+    _kept_whole,
+    bars_for,
+    collect,
+    fit_layer_two,
+    learn_layer_one,
+    outcome,
+    together,
+)
 from tests.forecast.district import closed_years
 
 TEN = find_line("example", "ten-unexcused-days")
@@ -119,6 +127,17 @@ def test_schools_looked_at_together_are_answered_as_each_alone(model: Model) -> 
         return box.score(glassbox.inputs(known, r, answers(known, TEN, 10, learned, r)), known.band)
 
     assert np.allclose(scores(Known.joined(schools)), np.concatenate([scores(k) for k in schools]), rtol=0, atol=1e-9)
+
+
+def test_schools_are_looked_at_together_only_if_they_share_their_days_and_as_many_have_settled() -> None:
+    """Of a running year a school further west has a day less. One of many students is looked at alone."""
+    years = closed_years(schools=3, students=30)
+    west = replace(years[1], final={c: days[:, :-1] for c, days in years[1].final.items()})
+    longer = replace(years[1], known=[replace(k, dates=k.dates[:-1]) for k in years[1].known])
+    assert together(years) == [[0, 1, 2]]
+    assert together([years[0], west, years[2]]) == [[0, 2], [1]]
+    assert together([years[0], longer, years[2]]) == [[0, 2], [1]]
+    assert together(closed_years(schools=2, students=2000)) == [[0], [1]]
 
 
 def test_any_line_is_answered_without_training_for_it(model: Model) -> None:

@@ -83,11 +83,12 @@ _TOGETHER = 2000
 
 
 def together(years: Sequence[ClosedYear]) -> list[list[int]]:
-    """Numbers of `years`, of those that share their days so many that there are some two thousand rows: what is looked at as one."""
+    """Numbers of `years`, in parts of some two thousand rows that are looked at as one: of those that share their days, past and to come."""
     alike: dict[tuple[object, ...], list[int]] = {}
     for number, year in enumerate(years):
-        dates = year.known[0].dates.tobytes() if year.known else b""
-        alike.setdefault((year.ends_in, dates, *(k.through for k in year.known)), []).append(number)
+        settled = next(iter(year.final.values())).shape[1]
+        days = (year.known[0].dates.tobytes(), settled, *(k.through for k in year.known))
+        alike.setdefault((year.ends_in, *days), []).append(number)
     parts: list[list[int]] = []
     for numbers in alike.values():
         rows = _TOGETHER
