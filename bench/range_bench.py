@@ -23,12 +23,12 @@ from bench.strangers import STRANGERS, stranger
 from firstbell.forecast.backtest import Question, first_days, judge, pooled_rates, question_rows
 from firstbell.forecast.breaks import Watched, judge_breaks, watched
 from firstbell.forecast.evidence import Fates
-from firstbell.forecast.forecasts import Band, Bars
+from firstbell.forecast.forecasts import Bars
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import summary
 from firstbell.forecast.lines import Counted, find_line
 from firstbell.forecast.pooling import Before
-from firstbell.forecast.training import ClosedYear, collect, fit_layer_two, learn_layer_one, risen
+from firstbell.forecast.training import ClosedYear, collect, fit_layer_two, learn_layer_one
 from firstbell.signals.kernel import day_matrix
 from firstbell.simulator.behaviour import SHIFTED_DAYS, SPELLS, USUAL, Options
 from firstbell.simulator.district import simulate
@@ -57,7 +57,7 @@ class Row:
 
     false_alarms  for one of the count's, at equal recall: the worst place
     in_time       of who reaches the line, the share flagged five school days before
-    alerts        a week for 100 students, counted as strictly as the bar of *act* does
+    alerts        a week for 100 students, as the desk opens them
     slopes        of calibration by grade band, the lowest and the highest
     error         of a chance, by grade band, the worst
     """
@@ -154,13 +154,11 @@ def judged(name: str, students: int, seed: int) -> Row:
             f"{name}: {found['reached']} rows reached the line, too few to judge by. Take more --students."
         )
     bands = list(found["calibration"]["by_grade_band"].values()) or [found["calibration"]]
-    act = rows.said == Band.ACT
-    weeks, everybody = len(np.unique(rows.through)), len(np.unique(rows.student))
     nothing = float("nan")
     return Row(
         name, found["reached"], found["average_precision"]["forecast"]["value"], found["ratio"]["count"], found["ratio"]["last_20"],
         max(found["false_alarms_at_equal_recall"]["count"].values(), default=nothing), found["lead"]["five_days"],
-        risen(rows.student[act], rows.through[act]) / weeks / everybody * 100,
+        found["alerts_a_week_per_100"],
         (min(b["slope"] for b in bands), max(b["slope"] for b in bands)), max(b["error"] for b in bands), seen["breaks"],
         ours["within"]["3"]["value"] if ours else nothing, rule["within"]["3"]["value"] if rule else nothing,
     )  # fmt: skip

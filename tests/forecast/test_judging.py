@@ -8,13 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firstbell.forecast.judging import (
+    STANDS,
     Draws,
     Ranked,
     calibration_error,
     calibration_slope,
+    opened,
     reliability,
     wilson,
 )
+from firstbell.watch.kinds import KINDS, Kind
 
 
 def test_average_precision_by_hand() -> None:
@@ -69,3 +72,27 @@ def test_wilson_of_nobody_says_nothing() -> None:
     low, high = wilson(0, 20)
     assert low == pytest.approx(0, abs=1e-9)
     assert high == pytest.approx(0.161, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("looks", "alerts"),
+    [
+        ("aaaa", 1),
+        ("a-a-", 1),  # held while its student is to be watched …
+        ("a?a?", 1),  # … and while nothing can be told
+        ("a.a.", 2),  # it fell, and is another
+        ("a---a", 1),  # 20 school days after the last look that said so it still stands …
+        ("a----a", 2),  # … and then no longer
+        ("-?.-", 0),
+    ],
+)
+def test_alerts_are_counted_as_the_desk_opens_them(looks: str, alerts: int) -> None:
+    """a: act, -: watch, ?: can't tell, .: clear; a look a week. Another student's looks before and after change nothing."""
+    said = np.array([*"aa", *looks, *"aa"])
+    student = np.repeat([1, 2, 3], [2, len(looks), 2])
+    through = 5 * np.concatenate([[1, 2], np.arange(len(looks)), [1, 2]])
+    assert opened(student, through, said == "a", said == ".") == 2 + alerts
+
+
+def test_an_alert_stands_as_long_as_on_the_desk() -> None:
+    assert KINDS[Kind.LINE_AHEAD].life == STANDS

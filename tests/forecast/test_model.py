@@ -22,6 +22,7 @@ from firstbell.forecast.layers import answers, rates, summary
 from firstbell.forecast.lines import YEAR_END, Counted, Line, find_line
 from firstbell.forecast.model import BadModel, Model, Shelf
 from firstbell.forecast.training import (
+    LOWEST_BAR,
     _kept_whole,
     bars_for,
     collect,
@@ -225,28 +226,34 @@ def test_the_terms_of_an_absence_going_on_by_hand(model: Model) -> None:
 
 
 def test_an_alert_that_fell_and_rose_again_counts_as_new_for_the_bar_of_act() -> None:
-    """Four looks, three weeks from the first to the last, a hundred students.
+    """Four looks in six weeks, a hundred students; .15 is half of .3.
 
         look   1   2   3   4
         Ana   .4  .4  .4  .4    one new alert
-        Bo    .3   -  .3   -    two
-        Cy    .3   -  .3   -    two
+        Bo    .3  .2  .3  .2    one: it stands while its student is to be watched
+        Cy    .3  .1  .3  .1    two
 
-    Ana and Bo are 3 new alerts in 3 weeks, 1 a week: within an officer's capacity. With Cy it is 5: the bar goes above .3.
+    Ana and six like Bo are 7 new alerts, 1.17 a week: within an officer's capacity. With Cy it is 9: the bar goes above .3.
     """
-    ana, bo, cy = (1, [0.4] * 4, [5, 10, 15, 20]), (2, [0.3] * 2, [5, 15]), (3, [0.3] * 2, [5, 15])
+    ana, bo, cy = [0.4] * 4, [0.3, 0.2] * 2, [0.3, 0.1] * 2
 
-    def bar(*students: tuple[int, list[float], list[int]]) -> float:
-        who = np.array([number for number, chances, _ in students for _ in chances])
-        chance, when = (np.array([x for s in students for x in s[k]]) for k in (1, 2))
-        return bars_for(chance, who * 64, when, np.zeros(len(who), dtype=bool), 100).act
+    def bar(*students: list[float]) -> float:
+        who = np.repeat(np.arange(len(students)), 4) * 64
+        when = np.tile([15, 20, 25, 30], len(students))
+        return bars_for(np.concatenate(students), who, when, np.zeros(len(who), dtype=bool), 100).act
 
-    assert bar(ana, bo) <= 0.3
-    assert 0.3 < bar(ana, bo, cy) <= 0.4
+    assert bar(ana, *[bo] * 6) <= 0.3
+    assert 0.3 < bar(ana, *[bo] * 6, cy) <= 0.4
+
+
+def test_of_a_first_look_too_early_to_tell_no_alert_is_counted() -> None:
+    who = np.arange(600) * 64
+    assert bars_for(np.full(600, 0.5), who, np.full(600, 10), np.zeros(600, dtype=bool), 100).act == LOWEST_BAR
+    assert bars_for(np.full(600, 0.5), who, np.full(600, 15), np.zeros(600, dtype=bool), 100).act > 0.5
 
 
 def test_who_was_thinned_out_while_far_from_the_line_counts_for_the_bar_of_act_too() -> None:
-    """Twelve hundred students in three weeks, each with a chance of .3 near the line, and before that of .1 far from it.
+    """Twelve hundred students in eight weeks, each with a chance of .3 near the line, and five weeks before of .1 far from it.
 
     Only one in twelve's far days are among the examples, so there are 1,300 rows. At .3 there are 1,200 new alerts, at .1 twice as many.
     """
@@ -254,14 +261,14 @@ def test_who_was_thinned_out_while_far_from_the_line_counts_for_the_bar_of_act_t
     kept = student[_kept_whole(student)]
     assert 80 < len(kept) < 120
     who = np.concatenate([student, kept]) * 64
-    when, chance = np.repeat([20, 5], [1200, len(kept)]), np.repeat([0.3, 0.1], [1200, len(kept)])
+    when, chance = np.repeat([40, 15], [1200, len(kept)]), np.repeat([0.3, 0.1], [1200, len(kept)])
     thinned = chance < 0.2
 
     def bar(student_years: int) -> float:
         return bars_for(chance, who, when, thinned, student_years).act
 
-    assert 0.1 < bar(36_000) <= 0.3  # 1,200 in 3 weeks: 1.11 for 100; at .1 it would be 2.2
-    assert bar(70_000) <= 0.1  # 2,400 in 3 weeks: 1.14
+    assert 0.1 < bar(24_000) <= 0.3  # 1,200 in 8 weeks: .63 for 100; at .1 it would be 1.3
+    assert bar(70_000) <= 0.1  # 2,400 in 8 weeks: .43
 
 
 def test_a_logistic_district_is_learned_back() -> None:

@@ -26,13 +26,14 @@ from firstbell.forecast.judging import (
     Ranked,
     calibration_error,
     calibration_slope,
+    opened,
     reliability,
     wilson,
 )
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Learned, Rates, answers, days_ahead, rates
 from firstbell.forecast.lines import HORIZONS, YEAR_END, Counted, Line
-from firstbell.forecast.training import CAPACITY, STANDS, ClosedYear, LayerTwo, as_one, numbers_of, outcome, together
+from firstbell.forecast.training import CAPACITY, ClosedYear, LayerTwo, as_one, numbers_of, outcome, together
 
 __all__ = ["BASELINES", "Question", "Rows", "judge", "pooled_rates", "question_rows"]
 
@@ -389,12 +390,11 @@ def _false_alarms(rows: Rows, first_reached: NDArray[np.int64]) -> dict[str, Any
 
 
 def _new_alerts(rows: Rows) -> float:
-    act = rows.said == Band.ACT
-    order = np.lexsort((rows.through[act], rows.student[act]))
-    who, when = rows.student[act][order], rows.through[act][order]
-    standing = np.append(False, (who[1:] == who[:-1]) & (when[1:] - when[:-1] <= STANDS)) if len(who) else np.zeros(0)
+    order = np.lexsort((rows.through, rows.student))
+    said = rows.said[order]
+    new = opened(rows.student[order], rows.through[order], said == Band.ACT, said == Band.CLEAR)
     weeks = len(np.unique(rows.through))
-    return float((len(who) - standing.sum()) / weeks / max(_different(rows.student), 1) * 100)
+    return new / weeks / max(_different(rows.student), 1) * 100
 
 
 def _stability(rows: Rows) -> float | None:

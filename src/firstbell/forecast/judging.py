@@ -14,11 +14,14 @@ from scipy.optimize import minimize
 from scipy.special import ndtri
 
 __all__ = [
-    "Draws", "Ranked", "calibration_error", "calibration_slope", "reliability", "wilson",
+    "STANDS", "Draws", "Ranked", "calibration_error", "calibration_slope", "opened", "reliability", "wilson",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+#: school days an alert of a line ahead stands once raised, as on the desk (watch.kinds)
+STANDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,17 @@ def _drawn(y, number, last, times):  # type: ignore[no-untyped-def]
             area += (hits - before) * hits / looked
             before = hits
     return area / max(hits, 1.0)
+
+
+def opened(student: NDArray[np.int64], through: NDArray[np.int64], act: Bools, clear: Bools) -> int:
+    """How many alerts the desk opens on these looks, a row each, in the order of student and day.
+
+    One that stands is not opened again. It falls on a look that says its student is clear, and `STANDS` school days after the last that said *act*; what lies
+    between, and what cannot be told, only holds it.
+    """
+    at = np.flatnonzero(act)
+    stands = (np.diff(student[at]) == 0) & (np.diff(through[at]) <= STANDS) & (np.diff(np.cumsum(clear)[at]) == 0)
+    return len(at) - int(stands.sum())
 
 
 def reliability(y: Bools, p: Array, edges: Array | None = None, bins: int = 15) -> list[tuple[float, float, int]]:

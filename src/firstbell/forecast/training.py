@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from firstbell.forecast.evidence import AGES, COUNTED, EXCUSED, PENDING, SETTLED_AFTER, SPELLS, Col, Fates, count_fates
-from firstbell.forecast.forecasts import Bars
+from firstbell.forecast.forecasts import ENOUGH_DAYS, Bars
 from firstbell.forecast.glassbox import GlassBox, fit, inputs
+from firstbell.forecast.judging import opened
 from firstbell.forecast.known import Known, learn_ahead
 from firstbell.forecast.layers import Learned, Rates, answers, closed, counts, days_ahead, rates
 from firstbell.forecast.lines import HORIZONS, Counted, Line
@@ -39,13 +39,12 @@ OTHER_COUNTS = (5, 7, 8, 12, 15)
 ENOUGH_REACHED = 50
 #: alerts a week for 100 students that an officer can look at: how long a list is judged at
 CAPACITY = 1.05
-#: school days an alert stands once raised
-STANDS = 20
-#: new alerts a week for 100 students that the bar of *act* may let through, and the days after which an alert not raised again has fallen,
-#: and is new when it is: counted strictly, one look a week. At 1.2, .6 to .9 are of students never alerted before (decision 0016)
-NEW_A_WEEK, FALLS = 1.2, 6
+#: new alerts a week for 100 students that the bar of *act* may let through, as the desk opens them: decision 0016
+NEW_A_WEEK = 1.2
 #: lower, nearly all examples were thinned out, and alerts can't be counted on those left
 LOWEST_BAR = 0.02
+#: the bar of *watch*, of that of *act*
+WATCHED = 0.5
 #: a student's years are told apart by their last digits
 _YEARS = 64
 
@@ -307,50 +306,30 @@ def bars_for(
     """The lowest bar that keeps new alerts within `NEW_A_WEEK`, had each student's chance been looked at on these days.
 
     chance, student, through: (rows,), several rows a student; thinned (rows,): whether it was far from the line, so that only `_kept_whole`
-    students' are here. Counted strictly: an alert that fell silent for a week and is raised again is new, though on a page it still stands
-    (`STANDS`), so that whoever counts alerts another way finds no more of them. What far rows add is read from students of whom all are here.
+    students' are here. What far rows add is read from students of whom all are here. In the first days of a year nothing is told, so nothing is raised.
     """
     weeks = max(float(through.max(initial=0) - through.min(initial=0)) / 5, 1.0)
-    whole = _kept_whole(student // _YEARS)
     order = np.lexsort((through, student))
-    student, through, chance = student[order], through[order], chance[order]
-    thinned, whole = thinned[order], whole[order]
+    chance, student, through, thinned = chance[order], student[order], through[order], thinned[order]
+    whole = _kept_whole(student // _YEARS)
 
     def new_a_week(bar: float) -> float:
-        over = chance >= bar
-
         def new(some: NDArray[np.bool_]) -> int:
-            return int(_risen(student, through, over & some))
+            p, day = chance[some], through[some]
+            return opened(student[some], day, (p >= bar) & (day >= ENOUGH_DAYS), p < bar * WATCHED)
 
         with_far = (new(whole) + 1) / (new(whole & ~thinned) + 1)
         return new(~thinned) * with_far / weeks / max(student_years, 1) * 100
 
     bars = np.geomspace(LOWEST_BAR, 0.6, 60)
     act = next((float(b) for b in bars if new_a_week(b) <= NEW_A_WEEK), 0.6)
-    return Bars(act, act / 2)
+    return Bars(act, act * WATCHED)
 
 
 def _kept_whole(student: NDArray[np.int64]) -> NDArray[np.bool_]:
     """One student in `THINNED`, the same on every day, and no more of one half or the other: a multiplicative hash (Knuth 1973, § 6.4)."""
     kept: NDArray[np.bool_] = (student * 2654435761 >> 16) % THINNED == 0
     return kept
-
-
-def risen(student: NDArray[np.int64], through: NDArray[np.int64]) -> int:
-    """How many of these alerts, whose and on which days, are new: that student's last was more than `FALLS` school days before."""
-    order = np.lexsort((through, student))
-    return int(_risen(student[order], through[order], np.ones(len(order), dtype=np.bool_)))
-
-
-@nb.njit(cache=True, nogil=True)
-def _risen(student, through, over):  # type: ignore[no-untyped-def]
-    """Of alerts in order of student and day, those `over` the bar."""
-    new, who, when = 0, -1, 0
-    for i in range(len(student)):
-        if over[i]:
-            new += student[i] != who or through[i] - when > FALLS
-            who, when = student[i], through[i]
-    return new
 
 
 def _collect(
