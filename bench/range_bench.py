@@ -31,7 +31,7 @@ from firstbell.forecast.pooling import Before
 from firstbell.forecast.training import ClosedYear, collect, fit_layer_two, learn_layer_one
 from firstbell.signals.kernel import day_matrix
 from firstbell.simulator.behaviour import SHIFTED_DAYS, SPELLS, USUAL, Options
-from firstbell.simulator.district import simulate
+from firstbell.simulator.district import Simulated, simulate
 from firstbell.simulator.registers import Register, registers
 
 FULL, QUICK = 8000, 600  # students a district
@@ -79,12 +79,14 @@ class Row:
 
 def closed_years(
     students: int, seed: int, options: Options
-) -> tuple[list[ClosedYear], list[ClosedYear], list[Watched]]:
-    """The first year to learn from, the second to judge on, and the second as every evening saw it."""
+) -> tuple[list[ClosedYear], list[ClosedYear], list[Watched], list[Simulated]]:
+    """The first year to learn from, the second to judge on, the second as every evening saw it, and what made them."""
     first: list[ClosedYear] = []
     second: list[ClosedYear] = []
     evenings: list[Watched] = []
+    made: list[Simulated] = []
     for simulated in simulate(students=students, seed=seed, today=TODAY, options=options):
+        made.append(simulated)
         n = simulated.cluster.n
         before = {c: Before(*np.zeros((6, n))) for c in Counted}
         attended = np.zeros((2, n), dtype=np.int32)
@@ -100,7 +102,7 @@ def closed_years(
         for register in registers(simulated, 1, seed):
             second.append(_closed(register, before))
             evenings.append(_watched(register, attended))
-    return first, second, evenings
+    return first, second, evenings, made
 
 
 def _known(register: Register, evening: int, before: dict[Counted, Before]) -> Known:
@@ -134,9 +136,9 @@ def _watched(register: Register, attended: NDArray[np.int32]) -> Watched:
 def judged(name: str, students: int, seed: int) -> Row:
     evenings: list[Watched] = []
     if name in STRANGERS:
-        first, second = stranger(name, students, seed)
+        first, second, _hidden = stranger(name, students, seed)
     else:
-        first, second, evenings = closed_years(students, seed, DISTRICTS[name])
+        first, second, evenings, _made = closed_years(students, seed, DISTRICTS[name])
     learned = {c: learn_layer_one(first, c) for c in Counted}
     two = fit_layer_two(collect(first, [LINE], learned, horizons=(HORIZON,)), sum(len(y.student) for y in first))
     key = (LINE.counted, LINE.share is not None, HORIZON)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from firstbell.simulator.calendars import LONG_WEEKEND, SchoolYearCalendar
 from firstbell.simulator.people import PRIMARY_SESSIONS, SECONDARY_SESSIONS, Cluster
 
-__all__ = ["USUAL", "Behaviour", "Options", "Setting", "behave"]
+__all__ = ["USUAL", "Behaviour", "Hidden", "Options", "Setting", "behave"]
 
 #: facts.md § 1: England 2022/23, a two-Beta mixture within .001 nat of the observed bands.
 MIXTURE = {
@@ -48,6 +48,7 @@ BEGIN = (0.25, 0.70)  # of a low propensity, and of one half and more
 TOGETHER = 0.017  # of a family's days begin an illness that goes round the home
 
 #: Kinds of student, as stretches of a draw from 0 to 1. The rest are steady, by their propensity.
+ON_IT = 0.35  # of their bad weekdays, so many are missed
 FADES, BAD_WEEKDAY, TRIPS, LONG_ILLNESS, DRIFTS_LATE, SKIPS_ONE = (
     (0.02, 0.035), (0.05, 0.06), (0.07, 0.09), (0.11, 0.122), (0.13, 0.138), (0.15, 0.165),
 )  # fmt: skip
@@ -99,6 +100,54 @@ class Setting:
     through: int  # school days that have happened, the last of them perhaps just begun
 
 
+@dataclass(frozen=True, slots=True)
+class Spells:
+    """Each student's chance that a spell begins on a usual day, and that it goes on: (n,). season (n, days): what the time of year at their
+    school and the weekday do to the first. rate (n,): the long-run share of days missed."""
+
+    rate: NDArray[np.float64]
+    begin: NDArray[np.float64]
+    on: NDArray[np.float64]
+    season: NDArray[np.float64]
+
+    def go_on(
+        self, rng: np.random.Generator, day: int, here: NDArray[np.bool_], push: NDArray[np.floating], floor: NDArray[np.float64],
+        together: NDArray[np.bool_],
+    ) -> NDArray[np.bool_]:  # fmt: skip
+        """Who is in a spell on a day. here: who was the day before; push, floor: what lies upon `begin` that day; together: whose family falls
+        ill."""
+        season = self.season[:, day]
+        start = np.clip(np.maximum(self.begin, floor) * season * push, 0, 0.9)
+        start = np.where(together, np.maximum(start, 0.55 * np.minimum(self.rate / 0.05, 1.3)), start)
+        keep = np.clip(self.on * np.minimum(season, 1.35) ** 0.25, 0, 0.93)
+        return rng.random(len(here)) < np.where(here, keep, start)
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What made a year and is on no register, beside what `Behaviour` says; (n,) each but where it says otherwise.
+
+    lies        (n, days) who is in a spell; the other days away are single ones, trips and long illnesses
+    worse       what a break from their own pattern does to `spells.begin`
+    fades       who fades slowly
+    state       (n, weeks) each student's weekly state
+    bad_weekday the weekday they miss, -1 for none
+    trip        (n, 2) the days of their family's trip, [first, after the last); -1 for none
+    excused     chance that a spell is
+    part        chance that some classes are missed on a day in school
+    """
+
+    spells: Spells
+    lies: NDArray[np.bool_]
+    worse: NDArray[np.float32]
+    fades: NDArray[np.bool_]
+    state: NDArray[np.float32]
+    bad_weekday: NDArray[np.int64]
+    trip: NDArray[np.int64]
+    excused: NDArray[np.float64]
+    part: NDArray[np.float64]
+
+
 @dataclass(slots=True)
 class Behaviour:
     """A cluster's year, by student, school day and session.
@@ -114,6 +163,7 @@ class Behaviour:
     propensity (n,) the long-run share of days missed drawn for this year
     onset     (n, 2) int64, the day on which a break from the student's own pattern sets in, and on which a long illness does; -1 for none
     over      (n, 2) int64, the first day after it
+    hidden    what made it
     """
 
     squares: NDArray[np.uint8]
@@ -127,6 +177,7 @@ class Behaviour:
     propensity: NDArray[np.float64]
     onset: NDArray[np.int64]
     over: NDArray[np.int64]
+    hidden: Hidden
 
 
 REASONS = ("", "illness", "medical appointment", "family", "transport", "no reason given", "bereavement")
@@ -135,6 +186,16 @@ REASONS = ("", "illness", "medical appointment", "family", "transport", "no reas
 def _normal_cdf(z: NDArray[np.float64]) -> NDArray[np.float64]:
     """Φ by the logistic approximation of Bowling et al. (2009), within .00014."""
     return 1.0 / (1.0 + np.exp(-(0.07056 * z**3 + 1.5976 * z)))
+
+
+def next_week(rng: np.random.Generator, state: NDArray[np.floating]) -> NDArray[np.floating]:
+    """A student's weekly state a week later."""
+    return 0.6 * state + 0.45 * rng.standard_normal(len(state))
+
+
+def fading(day: NDArray[np.int64] | int, days: int) -> NDArray[np.float64] | float:
+    """What a slow fade does to the chance that a spell begins, through a year of so many days."""
+    return 0.7 + 3 * (day / max(days, 1)) ** 2
 
 
 def _of_kind(kinds: NDArray[np.float64], kind: tuple[float, float]) -> NDArray[np.bool_]:
@@ -200,7 +261,7 @@ def _school_levels(cluster: Cluster, rng: np.random.Generator) -> NDArray[np.flo
     return np.asarray(spread * np.sqrt(SCHOOL_SHARE))
 
 
-def _shocks(
+def shocked(
     cluster: Cluster, setting: Setting, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(schools, days) twice, weekday aside: what the season does to the chance of falling ill, and what one day does to that
@@ -242,7 +303,7 @@ def _year(
 ) -> Behaviour:  # fmt: skip
     n, days = cluster.n, setting.through
     dates = setting.calendar.school_days[:days]
-    slow, sudden = _shocks(cluster, setting, rng)
+    slow, sudden = shocked(cluster, setting, rng)
     sudden = np.roll(sudden, options.shock_shift, axis=1)
     at_school = np.maximum(cluster.school[year], 0)
     weekday = np.array([d.weekday() for d in dates])
@@ -267,14 +328,15 @@ def _year(
     broken = (
         ((breaks | recent) & (onset >= 0))[:, None] & (column >= onset[:, None]) & (column < (onset + length)[:, None])
     )
-    push = np.where(broken, rng.uniform(3, 6, n).astype(np.float32)[:, None], push)
+    worse = rng.uniform(3, 6, n).astype(np.float32)
+    push = np.where(broken, worse[:, None], push)
     fade = _of_kind(kinds, FADES)
-    push = np.where(fade[:, None], 0.7 + 3 * (column / max(days, 1)) ** 2, push)
+    push = np.where(fade[:, None], fading(column, days), push)
     # a weekly state of each student, AR(1)
     weeks = days // 5 + 1
     state = np.zeros((n, weeks), dtype=np.float32)
     for w in range(1, weeks):
-        state[:, w] = 0.6 * state[:, w - 1] + 0.45 * rng.standard_normal(n)
+        state[:, w] = next_week(rng, state[:, w - 1])
     push = push * np.exp(state - 0.16)[:, np.arange(days) // 5]
 
     ill_together = (rng.random((int(cluster.family.max()) + 1, days)) < TOGETHER)[cluster.family]
@@ -282,25 +344,25 @@ def _year(
     away = np.zeros((n, days), dtype=bool)
     floor = np.where(broken, 0.12, 0.0)
     here = rng.random(n) < 0.7 * rate  # away on the eve, so that the year doesn't begin better than it goes on
+    spells = Spells(rate, off * begin, on, shocks)
     for d in range(days):
-        start = np.clip(np.maximum(off * begin, floor[:, d]) * shocks[:, d] * push[:, d], 0, 0.9)
-        start = np.where(ill_together[:, d], np.maximum(start, 0.55 * np.minimum(rate / 0.05, 1.3)), start)
-        keep = np.clip(on * np.minimum(shocks[:, d], 1.35) ** 0.25, 0, 0.93)
-        here = rng.random(n) < np.where(here, keep, start)
+        here = spells.go_on(rng, d, here, push[:, d], floor[:, d], ill_together[:, d])
         away[:, d] = here
+    lies = away.copy()
     single = (sudden[at_school] - OF_SPELLS) * shocks * rate[:, None]
     away |= rng.random((n, days)) < np.clip(single, 0, 0.8)
     # one bad weekday; family trips beside a break; a long illness
     bad_day = _of_kind(kinds, BAD_WEEKDAY)
     which = rng.integers(0, 5, n)
-    on_it = bad_day[:, None] & (weekday[None, :] == which[:, None]) & (rng.random((n, days)) < 0.35)
+    on_it = bad_day[:, None] & (weekday[None, :] == which[:, None]) & (rng.random((n, days)) < ON_IT)
     away |= on_it
     trips = _of_kind(kinds, TRIPS)
-    trip = np.zeros((n, days), dtype=bool)
+    trip, their_trip = np.zeros((n, days), dtype=bool), np.full((n, 2), -1)
     edges = np.flatnonzero(setting.calendar.gaps()[:days] > LONG_WEEKEND)
     if len(edges):
         end = edges[rng.integers(0, len(edges), n)]
-        trip = trips[:, None] & (column <= end[:, None]) & (column > (end - rng.integers(3, 6, n))[:, None])
+        their_trip = np.where(trips, [end - rng.integers(3, 6, n) + 1, end + 1], -1).T
+        trip = (column >= their_trip[:, :1]) & (column < their_trip[:, 1:])
     ill = _of_kind(kinds, LONG_ILLNESS)
     fell_ill = rng.integers(0, max(days, 1), n)
     ill_for = rng.integers(8, 26, n)
@@ -329,7 +391,7 @@ def _year(
     squares = np.zeros((n, days, SECONDARY_SESSIONS), dtype=np.uint8)
     squares[away] = ABSENT
     level = np.clip(cluster.grade - 1 + year, 0, 12)
-    _part_days(squares, away, secondary, level, kinds, tardy, skip, rate, rng)
+    part = _part_days(squares, away, secondary, level, kinds, tardy, skip, rate, rng)
     minutes = np.clip(rng.gamma(1.6, 11, (n, days)), 2, 170).astype(np.int16)
     enrolled = (column >= cluster.first[year][:, None]) & (column < cluster.last[year][:, None])
     enrolled &= (cluster.school[year] >= 0)[:, None]
@@ -337,14 +399,17 @@ def _year(
     away &= enrolled
     begun = np.stack([np.where((breaks | recent) & (onset >= 0), onset, -1), np.where(ill, fell_ill, -1)], axis=1)
     over = np.where(begun >= 0, np.minimum(begun + np.stack([length, ill_for], axis=1), days), -1)
-    return Behaviour(squares, away, excused & away, lag, first_u, reason, suspended & away, minutes, rate, begun, over)
+    hidden = Hidden(spells, lies, worse, fade, state, np.where(bad_day, which, -1), their_trip, chance, part)
+    return Behaviour(
+        squares, away, excused & away, lag, first_u, reason, suspended & away, minutes, rate, begun, over, hidden
+    )
 
 
 def _part_days(
     squares: NDArray[np.uint8], away: NDArray[np.bool_], secondary: NDArray[np.bool_], level: NDArray[np.int64],
     kinds: NDArray[np.float64], tardy: NDArray[np.float64], skip: NDArray[np.float64], rate: NDArray[np.float64], rng: np.random.Generator,
-) -> None:  # fmt: skip
-    """Lateness, leaving early, and classes missed on days in school. facts.md § 3 (Whitney & Liu; DfE)."""
+) -> NDArray[np.float64]:  # fmt: skip
+    """Lateness, leaving early, and classes missed on days in school: (n,) the chance of the last. facts.md § 3 (Whitney & Liu; DfE)."""
     n, days, _ = squares.shape
     here = ~away
     # tardy : absence about 1 : 4 in primary, 1 : 2.7 in secondary
@@ -377,3 +442,4 @@ def _part_days(
     for k in range(4):
         more = (k < how_many) & (start + k < SECONDARY_SESSIONS)
         squares[i[more], d[more], start[more] + k] = ABSENT
+    return np.clip(chance, 0, 0.8)
