@@ -2,7 +2,8 @@
 
 Beside the forecast, on the very same rows, stands an *oracle*. It knows what made the district: its numbers, each student's propensity and state on the
 day asked about, and how every mark of the days gone by will end. It doesn't know the dice to come, and draws them many times. A second one also knows how
-long the absence going on will last. What they cannot reach nobody can; much of what lies between them and the forecast is in no mark.
+long the absence going on will last. No better order of a day's students is possible than theirs (a list may still be steadier from week to week); much of what
+lies between them and the forecast is in no mark.
 
 Its chances are drawn, so that it is a little better than is printed. Everything here is simulated.
 """
