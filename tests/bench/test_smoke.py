@@ -57,4 +57,4 @@ def test_a_benchmark_runs_small_and_prints_its_figures(name: str) -> None:
     for words in PRINTS[name]:
         assert words in ran.stdout, f"{name} no longer prints “{words}”:\n{ran.stdout}"
     assert "not measured" not in ran.stdout
-    assert len(re.findall(r"\d", ran.stdout)) > 20
+    assert len(re.findall(r"\d", ran.stdout)) > 15

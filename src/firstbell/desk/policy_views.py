@@ -17,13 +17,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 from firstbell.access import policy
 from firstbell.access.models import User
 from firstbell.access.policy import Deed, allow, get_owned
-from firstbell.casework.adopted import adopted, packs_of
+from firstbell.casework.adopted import adopted
 from firstbell.casework.adopting import LONGEST, NotAdopted, agree, approve, end, keep, laid, propose, refuse, withdraw
 from firstbell.casework.models import Adoption
 from firstbell.casework.signatures import Office, all_holders, asked_offices
 from firstbell.intake.fields import in_words
 from firstbell.law import sentences
 from firstbell.law.differences import Difference, differences
+from firstbell.law.overlays import with_overlay
 from firstbell.law.packs import Institution, Overlay, Pack, Prohibition, Rule, Source, built_in
 from firstbell.register.models import School
 
@@ -90,7 +91,7 @@ class OfficeShown:
 
 
 def _offices(current: Adoption | None, today: date) -> list[OfficeShown]:
-    found = all_holders(asked_offices(packs_of(current)), today)
+    found = all_holders(asked_offices(with_overlay(current.pack, current.overlay) if current else ()), today)
     schools = School.objects.count() if found else 0
     told = []
     for office in found:

@@ -29,6 +29,7 @@ from firstbell.intake.fields import in_words
 from firstbell.law.packs import Threshold, built_in
 from firstbell.law.sentences import threshold_words
 from firstbell.register.models import SchoolYear
+from firstbell.said import unpacked
 
 _WORKING = (ReplayRun.State.WAITING, ReplayRun.State.RUNNING)
 _FIELDS = ("pack", "version", "overlay", "rule", "line", "year", "key")
@@ -235,6 +236,7 @@ def _context(run: ReplayRun) -> dict[str, Any]:
     return {
         "page": "policy",
         "run": run,
+        "problem": in_words(unpacked(run.problem)),
         "working": working,
         "percent": 100 * run.done // run.total if run.total else None,
     }
