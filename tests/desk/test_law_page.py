@@ -15,7 +15,7 @@ from firstbell.access.models import Assignment, Role
 from firstbell.casework.done import protect, record_done
 from firstbell.casework.models import Adoption, Protection
 from firstbell.register.models import RollState
-from tests.build import FIRST_MONDAY, a_calendar, a_school, a_section, a_student, a_user, draw
+from tests.build import FIRST_MONDAY, a_calendar, a_school, a_section, a_student, a_teacher, a_user, draw
 from tests.casework.letters_scene import TODAY as LETTERS_TODAY
 from tests.casework.letters_scene import set_the_scene
 
@@ -100,6 +100,25 @@ def test_what_protects_a_student_is_not_read_from_what_no_line_asks(
     assert "The rule is not about this student." in words
     assert "students with:" not in words
     assert told not in words.lower()
+    asked = {line.position.rule for line in client.get(page).context["lines"]}
+    assert {"TX-W1", "TX-C1"} <= asked
+    assert not {"TX-P1-disability", "TX-P1-counselling"} & asked
+
+
+def test_who_only_teaches_a_student_has_no_more_of_them_for_being_a_lead_elsewhere(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = set_the_scene(monkeypatch)
+    scene.ana.contacts.update(address="12 Larch Lane\nLarch Valley 00100")
+    both = a_teacher(scene.school, a_section(scene.calendar, scene.ana))
+    Assignment.objects.create(user=both, role=Role.SCHOOL_LEAD, school=a_school("Another"), starts=date(2026, 8, 1))
+    client.force_login(both)
+    page = client.get(reverse("student", args=[scene.ana.pk]))
+    assert page.status_code == 200
+    assert "12 Larch Lane" not in page.content.decode()
+    for view in ("student_law", "law_lines"):
+        assert client.get(reverse(view, args=[scene.ana.pk])).status_code == 404
+    assert client.post(reverse("letter_draft", args=[scene.ana.pk]), {"rule": "x"}).status_code == 404
 
 
 def test_an_officer_of_another_school_does_not_read_what_protects_a_student_they_see_as_a_lead(

@@ -225,7 +225,7 @@ def test_the_terms_of_an_absence_going_on_by_hand(model: Model) -> None:
     assert bo["seldom_stay"] == pytest.approx(-bo["level"] * bo["stay"])
 
 
-def test_an_alert_that_fell_and_rose_again_counts_as_new_for_the_bar_of_act() -> None:
+def test_an_alert_that_dipped_and_rose_again_is_not_new_for_the_bar_of_act() -> None:
     """Four looks in six weeks, a hundred students; .15 is half of .3.
 
         look   1   2   3   4

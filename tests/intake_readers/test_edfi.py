@@ -99,3 +99,19 @@ def test_a_delivery_without_the_students_homes_says_nothing_of_where_they_live_t
     assert address_of(brought(tmp_path / "moved", ROSA.format(an_address("Work")) + tie)) == "", (
         "it speaks of theirs, and they have left it"
     )
+
+
+def test_where_somebody_lives_who_may_not_be_written_to_nobody_has_the_student_s_address(tmp_path: Path) -> None:
+    victor = ROSA.replace("g1", "g2").replace("Rosa", "Victor").format(an_address("Mailing", street="PO Box 5"))
+    tie = TIE.format(student="s1", lives="true")
+    barred = tie.replace("g1", "g2").replace(
+        "<LivesWith>", "<ContactRestrictions>Court order</ContactRestrictions><LivesWith>"
+    )
+    items = brought(tmp_path, ROSA.format("") + victor + tie + barred, OF_STUDENT.format("s1", an_address()))
+    addresses = {i.given_name: i.address for i in items if isinstance(i, ContactRecord)}
+    assert addresses["Rosa"] == ""
+
+
+def test_of_two_homes_the_one_that_says_where_is_taken(tmp_path: Path) -> None:
+    nowhere = "<Address><AddressType>uri://ed-fi.org/AddressTypeDescriptor#Home</AddressType></Address>"
+    assert address_of(brought(tmp_path, ROSA.format(nowhere + an_address()))) == LINES

@@ -9,8 +9,8 @@ from fractions import Fraction
 import pytest
 
 from firstbell.law.differences import differences
-from firstbell.law.overlays import overlaid, read_overlay
-from firstbell.law.packs import Pack, PackError, read_pack
+from firstbell.law.overlays import in_turn, overlaid, read_overlay
+from firstbell.law.packs import Pack, PackError, read_pack, versions
 
 PACK = """
 id = "home"
@@ -351,3 +351,7 @@ def test_a_flag_nobody_can_have_is_refused_wherever_it_stands() -> None:
 def test_an_overlay_ends_after_it_begins() -> None:
     refused(HEAD + "effective_to = 2026-07-01\n", "ends before it begins", 4)
     assert read_overlay(HEAD + "effective_to = 2027-07-01\n", "ours.toml", pack()).effective_to == date(2027, 7, 1)
+
+
+def test_before_a_year_has_begun_nothing_of_it_is_in_force() -> None:
+    assert in_turn(versions("us-tx"), [], date(2027, 8, 16), date(2027, 7, 20)) == []

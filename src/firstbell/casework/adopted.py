@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from firstbell.casework.models import Adoption, Firing
 from firstbell.law.overlays import in_turn, with_overlay
-from firstbell.law.packs import InForce, Pack, versions
+from firstbell.law.packs import InForce, Pack, PackError, versions
 
 __all__ = ["adopted", "law_of", "pack_of", "packs_of", "turns"]
 
@@ -45,7 +45,15 @@ def packs_of(found: Adoption | None) -> tuple[Pack, ...]:
         return ()
     texts = dict.fromkeys(["", *(text for _first, _last, text in found.own_rules if text != found.overlay)])
     texts.pop(found.overlay, None)
-    return tuple(pack for text in (*texts, found.overlay) for pack in with_overlay(found.pack, text))
+    return (*(pack for text in texts for pack in _readable(found.pack, text)), *with_overlay(found.pack, found.overlay))
+
+
+def _readable(pack: str, text: str) -> tuple[Pack, ...]:
+    """Own rules of before, where today's reader still takes them: what they said then stops nobody now."""
+    try:
+        return with_overlay(pack, text)
+    except PackError:
+        return ()
 
 
 def pack_of(firing: Firing, some: Sequence[Pack]) -> Pack | None:
@@ -61,5 +69,9 @@ def law_of(found: Adoption | None, first: date, last: date) -> list[InForce]:
     """
     if found is None:
         return []
-    own = [(with_overlay(found.pack, text), begins, ends) for begins, ends, text in found.own_rules]
+    own = [
+        (with_overlay(found.pack, text), begins, ends)
+        for begins, ends, text in found.own_rules
+        if begins <= last and (ends is None or ends >= first)
+    ]
     return in_turn(versions(found.pack), own, first, last)

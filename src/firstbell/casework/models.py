@@ -45,7 +45,7 @@ class Adoption(models.Model):
     stop_last = models.DateField(null=True)
     stop_why = models.TextField(blank=True)
     #: of what `adopted.adopted` found: which own rules on this pack were in force from when through when, until the day asked about
-    own_rules: Sequence[tuple[date, date | None, str]]
+    own_rules: Sequence[tuple[date, date | None, str]] = ()
 
     class Meta:
         constraints = [

@@ -15,7 +15,7 @@ from django.db.models import Case, F, IntegerField, Min, Q, QuerySet, When
 
 from firstbell.access import policy
 from firstbell.access.models import User
-from firstbell.access.policy import Held
+from firstbell.access.policy import Deed, Held
 from firstbell.casework.adopted import pack_of, packs_of
 from firstbell.casework.models import Adoption, Done, Firing, Letter
 from firstbell.casework.signatures import missing_after, signs_elsewhere, signs_for
@@ -69,6 +69,8 @@ def steps_for(
         return [], 0
     packs = packs_of(adoption)
     ids = set(asking_rules(packs, allowed=allowed))
+    if not policy.may(user, Deed.SEE_PROTECTIONS):  # of a rule about students whom something protects, and no others
+        ids -= {r.id for p in packs for r in p.rule if r.applies.flags}
     wanted = {
         "pack": adoption.pack, "superseded_at": None, "status": Status.DUTY_OPEN, "rule__in": ids & {rule} if rule else ids,
         **({"school": school} if school else {}),
@@ -163,4 +165,4 @@ def _waits(
 
 def _may_confirm(office: str, held: Held) -> bool:
     """As `done.may_confirm` has it: what an institution outside signed, anybody can have before them."""
-    return signs_elsewhere(office) or signs_for(office, held)
+    return held.role in policy.SCHOOL_ROLES and (signs_elsewhere(office) or signs_for(office, held))

@@ -36,7 +36,7 @@ from firstbell.casework.standing import Deed as DoneDeed
 from firstbell.casework.standing import Standing, standing_of, today_of, zone_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, in_language, position_words
 from firstbell.law.clock import NOT_ESCALATED, Position, Status, shows
-from firstbell.law.packs import Pack
+from firstbell.law.packs import Pack, Rule
 from firstbell.law.whom import about_flags
 from firstbell.outreach.models import Message
 from firstbell.register.gathered import gathered
@@ -146,6 +146,8 @@ def lines_of(standing: Standing, done: list[DeedShown], today: date, protected: 
     packs = {v.pack.sha256: v.pack for v in standing.law}
     now = standing.law[-1].pack.sha256 if standing.law else ""
     some = [p for p in standing.positions if p.pack_sha256 == now or p.status is not Status.CLEAR]
+    if not protected:  # that it is asked at all would tell
+        some = [p for p in some if not _about_protected(packs[p.pack_sha256].rule_named(p.rule))]
     lines = [_line(p, packs[p.pack_sha256], standing, done, today, protected) for p in some]
 
     def order(line: Line) -> tuple[int, bool, date]:
@@ -154,6 +156,11 @@ def lines_of(standing: Standing, done: list[DeedShown], today: date, protected: 
         return ORDER.index(line.position.status), sanction, line.position.due or date.max
 
     return sorted(lines, key=order)
+
+
+def _about_protected(rule: Rule | None) -> bool:
+    """Whether a rule is about students whom something protects, and about no others."""
+    return rule is not None and bool(rule.applies.flags)
 
 
 def _asked(lines: list[Line]) -> bool:
@@ -238,7 +245,7 @@ def _letters(student: Student) -> list[LetterShown]:
 @require_safe
 def law_lines(request: HttpRequest, pk: int) -> HttpResponse:
     """The lines in short, for the student's page."""
-    student = policy.get_student(request.user, pk)
+    student = policy.get_student(request.user, pk, Deed.TAKE_STEPS)
     today = today_of(student)
     standing = standing_of(student, today)
     lines = lines_of(standing, [], today, policy.may_for(request.user, Deed.SEE_PROTECTIONS, student))
@@ -298,14 +305,14 @@ def _as_of(request: HttpRequest, today: date) -> date | None:
 @allow(Deed.SEE_LAW)
 @require_safe
 def law_page(request: HttpRequest, pk: int) -> HttpResponse:
-    return _page(request, policy.get_student(request.user, pk))
+    return _page(request, policy.get_student(request.user, pk, Deed.SEE_LAW))
 
 
 @allow(Deed.TAKE_STEPS)
 @require_POST
 def record(request: HttpRequest, pk: int) -> HttpResponse:
     """Something was done, or somebody decided not to go on."""
-    student = policy.get_student(request.user, pk)
+    student = policy.get_student(request.user, pk, Deed.TAKE_STEPS)
     form = {name: request.POST.get(name, "") for name in ("kind", "on", "note", "rule", "key")}
     to = [int(pk) for pk in request.POST.getlist("to") if pk.isdecimal() and len(pk) < 19]
     try:
@@ -341,7 +348,7 @@ def record(request: HttpRequest, pk: int) -> HttpResponse:
 def confirm_record(request: HttpRequest, pk: int) -> HttpResponse:
     """The second person's word for a sanction that somebody put on record."""
     done = policy.get_owned(request.user, Done.objects.for_user(request.user), pk, "done")
-    student = policy.get_student(request.user, done.student_id)
+    student = policy.get_student(request.user, done.student_id, Deed.TAKE_STEPS)
     try:
         confirm(request.user, done, today_of(student), request.POST.get("signature", "").replace("\x00", ""))
     except NotRecorded as error:

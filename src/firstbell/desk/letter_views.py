@@ -41,7 +41,7 @@ def _letter(request: HttpRequest, pk: int) -> Letter:
     mine = Letter.objects.for_user(request.user).select_related(*FIELDS)
     mine = mine.annotate(could_sign=could_sign(policy.today(request.user)))
     letter: Letter = policy.get_owned(request.user, mine, pk, "letter")
-    letter.student = policy.get_student(request.user, letter.student_id)
+    letter.student = policy.get_student(request.user, letter.student_id, Deed.SEE_LAW)
     return letter
 
 
@@ -88,7 +88,7 @@ def _draft_page(
 @require_POST
 def letter_draft(request: HttpRequest, pk: int) -> HttpResponse:
     """From an open step of the ladder. Pressed twice, it is one draft."""
-    student = policy.get_student(request.user, pk)
+    student = policy.get_student(request.user, pk, Deed.TAKE_STEPS)
     try:
         letter = deeds.draft(request.user, student, request.POST.get("rule", "")[:60], today_of(student))
     except NotWritten as error:

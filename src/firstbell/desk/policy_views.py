@@ -25,7 +25,7 @@ from firstbell.intake.fields import in_words
 from firstbell.law import sentences
 from firstbell.law.differences import Difference, differences
 from firstbell.law.overlays import with_overlay
-from firstbell.law.packs import Institution, Overlay, Pack, Prohibition, Rule, Source, built_in
+from firstbell.law.packs import Institution, Overlay, Pack, Prohibition, Rule, Source, built_in, in_force
 from firstbell.register.models import School
 
 _WITH_PEOPLE = ("proposed_by", "approved_by", "refused_by", "withdrawn_by", "stop_asked_by")
@@ -90,8 +90,9 @@ class OfficeShown:
     without: int
 
 
-def _offices(current: Adoption | None, today: date) -> list[OfficeShown]:
-    found = all_holders(asked_offices(with_overlay(current.pack, current.overlay) if current else ()), today)
+def _offices(current: Adoption, today: date) -> list[OfficeShown]:
+    now = in_force(with_overlay(current.pack, current.overlay), today, today)
+    found = all_holders(asked_offices([v.pack for v in now]), today)
     schools = School.objects.count() if found else 0
     told = []
     for office in found:

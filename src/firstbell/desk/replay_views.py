@@ -272,7 +272,9 @@ def replay_progress(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _export(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     run = _run(request, pk)
-    if run.state != ReplayRun.State.DONE:
+    if run.state != ReplayRun.State.DONE and not (
+        run.result and kind == "json"
+    ):  # kept, though its page tells more now
         return redirect("policy_replay", pk)
     audit.record(request.user, "exported_replay", f"replay:{run.pk}", kind)
     made = json.loads(run.result)

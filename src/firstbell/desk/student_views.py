@@ -49,6 +49,7 @@ def student_page(request: HttpRequest, pk: int) -> HttpResponse:
         "record": record, "years": [(y, course(record, y, s)) for y, s in zip(record.years, schools, strict=True)],
         "ahead": outlook(record, record.years[-1], schools[-1]) if schools and schools[-1] else None,
         "why": policy.why(request.user, student), "highlights": _highlights(record),
+        "here": {deed.value: policy.may_for(request.user, deed, student) for deed in (Deed.SEE_LAW, Deed.TAKE_STEPS)},
     }  # fmt: skip
     return render(request, "desk/student.html", context)
 

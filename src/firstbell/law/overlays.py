@@ -287,6 +287,8 @@ def in_turn(
 
     plain   a pack's versions; own: the same with own rules on them, from which day through which. On all other days the pack is as it is.
     """
+    if first > last:
+        return []
     days = {first, *(d for _some, begins, ends in own for d in (begins, (ends or last) + timedelta(days=1)))}
     turns = sorted(d for d in days if first <= d <= last)
     found: list[InForce] = []

@@ -329,7 +329,10 @@ def _evidence(checked: Checked, given: dict[str, str], today: date) -> str:
     if checked.position and checked.position.window:
         lines.append("window {} to {}".format(*checked.position.window))
     lines += [f"day {d} mark {checked.squares.get(date.fromisoformat(d), '?')}" for d in letter.marks.split()]
+    about_protected = {r.id for v in checked.standing.law for r in v.pack.rule if r.applies.flags}
     for p in checked.standing.positions:
+        if p.rule in about_protected - {firing.rule}:
+            continue  # that it is asked at all would tell what protects the student
         lines.append(f"position {p.rule} {p.status} {p.count} of {p.threshold}")
     lines += [
         " ".join([ADDRESSED_TO, *(str(pk) for pk in checked.addressed_to)]),

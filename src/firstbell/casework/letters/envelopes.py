@@ -20,11 +20,12 @@ class Envelope:
 
 
 def envelopes_for(recipients: Iterable[tuple[int, str, str]], silent: Iterable[str]) -> list[Envelope]:
-    """Of recipients, each as (contact, name, address). An address that somebody under no-contact shares (`silent`) is nobody's."""
-    closed = {_place(address) for address in silent}
+    """Of recipients, each as (contact, name, address). An address that somebody under no-contact shares (`silent`) is nobody's, nor is one that
+    could be the same, written with more of it or less: in doubt a letter is handed over."""
+    closed = [address for address in silent if _place(address)]
     at: dict[str, list[tuple[int, str, str]]] = {}
     for one in recipients:
-        if (place := _place(one[2])) and place not in closed:
+        if (place := _place(one[2])) and not any(_could_be(one[2], other) for other in closed):
             at.setdefault(place, []).append(one)
     return [
         Envelope(
@@ -38,6 +39,16 @@ def envelopes_for(recipients: Iterable[tuple[int, str, str]], silent: Iterable[s
 def _place(address: str) -> str:
     """What tells two addresses apart, however they are spaced, pointed and capitalised."""
     return "".join(c for c in address.casefold() if c.isalnum())
+
+
+def _could_be(one: str, other: str) -> bool:
+    """Whether two addresses could be one: one says no more than the other's beginning, or both name the same street and number."""
+    a, b = _place(one), _place(other)
+    return (
+        a.startswith(b)
+        or b.startswith(a)
+        or _place(one.strip().splitlines()[0]) == _place(other.strip().splitlines()[0])
+    )
 
 
 def _lines(lines: Iterable[str]) -> tuple[str, ...]:
@@ -73,8 +84,9 @@ class Copies:
 
 def copies_of(evidence: str, now: Iterable[Envelope], recipients: Set[int]) -> Copies:
     """The copies a letter was signed for, beside the envelopes it would have `now`."""
-    before, known = envelopes_in(evidence), set(now)
-    still = [envelope for envelope in before if envelope in known]
+    where = {contact: _place("".join(e.lines[1:])) for e in now for contact in e.contacts}  # under the line of names
+    before = envelopes_in(evidence)
+    still = [e for e in before if all(where.get(contact) == _place("".join(e.lines[1:])) for contact in e.contacts)]
     silent = sum(not recipients.issuperset(envelope.contacts) for envelope in before)
     return Copies(still, len(before) - len(still) - silent, silent)
 

@@ -6,15 +6,18 @@ from django.db import migrations
 
 from firstbell.said import packed, said
 
+LESS = packed(said("It was reckoned by an earlier Firstbell, which told less."))
+
 
 def ask_anew(apps: Any, schema_editor: Any) -> None:
     runs = apps.get_model("casework", "ReplayRun").objects.filter(state="done").exclude(result__contains='"load_by"')
-    runs.update(
-        state="failed",
-        problem=packed(said("It was reckoned by an earlier Firstbell, which told less.")),
-    )
+    runs.update(state="failed", problem=LESS)
+
+
+def as_before(apps: Any, schema_editor: Any) -> None:
+    apps.get_model("casework", "ReplayRun").objects.filter(problem=LESS).update(state="done", problem="")
 
 
 class Migration(migrations.Migration):
     dependencies = [("casework", "0010_as_what_somebody_signed")]
-    operations = [migrations.RunPython(ask_anew, migrations.RunPython.noop)]
+    operations = [migrations.RunPython(ask_anew, as_before)]

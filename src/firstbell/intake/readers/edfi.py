@@ -184,6 +184,7 @@ class EdFiReader:
         self._lives_with: dict[str, list[str]] = defaultdict(list)
         self._asked: set[str] = set()  # students whom one of them lives with
         self._homes: dict[str, set[str]] = defaultdict(set)
+        self._shared_with_barred: set[str] = set()
 
     def read(self) -> Iterator[Item]:
         settings = settings_of(self.delivery)
@@ -608,6 +609,8 @@ class EdFiReader:
         self._restricted += restricted
         if _leaf(element, "LivesWith").lower() in ("true", "1"):
             self._lives_with[contact].append(student)
+            if restricted:
+                self._shared_with_barred.add(student)
         yield ContactLink(at, student, contact, _tail(_text(element, "Relation", blank=True)), restricted)
 
     def _home(self, at: Where, element: Element) -> Iterable[Item]:
@@ -620,6 +623,10 @@ class EdFiReader:
         """The one home of the students a contact lives with; "" where there is none, or several. None where the delivery speaks neither of an
         address of the contact's nor of the students'."""
         students = self._lives_with[contact.id]
+        if self._shared_with_barred.intersection(
+            students
+        ):  # where somebody lives who may not be written to, nobody has post
+            return ""
         said_of = [self._homes[student] for student in students if student in self._homes]
         if students and not said_of and contact.address is not None:
             return None
@@ -882,7 +889,11 @@ def _name(element: Element) -> tuple[str, str]:
 def _address(element: Element, today: date) -> str | None:
     """Where post reaches them today, in lines; "" where the source has no address, None where it has only others."""
     some = [*element.findall("{*}Address"), *element.findall("{*}InternationalAddress")]
-    found = {_tail(_leaf(a, "AddressType")).lower(): _address_lines(a) for a in reversed(some) if _holds(a, today)}
+    found = {
+        _tail(_leaf(a, "AddressType")).lower(): _address_lines(a)
+        for a in reversed(some)
+        if _holds(a, today) and _address_lines(a)
+    }
     return next((found[kind] for kind in _POST if found.get(kind)), None if some else "")
 
 

@@ -471,6 +471,10 @@ class OneRosterReader:
             yield StaffRecord(at, user, given, family, cell("email").strip(), sorted(held & _STAFF_ROLES)[0], status)
         if held & _CONTACT_ROLES:
             known = True
+            for student in split_list(
+                cell("metadata.noContact").replace(";", ",")
+            ):  # first: it holds whatever else cannot be read
+                yield ContactLink(at, student, user, no_contact=True)
             phone, email, language = (
                 cell("phone").strip() or cell("sms").strip(),
                 cell("email").strip(),
@@ -481,8 +485,6 @@ class OneRosterReader:
                 at, user, given, family, self._said(phone, "phone", "sms"), self._said(email, "email"),
                 self._said(address, "metadata.address"), self._said(language.strip().lower(), "metadata.language"), status,
             )  # fmt: skip
-            for student in split_list(cell("metadata.noContact").replace(";", ",")):
-                yield ContactLink(at, student, user, no_contact=True)
         if not known:
             raise Refused(
                 "role", ", ".join(sorted(held)), said("is not a role Firstbell knows (student, teacher, guardian, …)")
