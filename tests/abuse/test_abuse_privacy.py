@@ -27,9 +27,12 @@ def log_text() -> Iterator[io.StringIO]:
     """What the configured handler writes, through its own filter and format."""
     (handler,) = (h for h in logging.getLogger().handlers if any(isinstance(f, NoPersonalData) for f in h.filters))
     text = io.StringIO()
-    before = handler.setStream(text)
+    before, handler.stream = (
+        handler.stream,
+        text,
+    )  # not setStream: it flushes the one before, which a test that caught it may have closed
     yield text
-    handler.setStream(before)
+    handler.stream = before
 
 
 @pytest.mark.django_db
