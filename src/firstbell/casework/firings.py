@@ -168,8 +168,6 @@ def _look(batch: Batch, night: _Night, found: Looked) -> None:
     changed = _changed(batch, stood, night)
     for student in batch.students[np.isin(batch.students, night.counted)].tolist():
         changed[student] = night.rules
-    for student in _due_by_now(ids, stood, night.pack):
-        changed[student] = night.rules
     if not changed:
         return
     done: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
@@ -239,37 +237,27 @@ def _changed(batch: Batch, stood: Sequence[Reached], night: _Night) -> dict[int,
             changed[student] |= {rule} | night.giving_way.get(rule, set())
         for student in batch.students[first].tolist():
             changed[student] |= night.waiting.get(rule, set())
-    flags = (
-        {k: night.flags[s] for k, s in enumerate(batch.students.tolist()) if s in night.flags} if night.flags else {}
-    )
+    flags = {k: night.flags[s] for k, s in enumerate(batch.students.tolist()) if s in night.flags}
+    come = {s.rule.id: _come(s) for s in stood}  # the last version's: another's count has ended with it
     for standing in told:
-        if standing.rule.id in kept:
-            own = kept[standing.rule.id].of(standing.version)
-            for row in outdated(own, standing, line, flags, turned[standing.version.first, standing.rule.id]):
-                changed[int(batch.students[row])].add(standing.rule.id)
+        name = standing.rule.id
+        if name in kept:
+            own, moved = kept[name].of(standing.version), turned[standing.version.first, name]
+            for row in outdated(own, standing, line, flags, moved, come[name]):
+                changed[int(batch.students[row])].add(name)
     opened = {int(batch.students[s.row]) for record in kept.values() for s in record.standing if s.status in OPEN}
     for student in opened & night.helped:
         changed[student] = night.rules
     return changed
 
 
-def _due_by_now(ids: Sequence[int], stood: Sequence[Reached], pack: str) -> set[int]:
-    """Of whose open steps the deadline is a count, and the record's day is not that of the count now: no line was newly reached for it."""
-    found: set[int] = set()
-    for standing in {s.rule.id: s for s in stood}.values():  # the last version's: another's count has ended with it
-        limit = standing.rule.duty.deadline if standing.rule.duty else None
-        if standing.why or limit is None or limit.unit != "counted":
-            continue
-        come = standing.count * standing.unit.numerator >= limit.value * standing.unit.denominator
-        there = {ids[k] for k in np.flatnonzero(come)}
-        open_ = Firing.objects.system(WHY).filter(
-            pack=pack, rule=standing.rule.id, superseded_at=None, student__in=ids,
-            status__in=OPEN,
-        )  # fmt: skip
-        found |= {
-            student for student, due in open_.values_list("student_id", "due") if (student in there) == (due is None)
-        }
-    return found
+def _come(standing: Reached) -> NDArray[np.bool_] | None:
+    """(n,) whether the count is there by which a step is due; None where it is not due by one."""
+    limit = standing.rule.duty.deadline if standing.rule.duty else None
+    if standing.why or limit is None or limit.unit != "counted":
+        return None
+    come: NDArray[np.bool_] = standing.count * standing.unit.numerator >= limit.value * standing.unit.denominator
+    return come
 
 
 def since_evidence(school: SchoolGrid, law: Sequence[InForce], pack: str) -> dict[str, list[tuple[int, date, str]]]:

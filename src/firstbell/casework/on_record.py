@@ -77,11 +77,8 @@ def on_record(batch: Batch, pack: str) -> dict[str, OnRecord]:
     found = {}
     for rule, some in groupby(kept, key=lambda row: row[0]):
         _, students, numbers, statuses, dues = zip(*some, strict=True)
-        rows, days, figures = (
-            order[np.searchsorted(batch.students[order], students)],
-            np.array(numbers, dtype=np.int64),
-            never(n),
-        )
+        rows = order[np.searchsorted(batch.students[order], students)]
+        days, figures = np.array(numbers, dtype=np.int64), never(n)
         np.add.at(figures[0], rows, 1)
         np.add.at(figures[1], rows, seals(days.astype("datetime64[D]")))
         np.minimum.at(figures[2], rows, days)
@@ -106,7 +103,7 @@ def _day(number: int) -> date:
 
 def outdated(
     kept: tuple[NDArray[np.bool_], tuple[_Standing, ...]], now: Reached, line: Timeline, flags: Mapping[int, frozenset[str]],
-    turned: Mapping[int, tuple[Tally | None, str]],
+    turned: Mapping[int, tuple[Tally | None, str]], come: NDArray[np.bool_] | None,
 ) -> Iterator[int]:  # fmt: skip
     """The rows of whom the record stands otherwise than a look would have it, though no line was newly reached or undone: a window has slid
     on, the calendar of a deadline has changed, a protection has begun or ended, a birthday has passed.
@@ -114,15 +111,17 @@ def outdated(
     kept    what is on record of the version `now` is of
     flags   row -> what protects the student
     turned  row -> what the line came to for whom a birthday moved, and why the rule is not asked of them any more
+    come    (n,) whether the count is there by which the step is due; None where it is not due by one
 
     What was done can change a step without any of this; whoever it was done for is looked at anyway.
     """
     there, standing = kept
     rule, duty = now.rule, now.rule.duty
     asks = duty is not None and duty.kind != "classify"
+    at = now.at.copy()
     for row, (tally, _grown) in turned.items():
-        now.at[row] = tally is not None and tally.reached
-    silent = there & now.at
+        at[row] = tally is not None and tally.reached
+    silent = there & at
     silent[[one.row for one in standing]] = False
     yield from np.flatnonzero(silent).tolist()
     dues: dict[date, set[date | None]] = {}
@@ -135,11 +134,12 @@ def outdated(
             continue
         elif asks and status in OPEN:
             assert duty is not None
-            if duty.not_after is None and (status is Status.FORBIDDEN) != bool(
-                flags.get(row, frozenset()) & set(duty.forbidden_if)
-            ):
+            protected = not flags.get(row, frozenset()).isdisjoint(duty.forbidden_if)
+            if duty.not_after is None and (status is Status.FORBIDDEN) != protected:
                 yield row
-        elif not now.at[row] and rule.once != "year" and not (status is Status.DUTY_DONE and by_itself(rule.window)):
+            if come is not None and come[row] == (due is None):
+                yield row
+        elif not at[row] and rule.once != "year" and not (status is Status.DUTY_DONE and by_itself(rule.window)):
             yield row
             continue
         if duty is not None and status is not Status.REACHED and _is_reckoned(duty):
