@@ -90,12 +90,21 @@ def today(user: User | None = None) -> date:
     return clock.today(ZoneInfo(found.time_zone if found else "UTC"))
 
 
+def in_service(day: date) -> QuerySet[Assignment]:
+    """The roles that people hold on a day."""
+    return Assignment.objects.filter(Q(ends=None) | Q(ends__gte=day), starts__lte=day, user__is_active=True)
+
+
+def officers(day: date) -> QuerySet[Assignment]:
+    """The attendance officers on a day. Who is one only to sign for an office is nobody's officer."""
+    return in_service(day).filter(role=Role.OFFICER, office="")
+
+
 def assignments(user: User, *, on: date | None = None) -> QuerySet[Assignment]:
     """The roles a user holds on a day, today unless said."""
     if not user.is_authenticated or not user.is_active:
         return Assignment.objects.none()
-    day = on or today(user)
-    return Assignment.objects.filter(Q(ends=None) | Q(ends__gte=day), user=user, starts__lte=day)
+    return in_service(on or today(user)).filter(user=user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,11 +266,10 @@ def who_can_see(student: Student) -> list[tuple[User, Reason]]:
     """Everybody who may see a student today, each with the reason. In a handful of queries, however many people there are."""
     day = today()
     taught = _taught_by(student, day)
-    holding = Assignment.objects.filter(
+    holding = in_service(day).filter(
         Q(role__in=SCHOOL_ROLES, school=None)
         | Q(role__in=SCHOOL_ROLES, school__in={stay.school_id for stay in stays_of(student, day)})
-        | Q(role=Role.TEACHER, staff__in=taught),
-        Q(ends=None) | Q(ends__gte=day), starts__lte=day, user__is_active=True,
+        | Q(role=Role.TEACHER, staff__in=taught)
     )  # fmt: skip
     found: dict[User, Reason] = {}
     for row in holding.select_related("user").order_by("user__last_name", "user__email", "pk"):

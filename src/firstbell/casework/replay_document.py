@@ -12,11 +12,9 @@ from fractions import Fraction
 from typing import Any
 
 import msgspec
-from django.db.models import Q
 
 from firstbell import clock
 from firstbell.access import policy
-from firstbell.access.models import Assignment, Role
 from firstbell.casework.letters.facts import TEMPLATE_OF
 from firstbell.intake.report import harmless
 from firstbell.law.packs import Duty, InForce, Rule
@@ -127,11 +125,7 @@ def _weeks(year: SchoolYear, through: date) -> list[date]:
 
 def _officers(schools: Iterable[int]) -> tuple[int, list[bool]]:
     """The officers there are today, who would do the work; and which schools have one."""
-    today = policy.today()
-    some = Assignment.objects.filter(
-        Q(ends=None) | Q(ends__gte=today), role=Role.OFFICER, office="", starts__lte=today, user__is_active=True
-    )
-    held = set(some.values_list("user", "school"))
+    held = set(policy.officers(policy.today()).values_list("user", "school"))
     of = {school for _user, school in held}
     return len({user for user, _school in held}), [school in of or None in of for school in schools]
 

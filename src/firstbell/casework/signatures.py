@@ -110,8 +110,7 @@ def asked_offices(packs: Iterable[Pack]) -> list[str]:
 
 def _in_office(today: date) -> QuerySet[Assignment]:
     """Who sees students of some school today, and so may hold an office there."""
-    still = Q(ends=None) | Q(ends__gte=today)
-    some = Assignment.objects.filter(still, role__in=SCHOOL_ROLES, starts__lte=today, user__is_active=True)
+    some = policy.in_service(today).filter(role__in=SCHOOL_ROLES)
     return some.select_related("user", "school").order_by("user__last_name", "user__email", "pk")
 
 

@@ -19,8 +19,7 @@ from django.db.models import Max, Q
 from numpy.typing import NDArray
 
 from firstbell import clock
-from firstbell.access import audit
-from firstbell.access.models import Assignment, Role
+from firstbell.access import audit, policy
 from firstbell.forecast.evidence import COUNTED
 from firstbell.forecast.lines import Counted, find_line
 from firstbell.forecast.sample import Stratum, drawn, in_any_order, strata_of
@@ -115,11 +114,8 @@ def _last_day(column: Column, week: _Week) -> date | None:
 
 def _desks(today: date) -> dict[int, int]:
     """school -> its desk: schools of the very same officers share one. A school without an officer has none."""
-    held = Assignment.objects.filter(
-        Q(ends=None) | Q(ends__gte=today), role=Role.OFFICER, office="", starts__lte=today, user__is_active=True
-    )
     officers: dict[int | None, set[int]] = defaultdict(set)
-    for school, user in held.values_list("school_id", "user_id"):
+    for school, user in policy.officers(today).values_list("school_id", "user_id"):
         officers[school].add(user)
     numbers: dict[frozenset[int], int] = {}
     found = {}

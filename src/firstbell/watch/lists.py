@@ -8,11 +8,11 @@ from datetime import date, datetime, timedelta
 from fractions import Fraction
 
 import numpy as np
-from django.db.models import F, Max, Q
+from django.db.models import F, Max
 
 from firstbell import clock
 from firstbell.access import policy
-from firstbell.access.models import Assignment, Role, User
+from firstbell.access.models import User
 from firstbell.access.policy import Deed, schools_for
 from firstbell.register import rows as register_rows
 from firstbell.register.grid import Grid
@@ -190,12 +190,9 @@ def _line(rows: list[Row], minutes: int) -> tuple[list[Row], list[Row], int]:
 
 
 def _owners(rows: list[Row], day: date) -> None:
-    """Whose student it is: the officers of the school. Who is one only to sign for an office is nobody's."""
+    """Whose student it is: the officers of the school."""
     names: dict[int | None, list[str]] = defaultdict(list)
-    held = Assignment.objects.filter(
-        Q(ends=None) | Q(ends__gte=day), role=Role.OFFICER, office="", starts__lte=day
-    ).select_related("user")
-    for assignment in held:
+    for assignment in policy.officers(day).select_related("user"):
         names[assignment.school_id].append(str(assignment.user))
     for row in rows:
         row.owner = ", ".join(names[row.school.pk] or names[None])
