@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from firstbell.casework.models import Adoption, Firing
-from firstbell.law.overlays import in_turn, with_overlay
-from firstbell.law.packs import InForce, Pack, PackError, versions
+from firstbell.law.overlays import by_days, with_overlay
+from firstbell.law.packs import InForce, Pack, PackError
 
 __all__ = ["adopted", "law_of", "pack_of", "packs_of", "turns"]
 
@@ -67,11 +67,4 @@ def law_of(found: Adoption | None, first: date, last: date) -> list[InForce]:
 
     The statute was in force before the district said that it goes by it, and between two adoptions: on those days it is as it is.
     """
-    if found is None:
-        return []
-    own = [
-        (with_overlay(found.pack, text), begins, ends)
-        for begins, ends, text in found.own_rules
-        if begins <= last and (ends is None or ends >= first)
-    ]
-    return in_turn(versions(found.pack), own, first, last)
+    return [] if found is None else by_days(found.pack, found.own_rules, first, last)

@@ -5,7 +5,7 @@ Help may come sooner and a sanction later; the other way round is loosening.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 from functools import lru_cache
@@ -31,7 +31,7 @@ from firstbell.law.packs import (
     versions,
 )
 
-__all__ = ["in_turn", "on_versions", "overlaid", "read_overlay", "with_overlay"]
+__all__ = ["by_days", "in_turn", "on_versions", "overlaid", "read_overlay", "with_overlay"]
 
 #: kinds of duty that are a sanction, or open the way to one, whatever else the pack says of them
 _SANCTIONS = ("report_authority", "consider_sanction", "petition")
@@ -278,6 +278,13 @@ def with_overlay(pack: str, overlay: str) -> tuple[Pack, ...]:
     """A pack's versions, each with the overlay where the overlay can be laid on it."""
     some = versions(pack)
     return on_versions(some, overlay, "the district's own rules") if overlay else some
+
+
+def by_days(pack: str, own: Iterable[tuple[date, date | None, str]], first: date, last: date) -> list[InForce]:
+    """`in_turn`, of a built-in pack. own: from which day through which the district's rules were these. Texts of other days are not read."""
+    days = [(begins, ends, text) for begins, ends, text in own if begins <= last and (ends is None or ends >= first)]
+    laid = [(with_overlay(pack, text), begins, ends) for begins, ends, text in days]
+    return in_turn(versions(pack), laid, first, last)
 
 
 def in_turn(

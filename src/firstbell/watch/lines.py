@@ -23,7 +23,7 @@ from firstbell import clock
 from firstbell.forecast.lines import Counted, Line, UnknownLine, line_of
 from firstbell.law.days import Stretch, unit_of
 from firstbell.law.nearing import Near, nearing, told_ahead
-from firstbell.law.overlays import in_turn, with_overlay
+from firstbell.law.overlays import by_days, with_overlay
 from firstbell.law.packs import Count, InForce, Pack, PackError, Rule, in_force, versions
 from firstbell.law.timeline import Timeline
 from firstbell.law.whom import Person, ages_of, applies
@@ -91,8 +91,8 @@ class Lines:
         if not found or (found[-1].last is not None and found[-1].last < day):
             return cls()
         pack = found[-1].pack
-        own = [(with_overlay(pack, s.overlay), s.first, s.last) for s in found if s.pack == pack]
-        return cls(tuple(in_turn(versions(pack), own, year.starts, day)))
+        own = [(s.first, s.last, s.overlay) for s in found if s.pack == pack]
+        return cls(tuple(by_days(pack, own, year.starts, day)))
 
     @property
     def pack(self) -> Pack:
