@@ -36,7 +36,7 @@ from firstbell.casework.standing import Deed as DoneDeed
 from firstbell.casework.standing import Standing, standing_of, today_of, zone_of
 from firstbell.casework.words import STATUS, asked_kinds, evidence_word, in_language, position_words
 from firstbell.law.clock import NOT_ESCALATED, Position, Status, shows
-from firstbell.law.packs import Pack, Rule
+from firstbell.law.packs import Pack
 from firstbell.law.whom import about_flags
 from firstbell.outreach.models import Message
 from firstbell.register.gathered import gathered
@@ -145,9 +145,13 @@ def lines_of(standing: Standing, done: list[DeedShown], today: date, protected: 
     ended what asks for nothing is left out. protected: the reader sees what protects the student."""
     packs = {v.pack.sha256: v.pack for v in standing.law}
     now = standing.law[-1].pack.sha256 if standing.law else ""
-    some = [p for p in standing.positions if p.pack_sha256 == now or p.status is not Status.CLEAR]
-    if not protected:  # that it is asked at all would tell
-        some = [p for p in some if not _about_protected(packs[p.pack_sha256].rule_named(p.rule))]
+    # of a rule about students whom something protects, that it is asked at all would tell
+    hidden = set() if protected else {(sha, r.id) for sha, pack in packs.items() for r in pack.rule if r.applies.flags}
+    some = [
+        p
+        for p in standing.positions
+        if (p.pack_sha256 == now or p.status is not Status.CLEAR) and (p.pack_sha256, p.rule) not in hidden
+    ]
     lines = [_line(p, packs[p.pack_sha256], standing, done, today, protected) for p in some]
 
     def order(line: Line) -> tuple[int, bool, date]:
@@ -156,11 +160,6 @@ def lines_of(standing: Standing, done: list[DeedShown], today: date, protected: 
         return ORDER.index(line.position.status), sanction, line.position.due or date.max
 
     return sorted(lines, key=order)
-
-
-def _about_protected(rule: Rule | None) -> bool:
-    """Whether a rule is about students whom something protects, and about no others."""
-    return rule is not None and bool(rule.applies.flags)
 
 
 def _asked(lines: list[Line]) -> bool:
@@ -245,7 +244,7 @@ def _letters(student: Student) -> list[LetterShown]:
 @require_safe
 def law_lines(request: HttpRequest, pk: int) -> HttpResponse:
     """The lines in short, for the student's page."""
-    student = policy.get_student(request.user, pk, Deed.TAKE_STEPS)
+    student = policy.get_student(request.user, pk, Deed.SEE_LAW)
     today = today_of(student)
     standing = standing_of(student, today)
     lines = lines_of(standing, [], today, policy.may_for(request.user, Deed.SEE_PROTECTIONS, student))

@@ -11,8 +11,7 @@ from urllib.parse import urlencode
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
 from firstbell.access import audit, policy
@@ -51,20 +50,19 @@ def _words(difference: Difference, apart: int) -> str:
         return ngettext("%(n)s school day earlier", "%(n)s school days earlier", apart) % {"n": apart}
     if difference is Difference.LATER:
         return ngettext("%(n)s school day later", "%(n)s school days later", apart) % {"n": apart}
-    return {
-        Difference.SAME_DAY: _("on the same day"), Difference.ONLY_TRIED: _("only under the tried law"),
-        Difference.ONLY_IN_FORCE: _("only under the law in force"), Difference.ALONE: _("no such rule beside it"),
-    }[difference]  # fmt: skip
+    return str(_WORDS[difference])
+
+
+_WORDS = {
+    Difference.EARLIER: gettext_lazy("earlier"), Difference.LATER: gettext_lazy("later"), Difference.SAME_DAY: gettext_lazy("on the same day"),
+    Difference.ONLY_TRIED: gettext_lazy("only under the tried law"), Difference.ONLY_IN_FORCE: gettext_lazy("only under the law in force"),
+    Difference.ALONE: gettext_lazy("no such rule beside it"),
+}  # fmt: skip
 
 
 def _sums(some: list[Met]) -> list[tuple[str, int]]:
-    words = {
-        Difference.EARLIER: _("earlier"), Difference.LATER: _("later"), Difference.SAME_DAY: _("on the same day"),
-        Difference.ONLY_TRIED: _("only under the tried law"), Difference.ONLY_IN_FORCE: _("only under the law in force"),
-        Difference.ALONE: _("no such rule beside it"),
-    }  # fmt: skip
     found = Counter(m.difference for m in some)
-    return [(words[d], found[d]) for d in Difference if found[d]]
+    return [(str(_WORDS[d]), found[d]) for d in Difference if found[d]]
 
 
 def _days(reached: list[tuple[date, int]]) -> tuple[list[date], int]:

@@ -623,10 +623,8 @@ class EdFiReader:
         """The one home of the students a contact lives with; "" where there is none, or several. None where the delivery speaks neither of an
         address of the contact's nor of the students'."""
         students = self._lives_with[contact.id]
-        if self._shared_with_barred.intersection(
-            students
-        ):  # where somebody lives who may not be written to, nobody has post
-            return ""
+        if self._shared_with_barred.intersection(students):
+            return ""  # where somebody lives who may not be written to, nobody has post
         said_of = [self._homes[student] for student in students if student in self._homes]
         if students and not said_of and contact.address is not None:
             return None
@@ -889,12 +887,8 @@ def _name(element: Element) -> tuple[str, str]:
 def _address(element: Element, today: date) -> str | None:
     """Where post reaches them today, in lines; "" where the source has no address, None where it has only others."""
     some = [*element.findall("{*}Address"), *element.findall("{*}InternationalAddress")]
-    found = {
-        _tail(_leaf(a, "AddressType")).lower(): _address_lines(a)
-        for a in reversed(some)
-        if _holds(a, today) and _address_lines(a)
-    }
-    return next((found[kind] for kind in _POST if found.get(kind)), None if some else "")
+    there = [(_tail(_leaf(a, "AddressType")).lower(), _address_lines(a)) for a in some if _holds(a, today)]
+    return next((lines for post in _POST for kind, lines in there if kind == post and lines), None if some else "")
 
 
 def _holds(address: Element, today: date) -> bool:

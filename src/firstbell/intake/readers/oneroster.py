@@ -471,9 +471,8 @@ class OneRosterReader:
             yield StaffRecord(at, user, given, family, cell("email").strip(), sorted(held & _STAFF_ROLES)[0], status)
         if held & _CONTACT_ROLES:
             known = True
-            for student in split_list(
-                cell("metadata.noContact").replace(";", ",")
-            ):  # first: it holds whatever else cannot be read
+            # first: it holds whatever else cannot be read
+            for student in split_list(cell("metadata.noContact").replace(";", ",")):
                 yield ContactLink(at, student, user, no_contact=True)
             phone, email, language = (
                 cell("phone").strip() or cell("sms").strip(),
