@@ -66,3 +66,9 @@ def legend(years: list[tuple[Year, Course]]) -> list[tuple[str, str]]:
     """The usual letters, and whatever else these years hold."""
     held = set("PTEUN").union(*(year.codes[: year.through * year.sessions] for year, _course in years)) - set("# ")
     return [(letter, str(words)) for letter, words in gridsvg.LETTER_WORDS.items() if letter in held]
+
+
+@register.filter
+def ltr(text: object) -> SafeString:
+    """A date as 2021-09-01, or a name of a rule, keeps its order among Arabic words, which would else turn it round."""
+    return format_html('<bdi dir="ltr">{}</bdi>', text)
