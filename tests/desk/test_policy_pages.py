@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -216,3 +218,28 @@ def test_a_page_asks_the_database_a_dozen_things_at_most(rosa: User, tom: User, 
     ) as asked:
         assert client.get(path.format(pk=made.pk)).status_code == 200
     assert len(asked) <= 12
+
+
+def test_a_replay_kept_by_an_earlier_firstbell_says_so_and_its_export_stays(rosa: User) -> None:
+    kept = ReplayRun.objects.create(
+        asked_by=rosa, asked_at=clock.now(), key="old", pack="example", version="2020-01-01", year=2026,
+        state=ReplayRun.State.DONE, result=json.dumps({"asked": {}, "rules": [], "load": {}}),
+    )  # fmt: skip
+    asked_anew = import_module("firstbell.casework.migrations.0011_replays_asked_anew")
+    asked_anew.ask_anew(apps, None)
+    words = of(rosa).get(f"/policy/replays/{kept.pk}/").content.decode()
+    assert "It was reckoned by an earlier Firstbell, which told less." in words
+    assert of(rosa).get(f"/policy/replays/{kept.pk}/replay.json").json()["rules"] == []
+    assert of(rosa).get(f"/policy/replays/{kept.pk}/replay.csv").status_code == 302
+    asked_anew.as_before(apps, None)
+    kept.refresh_from_db()
+    assert (kept.state, kept.problem) == (ReplayRun.State.DONE, "")
+
+
+def test_among_arabic_words_the_day_of_a_version_is_not_turned_round(rosa: User, tom: User) -> None:
+    Adoption.objects.create(
+        pack="example", starts=date(2026, 8, 1), proposed_by=rosa, proposed_at=clock.now(), approved_by=tom, approved_at=clock.now()
+    )  # fmt: skip
+    rosa.language = "ar"
+    rosa.save()
+    assert '<bdi dir="ltr">2020-07-01</bdi>' in of(rosa).get("/policy/").content.decode()
