@@ -23,7 +23,6 @@ from bench.strangers import STRANGERS, stranger
 from firstbell.forecast.backtest import Question, first_days, judge, pooled_rates, question_rows
 from firstbell.forecast.breaks import Watched, judge_breaks, watched
 from firstbell.forecast.evidence import Fates
-from firstbell.forecast.forecasts import Bars
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import summary
 from firstbell.forecast.lines import Counted, find_line
@@ -141,8 +140,7 @@ def judged(name: str, students: int, seed: int) -> Row:
         first, second, evenings, _made = closed_years(students, seed, DISTRICTS[name])
     learned = {c: learn_layer_one(first, c) for c in Counted}
     two = fit_layer_two(collect(first, [LINE], learned, horizons=(HORIZON,)), sum(len(y.student) for y in first))
-    key = (LINE.counted, LINE.share is not None, HORIZON)
-    question = Question(LINE, HORIZON, two.boxes.get(key), two.bars.get(key, Bars(0.25, 0.12)))
+    question = Question(LINE, HORIZON, *two.of(LINE, HORIZON))
     [rows] = question_rows(second, [question], learned, {LINE.counted: pooled_rates(first, LINE.counted)})
     most = 1 + max(int(y.student.max(initial=0)) for y in second)
     found = judge(rows, first_days(second, LINE, most), {}, rounds=5)

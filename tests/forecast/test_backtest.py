@@ -10,7 +10,6 @@ from scipy import stats
 
 from firstbell.forecast.backtest import BASELINES, FEW, NEVER, Rows, backtest, beta_binomial, judge
 from firstbell.forecast.evidence import COUNTED, PRESENT
-from firstbell.forecast.forecasts import Bars
 from firstbell.forecast.known import Carried, Known
 from firstbell.forecast.lines import Counted, find_line
 from firstbell.forecast.training import ClosedYear, collect, fit_layer_two, learn_layer_one
@@ -160,7 +159,7 @@ class TestWhole:
         years, layer_one, two = learned
         found = backtest(
             years, judged, layer_one, two, {"example/ten-unexcused-days": TEN}, lambda _rows: {},
-            no_bars=Bars(2, 2), progress=progress,
+            progress=progress,
         )  # fmt: skip
         return found["example/ten-unexcused-days"]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from firstbell.forecast import glassbox
 from firstbell.forecast.evidence import COUNTED, EXCUSED, PRESENT, Col
 from firstbell.forecast.forecasts import Band, Bars, chances, forecast
-from firstbell.forecast.glassbox import TERMS, fit, venn_abers
+from firstbell.forecast.glassbox import TERMS, Temper, fit, venn_abers
 from firstbell.forecast.judging import Ranked
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import answers, rates, summary
@@ -66,6 +66,7 @@ years = [replace(y, known=[replace(k, before=b) for k in y.known]) for y, b in z
 learned = {c: training.learn_layer_one(years, c) for c in Counted}
 lines = [find_line("example", "ten-unexcused-days"), find_line("example", "chronic-absence")]
 two = training.fit_layer_two(training.collect(years, lines, learned, horizons=(10, 20)), 1000)
+two.tempers.update(training.learn_tempers(years, learned))
 print(Model(learned, two, (2026,), "", "", "", 1000, {}).as_json())
 """
     one, three = (
@@ -73,6 +74,7 @@ print(Model(learned, two, (2026,), "", "", "", 1000, {}).as_json())
         for cores in ("1", "3")
     )
     assert len(json.loads(one)["questions"]) == 4
+    assert {t["horizon"] for t in json.loads(one)["tempers"]} == {5, 10, 20, YEAR_END}
     assert one == three
 
 
@@ -93,11 +95,15 @@ def test_on_a_year_it_has_not_seen_it_beats_the_count_and_is_calibrated(model: M
 
 def test_a_kept_model_gives_the_very_same_chances(model: Model) -> None:
     known = closed_years(schools=1)[0].known[5]
+    model.layer_two.tempers[Counted.UNEXCUSED, True, 10] = Temper(0.9, -0.1, 0.05)
     again = Model.from_json(model.as_json())
-    for line, horizon in ((TEN, 10), (find_line("example", "chronic-absence"), YEAR_END)):
-        key = (line.counted, line.share is not None, horizon)
+    for line, horizon in (
+        (TEN, 10),
+        (find_line("example", "chronic-absence"), YEAR_END),
+        (find_line("gb-eng", "ENG-7-10"), 10),
+    ):
         one, two = (
-            forecast(known, line, horizon, m.learned[line.counted], m.layer_two.boxes[key], m.layer_two.bars[key]) for m in (model, again)
+            forecast(known, line, horizon, m.learned[line.counted], *m.layer_two.of(line, horizon)) for m in (model, again)
         )  # fmt: skip
         for field in fields(one):
             assert np.array_equal(
@@ -339,5 +345,5 @@ class TestShelf:
     def test_a_model_of_an_earlier_format_is_refused(self, model: Model) -> None:
         raw = json.loads(model.as_json())
         raw["format"] = 1
-        with pytest.raises(BadModel, match="this version reads format 2"):
+        with pytest.raises(BadModel, match="this version reads format 3"):
             Model.from_json(json.dumps(raw))

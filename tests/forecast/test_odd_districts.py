@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from firstbell.forecast.evidence import COUNTED, PENDING, PRESENT
-from firstbell.forecast.forecasts import Band, Bars, forecast
+from firstbell.forecast.forecasts import Band, forecast
 from firstbell.forecast.known import Known
 from firstbell.forecast.lines import YEAR_END, Counted, Line, find_line
 from firstbell.forecast.training import ClosedYear, collect, fit_layer_two, learn_layer_one
@@ -40,10 +40,7 @@ def every_chance_is_one(known: Known, years: list[ClosedYear], *, first_year: bo
     examples = {} if first_year else collect(years, [TEN, CHRONIC], learned, horizons=(10, YEAR_END))
     two = fit_layer_two(examples, 300)
     for line, horizon in QUESTIONS:
-        key = (line.counted, line.share is not None, horizon)
-        f = forecast(
-            known, line, horizon, learned[line.counted], two.boxes.get(key), two.bars.get(key, Bars(0.25, 0.12))
-        )
+        f = forecast(known, line, horizon, learned[line.counted], *two.of(line, horizon))
         open_ = f.band != Band.REACHED
         assert ((f.low >= 0) & (f.low <= f.chance) & (f.chance <= f.high) & (f.high <= 1))[open_].all()
         assert np.isnan(f.chance[~open_]).all()

@@ -21,7 +21,7 @@ from firstbell.forecast.pooling import (
     posterior,
     years_correlation,
 )
-from firstbell.forecast.runs import _NODES, _SHARES, LOG_RATES, SPREAD, STAYS, mixed, run_table
+from firstbell.forecast.runs import LOG_RATES, NODES, SHARES, SPREAD, STAYS, mixed, run_table
 
 
 def by_every_course(rate: float, stay: float, days: int, state: int, least: int) -> float:
@@ -33,7 +33,7 @@ def by_every_course(rate: float, stay: float, days: int, state: int, least: int)
         stays = [stay**k * (1 - stay) * by_every_course(rate, stay, days - k - 1, 0, least) for k in range(days)]
         return sum(stays)
     total = 0.0
-    for node, share in zip(_NODES, _SHARES, strict=True):
+    for node, share in zip(NODES, SHARES, strict=True):
         begin = min(rate * np.exp(SPREAD * node - SPREAD**2 / 2), 0.95)
         for course in product((0, 1), repeat=days):
             chance, now = 1.0, state

@@ -15,7 +15,9 @@ from django.test import override_settings
 from firstbell import clock
 from firstbell.forecast.lines import YEAR_END, find_line
 from firstbell.forecast.model import Model
+from firstbell.forecast.within import TooFar
 from firstbell.intake.command import import_path
+from firstbell.law.packs import Window
 from firstbell.register.models import Calendar, Enrolment, School, SchoolYear, Student
 from firstbell.simulator.export import ZONE, make_district
 from firstbell.watch import backtests, forecasting
@@ -31,6 +33,10 @@ MONDAY = FIRST_MONDAY
 
 def written(path: Path) -> dict[tuple[date, str], dict[str, Any]]:
     return {(row["as_of"], row["student"]): row for row in pq.read_table(path).to_pylist()}
+
+
+def in_the_month(counted: list[date], days: list[date]) -> list[int]:
+    return [sum(c <= d and (c.year, c.month) == (d.year, d.month) for c in counted) for d in days]
 
 
 @pytest.fixture
@@ -78,6 +84,37 @@ class TestOneSchool:
         assert (nine["count"], nine["needed"], nine["band"]) == (9, 1, "cannot_tell")
         assert nine["chance"] > 0.5
         assert (ten["count"], ten["needed"], ten["band"], ten["chance"]) == (10, 0, "reached", None)
+
+    def test_days_in_a_row_and_in_a_month_are_counted_as_the_law_counts_them(self, home: Path) -> None:
+        school = a_school()
+        calendar = a_calendar(school, weeks=8, covered=MONDAY + timedelta(days=50))
+        ana = a_student(school)
+        draw(calendar, ana, "UUUPUU")
+        days = [MONDAY + timedelta(days=n) for n in (2, 3, 7, 8)]
+        for pack, rule, counts in (
+            ("gb-eng", "ENG-7-10", [3, 0, 2, 0]),
+            ("us-co", "CO-1-month", in_the_month([MONDAY + timedelta(days=n) for n in (0, 1, 2, 4, 7)], days)),
+            ("us-fl", "FL-2-90", [3, 3, 5, 5]),
+        ):
+            line = find_line(pack, rule)
+            assert forecast_file(days, line, 10, home / "f.parquet") == 4
+            found = written(home / "f.parquet")
+            rows = [found[d, ana.source_id] for d in days]
+            assert [row["count"] for row in rows] == counts, rule
+            for row in rows:
+                at_line = row["count"] >= line.days
+                assert (row["band"] == "reached") == at_line
+                assert (row["chance"] is None) == at_line
+                assert row["needed"] == max(line.days - row["count"], 0)
+
+    def test_so_far_ahead_that_days_to_come_leave_the_window_nothing_is_written(self, home: Path) -> None:
+        school = a_school()
+        calendar = a_calendar(school, weeks=12, covered=MONDAY + timedelta(days=70))
+        draw(calendar, a_student(school), "UUU")
+        line = replace(find_line("us-fl", "FL-2-90"), window=Window(kind="rolling_school_days", length=15))
+        with pytest.raises(TooFar, match="15 school days at most"):
+            forecast_file([MONDAY + timedelta(days=7)], line, YEAR_END, home / "f.parquet")
+        assert list(home.glob("f.parquet*")) == []
 
     def test_who_they_are_changes_nothing(self, home: Path) -> None:
         """The same marks, another person: name, birth date, language, grade as the source writes it elsewhere."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from firstbell.forecast.evidence import COUNTED, EXCUSED, PENDING, Col
 from firstbell.forecast.forecasts import Band, Bars, chances, forecast
-from firstbell.forecast.glassbox import GlassBox
+from firstbell.forecast.glassbox import Box
 from firstbell.forecast.judging import (
     Draws,
     Ranked,
@@ -34,6 +34,7 @@ from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Learned, Rates, answers, days_ahead, rates
 from firstbell.forecast.lines import HORIZONS, YEAR_END, Counted, Line
 from firstbell.forecast.training import CAPACITY, ClosedYear, LayerTwo, as_one, numbers_of, outcome, together
+from firstbell.forecast.within import standing
 
 __all__ = ["BASELINES", "Question", "Rows", "judge", "pooled_rates", "question_rows"]
 
@@ -86,9 +87,9 @@ class Question:
 
     line: Line
     horizon: int
-    box: GlassBox | None
+    box: Box | None
     bars: Bars
-    elsewhere: tuple[GlassBox, set[int]] | None = None
+    elsewhere: tuple[Box, set[int]] | None = None
 
 
 def pooled_rates(years: Sequence[ClosedYear], counted: Counted) -> dict[int, tuple[float, float]]:
@@ -468,6 +469,8 @@ def first_days(years: Sequence[ClosedYear], line: Line, students: int) -> NDArra
         count = np.cumsum(final == COUNTED, axis=1)
         possible = np.cumsum(final > 0, axis=1).astype(np.int64)
         over = (count >= line.reached_at(possible)) & (possible > 0)
+        if not line.in_year:
+            over = standing(line, final, year.known[0].dates) >= line.days
         if line.share is not None:  # a share means nothing in the first weeks
             over[:, :20] = False
         day = np.where(over.any(axis=1), over.argmax(axis=1) + 1, NEVER)
@@ -477,8 +480,7 @@ def first_days(years: Sequence[ClosedYear], line: Line, students: int) -> NDArra
 
 def backtest(
     trained_on: Sequence[ClosedYear], judged: Sequence[ClosedYear], learned: dict[Counted, Learned], two: LayerTwo,
-    lines: dict[str, Line], groups: Callable[[Rows], dict[str, Groups]], *, no_bars: Bars,
-    held_out: tuple[LayerTwo, set[int]] | None = None,
+    lines: dict[str, Line], groups: Callable[[Rows], dict[str, Groups]], *, held_out: tuple[LayerTwo, set[int]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Every question of every line, judged.
@@ -491,11 +493,9 @@ def backtest(
     asked: dict[tuple[str, int], Question] = {}
     for name, line in lines.items():
         for horizon in HORIZONS:
-            key = (line.counted, line.share is not None, horizon)
-            others = (
-                (held_out[0].boxes[key], held_out[1]) if held_out is not None and key in held_out[0].boxes else None
-            )
-            asked[name, horizon] = Question(line, horizon, two.boxes.get(key), two.bars.get(key, no_bars), others)
+            elsewhere = held_out[0].of(line, horizon)[0] if held_out is not None else None
+            others = (elsewhere, held_out[1]) if held_out is not None and elsewhere is not None else None
+            asked[name, horizon] = Question(line, horizon, *two.of(line, horizon), others)
     looked = len(together(judged))
     whole = looked + len(asked)
     every = question_rows(

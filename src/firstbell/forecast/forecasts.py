@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell.forecast.evidence import Col
-from firstbell.forecast.glassbox import GlassBox, inputs
+from firstbell.forecast.glassbox import Box, GlassBox, inputs
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Answers, Learned, Rates, answers, rates
 from firstbell.forecast.lines import Line
@@ -37,6 +37,8 @@ class Bars:
 
 #: where no closed year says where an officer's time ends
 NO_BARS = Bars(0.25, 0.12)
+#: a line found to have been reached already counts so little beside one that may still be reached (decision 0013)
+REACHED_UNSEEN = 0.15
 #: fewer days known of a student say too little
 ENOUGH_DAYS = 15
 #: so many school days without any known square, or so many of the last five with an unknown one, and the marks are stale
@@ -66,7 +68,7 @@ def forecast(
     line: Line,
     horizon: int,
     learned: Learned,
-    box: GlassBox | None,
+    box: Box | None,
     bars: Bars,
     *,
     r: Rates | None = None,
@@ -90,12 +92,16 @@ def forecast(
 
 
 def chances(
-    known: Known, r: Rates, a: Answers, box: GlassBox | None, rows: NDArray[np.int64] | None = None
+    known: Known, r: Rates, a: Answers, box: Box | None, rows: NDArray[np.int64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """(chance, low, high), of the rows `a` was asked for. Layer 1 alone gives the span of its answers as its interval."""
-    if box is None:
-        spans = np.stack(list(a.chance.values()))
-        return a.chance["45"], spans.min(axis=0), spans.max(axis=0)
+    if not isinstance(box, GlassBox):
+        unseen = REACHED_UNSEEN * a.already  # of reaching it from here: as layer 2 learns it
+        spans = np.stack(list(a.chance.values())) - a.already + unseen
+        spans = np.clip(spans / (1 - a.already + unseen), 1e-6, 1 - 1e-6)
+        if box is not None:
+            spans = box.chance(spans, a.line)
+        return spans[list(a.chance).index("45")], spans.min(axis=0), spans.max(axis=0)
     score = box.score(inputs(known, r, a, rows), known.band if rows is None else known.band[rows])
     low, high = box.interval(score)
     return 1 / (1 + np.exp(-score)), low, high

@@ -19,7 +19,7 @@ from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Answers, Rates
 from firstbell.said import said
 
-__all__ = ["TERMS", "GlassBox", "Term", "fit", "inputs", "venn_abers"]
+__all__ = ["TERMS", "Box", "GlassBox", "Temper", "Term", "fit", "inputs", "venn_abers"]
 
 Array = NDArray[np.float64]
 
@@ -157,6 +157,29 @@ class GlassBox:
         chance = 1 / (1 + np.exp(-score))
         return np.minimum(self.low[at], chance), np.maximum(self.high[at], chance)
 
+
+@dataclass(frozen=True, slots=True)
+class Temper:
+    """Of lines within a window layer 2 says only how far layer 1's answers are to be believed: log-odds of slope × theirs + tilt × log of the days of the
+    line + shift."""
+
+    slope: float
+    tilt: float
+    shift: float
+
+    @classmethod
+    def fit(cls, chance: Array, line: NDArray[np.int64], y: NDArray[np.bool_]) -> Temper:
+        z = np.column_stack([_logit(chance), np.log(line)]).astype(np.float32)
+        usual, free = np.array([1.0, 0.0, 0.0]), np.full(3, np.inf)
+        return cls(*_logistic(z, y, np.ones(len(y)), usual, np.full(3, BAND_SHRINK), usual, (-free, free)).tolist())
+
+    def chance(self, chance: Array, line: NDArray[np.int64]) -> Array:
+        believed: Array = 1 / (1 + np.exp(-(self.slope * _logit(chance) + self.tilt * np.log(line) + self.shift)))
+        return believed
+
+
+#: layer 2's part in an answer
+Box = GlassBox | Temper
 
 #: how strongly weights are shrunk, in rows' worth of evidence
 SHRINK = 30.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.forecast.evidence import Col, Evidence, Fates, gather
+from firstbell.forecast.evidence import ADDED, Col, Evidence, Fates, gather
 from firstbell.forecast.known import Ahead, Known
 from firstbell.forecast.lines import YEAR_END, Counted, Line
 from firstbell.forecast.pooling import (
@@ -22,7 +22,8 @@ from firstbell.forecast.pooling import (
     posteriors_by_span,
     years_correlation,
 )
-from firstbell.forecast.runs import LOG_RATES, MOST, STAYS, mixed, run_table
+from firstbell.forecast.runs import LOG_RATES, MOST, STAYS, mixed, row_table, run_table
+from firstbell.forecast.within import going_on, in_window, latest, reach, standing
 
 __all__ = ["Answers", "Learned", "Rates", "answers", "rates", "summary"]
 
@@ -143,6 +144,9 @@ def days_ahead(known: Known, horizon: int) -> int:
 
 def counts(known: Known, line: Line, r: Rates, horizon: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The count as known, and the count at which the line is reached, for a line over days enrolled by the horizon's end."""
+    if not line.in_year:
+        now = latest(standing(line, known.kinds[line.counted], known.dates))
+        return now, np.full(len(now), line.days)
     carried = known.carried.absent if line.counted is Counted.ABSENT else known.carried.count
     count = (r.evidence[Col.COUNT] + carried).astype(np.int64)
     possible = (r.evidence[Col.POSSIBLE] + known.carried.possible).astype(np.int64) + days_ahead(known, horizon)
@@ -157,20 +161,53 @@ def answers(
     if rows is None:
         rows = np.arange(len(count))
     days = days_ahead(known, horizon)
+    shift = np.log(r.begun * learned.ahead.over(known.dates, known.through, days))
+    chance = np.zeros((len(rows), len(SPANS)))
+    already = np.zeros(len(rows))
+    if not line.in_year:
+        _within(known, line, days, learned, r, shift, rows, chance, already)
+        return _answers(count[rows], reached_at[rows], days, chance, already)
     carried = known.carried.absent if line.counted is Counted.ABSENT else known.carried.count
     need = np.maximum(reached_at[rows] - (r.evidence[Col.SETTLED] + carried).astype(np.int64)[rows], 0)
     most = int(min(MOST, max(need.max(initial=1), 1)))
     table = run_table(days, -(-most // 10) * 10)
-    shift = np.log(r.begun * learned.ahead.over(known.dates, known.through, days))
-    chance = np.zeros((len(rows), len(SPANS)))
-    already = np.zeros(len(rows))
     e = r.evidence
     mixed(
         table, LOG_RATES, STAYS, LEVELS, r.by_span, shift, r.stay, e[Col.CURRENT], e[Col.STREAK], e[Col.OPEN], e.added, rows, need, chance,
         already,
     )  # fmt: skip
+    return _answers(count[rows], reached_at[rows], days, chance, already)
+
+
+def _within(
+    known: Known, line: Line, days: int, learned: Learned, r: Rates, shift: Array, rows: NDArray[np.int64], chance: Array, already: Array
+) -> None:  # fmt: skip
+    """Of a line whose days count together within less than the year."""
+    kinds, e = known.kinds[line.counted], r.evidence
+    n = len(kinds)
+    if line.in_a_row:
+        alone = np.zeros((n, ADDED))
+        alone[:, 0] = 1.0
+        run = going_on(line, kinds).astype(np.float64)  # of the absence going on, so that it counts or it doesn't
+        mixed(
+            row_table(days, line.days), LOG_RATES, STAYS, LEVELS, r.by_span, shift, r.stay, e[Col.CURRENT], e[Col.STREAK], run, alone, rows,
+            np.full(len(rows), line.days), chance, already,
+        )  # fmt: skip
+        return
+    before = known.before.get(line.counted) or Before.nothing(n)
+    here, gone, anew = in_window(
+        line, kinds, known.dates, days, known.weights, known.school, learned.fates, e[Col.ENDED] + LAST_YEAR * before.ended,
+        e[Col.ENDED_COUNTED] + LAST_YEAR * before.counted,
+    )  # fmt: skip
+    reach(
+        LEVELS, r.by_span, shift, r.stay, e[Col.CURRENT], e[Col.STREAK], here[Col.OPEN], here.added, here[Col.SETTLED], gone, anew, rows,
+        line.days, chance, already,
+    )  # fmt: skip
+
+
+def _answers(count: NDArray[np.int64], line: NDArray[np.int64], days: int, chance: Array, already: Array) -> Answers:
     np.clip(chance, 1e-6, 1 - 1e-6, out=chance)
-    return Answers(count[rows], reached_at[rows], days, dict(zip(SPANS, chance.T, strict=True)), already)
+    return Answers(count, line, days, dict(zip(SPANS, chance.T, strict=True)), already)
 
 
 def closed(known: Known, counted: Counted, fates: Fates) -> Evidence:

@@ -1,4 +1,4 @@
-"""The lines a forecast is asked about: so many days of a kind in the school year, or a share of the days enrolled.
+"""The lines a forecast is asked about: so many days of a kind in the school year, or in a window; or a share of the days enrolled.
 
 A law pack's rule becomes a line where it counts such days; models are trained and judged on those of the pack `example`.
 """
@@ -8,17 +8,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.law.packs import Count, Pack, PackError, Rule, versions
+from firstbell.law.packs import Count, Pack, PackError, Rule, Window, versions
 
-__all__ = ["HORIZONS", "PACKS", "YEAR_END", "Counted", "Line", "UnknownLine", "find_line", "line_of"]
+__all__ = ["HORIZONS", "PACKS", "YEAR", "YEAR_END", "Counted", "Line", "UnknownLine", "find_line", "line_of"]
 
 #: School days ahead a question may ask about; 0 stands for the year's end.
 YEAR_END = 0
 HORIZONS = (5, 10, 20, YEAR_END)
+#: the days of the whole school year count together
+YEAR = Window(kind="school_year")
+#: windows that begin by dates alone, and hold no day of another year (terms are the calendar's, and not in a forecast's sight)
+_WINDOWS = frozenset(
+    {
+        "consecutive",
+        "calendar_month",
+        "school_month",
+        "rolling_calendar_days",
+        "rolling_school_days",
+        "rolling_school_weeks",
+        "rolling_months",
+    }
+)
 
 
 class Counted(StrEnum):
@@ -32,12 +47,22 @@ class Counted(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`days` of a kind in the school year; or, where `share` is given, that share of the days enrolled."""
+    """`days` of a kind within a window; or, where `share` is given, that share of the days enrolled (`above` it: more than that share)."""
 
     counted: Counted
     title: str
     days: int = 0
     share: Fraction | None = None
+    above: bool = False
+    window: Window = YEAR
+
+    @property
+    def in_year(self) -> bool:
+        return self.window == YEAR
+
+    @property
+    def in_a_row(self) -> bool:
+        return self.window.kind == "consecutive"
 
     def reached_at(self, possible: NDArray[np.int64]) -> NDArray[np.int64]:
         """The count at which the line is reached when so many days were possible. Exact.
@@ -48,7 +73,8 @@ class Line:
         """
         if self.share is None:
             return np.full(np.shape(possible), self.days, dtype=np.int64)
-        return -(-possible.astype(np.int64) * self.share.numerator // self.share.denominator)
+        part = possible.astype(np.int64) * self.share.numerator
+        return part // self.share.denominator + 1 if self.above else -(-part // self.share.denominator)
 
 
 class UnknownLine(LookupError):
@@ -56,26 +82,24 @@ class UnknownLine(LookupError):
 
 
 def line_of(rule: Rule, pack: Pack) -> Line:
-    """A law's rule as a forecast asks about it. Raises UnknownLine for what is no count of days in the school year."""
+    """A law's rule as a forecast asks about it. Raises UnknownLine for what counts other than days, or within a window it can't see."""
     counted = _counted(pack.counts[rule.count]) if rule.count else None
-    in_year = rule.window.kind in ("school_year", "since_enrolment") and not rule.window.after_evidence
-    threshold = rule.threshold
-    whole = threshold.count is None or Fraction(threshold.count).denominator == 1
-    if (
-        counted is None
-        or not in_year
-        or threshold.op != ">="
-        or threshold.by_grade
-        or not whole
-        or not (threshold.count or threshold.share)
-    ):
+    window, threshold = rule.window, rule.threshold
+    in_year = window.kind in ("school_year", "since_enrolment")
+    seen = (in_year or (window.kind in _WINDOWS and threshold.share is None)) and not (
+        window.after_evidence or window.across_years
+    )
+    if counted is None or not seen or threshold.by_grade or not (threshold.count or threshold.share):
         raise UnknownLine(
-            f"{pack.id}/{rule.id} cannot be forecast: a forecast is asked about unexcused whole days, or days missed for any reason, "
-            "counted from the school year's beginning. Where the student stands today is exact all the same."
+            f"{pack.id}/{rule.id} cannot be forecast: a forecast is asked about unexcused whole days, or days missed for any reason, of this school year: "
+            "in all of it, in a row, in a month, or in the last days or weeks; or about a share of the days enrolled. "
+            "Where the student stands today is exact all the same."
         )
+    above = threshold.op == ">"
     if threshold.share is not None:
-        return Line(counted, rule.title, share=Fraction(threshold.share))
-    return Line(counted, rule.title, days=int(Fraction(threshold.count or 0)))
+        return Line(counted, rule.title, share=Fraction(threshold.share), above=above)
+    count = Fraction(threshold.count or 0)
+    return Line(counted, rule.title, floor(count) + 1 if above else ceil(count), window=YEAR if in_year else window)
 
 
 def _counted(count: Count) -> Counted | None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from firstbell.forecast.evidence import Fates
 from firstbell.forecast.forecasts import Bars
-from firstbell.forecast.glassbox import TERMS, GlassBox
+from firstbell.forecast.glassbox import TERMS, GlassBox, Temper
 from firstbell.forecast.known import Ahead
 from firstbell.forecast.layers import Learned
 from firstbell.forecast.lines import Counted
@@ -26,7 +26,7 @@ from firstbell.forecast.training import Key, LayerTwo
 
 __all__ = ["FORMAT", "BadModel", "Model", "Shelf", "code_version"]
 
-FORMAT = 2
+FORMAT = 3
 
 
 class BadModel(ValueError):
@@ -75,7 +75,11 @@ class Model:
                 "format": FORMAT, "made_at": self.made_at, "code": self.code, "years": self.years, "through": self.through,
                 "students": self.students, "terms": [t.name for t in TERMS],
                 "learned": {c: plain(asdict(learned)) for c, learned in self.learned.items()},
-                "questions": questions, "metrics": plain(self.metrics),
+                "questions": questions,
+                "tempers": [
+                    {"counted": c, "in_a_row": row, "horizon": h} | asdict(t) for (c, row, h), t in self.layer_two.tempers.items()
+                ],
+                "metrics": plain(self.metrics),
             },
             indent=1,
         )  # fmt: skip
@@ -102,6 +106,10 @@ class Model:
                 two.boxes[key] = GlassBox(**_arrays(q["box"]))
                 two.bars[key] = Bars(**q["bars"])
                 two.rows[key] = q["rows"]
+            for q in raw["tempers"]:
+                two.tempers[Counted(q["counted"]), q["in_a_row"], q["horizon"]] = Temper(
+                    q["slope"], q["tilt"], q["shift"]
+                )
             return cls(
                 learned, two, tuple(raw["years"]), raw["through"], raw["made_at"], raw["code"], raw["students"],
                 raw["metrics"],

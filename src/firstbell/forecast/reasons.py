@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from firstbell.forecast.evidence import EXCUSED, PENDING, PRESENT, Col
 from firstbell.forecast.forecasts import chances
-from firstbell.forecast.glassbox import GlassBox
+from firstbell.forecast.glassbox import Box
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Learned, Rates, answers, rates
 from firstbell.forecast.lines import Line
@@ -49,7 +49,7 @@ class Reason:
 
 
 def reasons(
-    known: Known, rows: NDArray[np.int64], line: Line, horizon: int, learned: Learned, box: GlassBox | None, r: Rates
+    known: Known, rows: NDArray[np.int64], line: Line, horizon: int, learned: Learned, box: Box | None, r: Rates
 ) -> list[list[Reason]]:
     """For each of these rows of a school, the reasons whose removal lowers the chance, most first.
 

@@ -14,7 +14,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LOG_RATES", "MOST", "STAYS", "Table", "run_table"]
+__all__ = ["LOG_RATES", "MOST", "NODES", "SHARES", "STAYS", "Table", "row_table", "run_table"]
 
 #: log of the daily chance that a spell of counted days begins, and the chance that it goes on: the grid of the table
 LOG_RATES = np.linspace(np.log(2e-5), np.log(0.7), 56)
@@ -24,8 +24,8 @@ MOST = 40
 #: spread of a student's log rate from week to week: facts.md § 5's weekly state (AR(1)) seen over a few weeks
 SPREAD = 0.45
 # Gauss–Hermite, five points, for a standard normal (Abramowitz & Stegun 25.4.46)
-_NODES = np.array([-2.8569700, -1.3556262, 0.0, 1.3556262, 2.8569700])
-_SHARES = np.array([0.0112574, 0.2220759, 0.5333333, 0.2220759, 0.0112574])
+NODES = np.array([-2.8569700, -1.3556262, 0.0, 1.3556262, 2.8569700])
+SHARES = np.array([0.0112574, 0.2220759, 0.5333333, 0.2220759, 0.0112574])
 
 Table = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ _tabling = Lock()
 @lru_cache(maxsize=256)  # a school year's every horizon, 30 MB
 def _table(days: int, most: int) -> Table:
     table = np.zeros((3, most + 1, len(LOG_RATES), len(STAYS)))
-    _fill(np.exp(LOG_RATES), STAYS, days, most, SPREAD, _NODES, _SHARES, table)
+    _fill(np.exp(LOG_RATES), STAYS, days, most, SPREAD, NODES, SHARES, table)
     table.setflags(write=False)
     return table
 
@@ -78,6 +78,48 @@ def _fill(rates, stays, days, most, spread, nodes, shares, table):  # type: igno
                     for r in range(most, -1, -1):
                         tail += now[0, r] + now[1, r] + now[2, r]
                         table[state, r, a, b] += shares[q] * tail
+
+
+def row_table(days: int, line: int) -> Table:
+    """As `run_table`, of days in a row: P(a run comes to `line` within `days`), were r more enough for the run going on (1). Without one (0, 2) it does
+    not depend on r.
+    """
+    with _tabling:
+        return _table_in_a_row(days, line)
+
+
+@lru_cache(maxsize=64)
+def _table_in_a_row(days: int, line: int) -> Table:
+    table = np.zeros((3, line + 1, len(LOG_RATES), len(STAYS)))
+    _fill_in_a_row(np.exp(LOG_RATES), STAYS, days, line, SPREAD, NODES, SHARES, table)
+    table.setflags(write=False)
+    return table
+
+
+@nb.njit(cache=True, nogil=True)
+def _fill_in_a_row(rates, stays, days, line, spread, nodes, shares, table):  # type: ignore[no-untyped-def]
+    more, before = (
+        np.zeros(line + 1),
+        np.zeros(line + 1),
+    )  # chance where so many more are enough, with so many days left; and with one fewer
+    for a in range(len(rates)):
+        for b in range(len(stays)):
+            stay = stays[b]
+            for q in range(len(nodes)):
+                rate = min(rates[a] * np.exp(spread * nodes[q] - spread * spread / 2.0), 0.95)
+                more[:] = 0.0
+                more[0] = 1.0
+                none = other = 0.0  # not away; away on days that do not count
+                for _d in range(days):
+                    before[:] = more
+                    for r in range(1, line + 1):
+                        more[r] = stay * before[r - 1] + (1.0 - stay) * none
+                    other = stay * other + (1.0 - stay) * none
+                    none = rate * before[line - 1] + (1.0 - rate) * none
+                for r in range(line + 1):
+                    table[0, r, a, b] += shares[q] * none
+                    table[1, r, a, b] += shares[q] * more[r]
+                    table[2, r, a, b] += shares[q] * other
 
 
 @nb.njit(cache=True, nogil=True)

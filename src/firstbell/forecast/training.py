@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firstbell.forecast.evidence import AGES, COUNTED, EXCUSED, PENDING, SETTLED_AFTER, SPELLS, Col, Fates, count_fates
-from firstbell.forecast.forecasts import ENOUGH_DAYS, Bars
-from firstbell.forecast.glassbox import GlassBox, fit, inputs
+from firstbell.forecast.forecasts import ENOUGH_DAYS, NO_BARS, REACHED_UNSEEN, Bars, chances
+from firstbell.forecast.glassbox import Box, GlassBox, Temper, fit, inputs
 from firstbell.forecast.judging import opened
 from firstbell.forecast.known import Known, learn_ahead
 from firstbell.forecast.layers import Learned, Rates, answers, closed, counts, days_ahead, rates
 from firstbell.forecast.lines import HORIZONS, Counted, Line
 from firstbell.forecast.pooling import LEVELS, YEAR_CORRELATION, Before, Pool, learn_correlation, learn_prior, posterior
+from firstbell.forecast.within import TooFar, standing
+from firstbell.law.packs import Window
 
 __all__ = ["ClosedYear", "LayerTwo", "collect", "fit_layer_two", "learn_layer_one", "outcome"]
 
@@ -29,8 +31,6 @@ _BINS = 8
 _FATE_PRIOR, _FATE_EXCUSED, _FATE_COUNTED = 5.0, 0.03, 0.85
 #: … and how a mark of a spell of some kind ends is pooled with how a mark of its age ends, as if so many had
 _FATE_SPELL = 20.0
-#: a row whose line is found to have been reached already counts so little beside one that may still reach it
-REACHED_UNSEEN = 0.15
 #: while far from a line one student in so many is learned from, and weighs as many
 THINNED = 12
 #: lines beside the one in force that layer 2 learns from, so that any line is answered; two at a time take their turn
@@ -45,6 +45,12 @@ NEW_A_WEEK = 1.2
 LOWEST_BAR = 0.02
 #: the bar of *watch*, of that of *act*
 WATCHED = 0.5
+#: lines within a window that layer 1 is held against, and in how many parts of some two thousand rows
+WINDOWS = (
+    *((days, Window(kind="consecutive", broken_by="any_other_day")) for days in (3, 5, 10)),
+    (3, Window(kind="calendar_month")), (5, Window(kind="calendar_month")), (10, Window(kind="rolling_calendar_days", length=90)),
+)  # fmt: skip
+TEMPERED = 1
 #: a student's years are told apart by their last digits
 _YEARS = 64
 
@@ -189,7 +195,14 @@ def _learn_fates(years: Sequence[ClosedYear], counted: Counted) -> Fates:
 
 
 def outcome(year: ClosedYear, known: Known, line: Line, horizon: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(reached, already): whether each row's final marks reach the line by the horizon's end, and whether they had by now."""
+    """(reached, already): whether each row's final marks reach the line by the horizon's end, and whether they had by now: of a window, whether they
+    stand at the line on one of the days to come, and on the last one known."""
+    if not line.in_year:
+        at_line = standing(line, year.final[line.counted], known.dates) >= line.days
+        ahead: NDArray[np.bool_] = at_line[:, known.through : known.through + days_ahead(known, horizon)].max(
+            axis=1, initial=False
+        )
+        return ahead, at_line[:, known.through - 1]
     carried = known.carried.absent if line.counted is Counted.ABSENT else known.carried.count
 
     def at(days: int) -> NDArray[np.bool_]:
@@ -230,6 +243,8 @@ class Examples:
 
 
 Key = tuple[Counted, bool, int]
+#: chances, of coming to how many days, and whether they came true
+Told = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +254,15 @@ class LayerTwo:
     boxes: dict[Key, GlassBox]
     bars: dict[Key, Bars]
     rows: dict[Key, int]
+    #: of lines within a window, by whether their days are in a row
+    tempers: dict[Key, Temper] = field(default_factory=dict)
+
+    def of(self, line: Line, horizon: int) -> tuple[Box | None, Bars]:
+        """What it says of a line: nothing where too few had reached such a line."""
+        if not line.in_year:
+            return self.tempers.get((line.counted, line.in_a_row, horizon)), NO_BARS
+        key = (line.counted, line.share is not None, horizon)
+        return (self.boxes[key], self.bars[key]) if key in self.boxes else (None, NO_BARS)
 
 
 def collect(
@@ -297,6 +321,50 @@ def fit_layer_two(examples: dict[Key, Examples], students: int) -> LayerTwo:
         {key: bars for key, (_box, bars, _rows) in there.items()},
         {key: rows for key, (_box, _bars, rows) in there.items()},
     )
+
+
+def learn_tempers(years: Sequence[ClosedYear], learned: dict[Counted, Learned]) -> dict[Key, Temper]:
+    """How far layer 1 is to be believed of days in a row and of other windows, by what some such lines came to at a few schools, on a few days."""
+    parts = together(years)
+    some = parts[:: max(len(parts) // TEMPERED, 1)]
+
+    def of_one(part: list[int]) -> dict[Key, list[Told]]:
+        year = as_one([years[k] for k in part])
+        found: dict[Key, list[Told]] = {}
+        lines = [Line(counted, "", days, window=window) for counted in Counted for days, window in WINDOWS]
+        stands = {line: standing(line, year.final[line.counted], year.known[0].dates) >= line.days for line in lines}
+        for known in year.known[3::6]:
+            there = known.here & ~year.left_out[:, known.through - 1]
+            of_kind = {counted: rates(known, counted, learned[counted]) for counted in Counted}
+            for line, at in stands.items():
+                open_ = np.flatnonzero(there & ~at[:, known.through - 1])
+                for horizon in HORIZONS:
+                    r = of_kind[line.counted]
+                    try:
+                        a = answers(known, line, horizon, learned[line.counted], r, open_)
+                    except TooFar:
+                        continue
+                    chance, _low, _high = chances(known, r, a, None, open_)
+                    ahead: NDArray[np.bool_] = at[open_, known.through : known.through + a.days].max(
+                        axis=1, initial=False
+                    )
+                    still = a.needed > 0
+                    found.setdefault((line.counted, line.in_a_row, horizon), []).append(
+                        (chance[still], a.line[still], ahead[still])
+                    )
+        return found
+
+    every: dict[Key, list[Told]] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for found in threads.map(of_one, some):
+            for key, pairs in found.items():
+                every.setdefault(key, []).extend(pairs)
+    tempers = {}
+    for key, pairs in every.items():
+        chance, line, y = (np.concatenate(column) for column in zip(*pairs, strict=True))
+        if y.sum() >= ENOUGH_REACHED:
+            tempers[key] = Temper.fit(chance, line, y)
+    return tempers
 
 
 def bars_for(

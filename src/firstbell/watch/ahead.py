@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell.forecast.evidence import COUNTED, PENDING
-from firstbell.forecast.forecasts import NO_BARS, Band, Forecasts, forecast
+from firstbell.forecast.forecasts import Band, Forecasts, forecast
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import rates
 from firstbell.forecast.lines import PACKS, YEAR_END, Counted, Line
@@ -77,8 +77,7 @@ class Forecaster:
         if self.model is None or not known.through:
             return None
         learned = self.model.learned[line.counted]
-        key = (line.counted, line.share is not None, horizon)
-        box, bars = self.model.layer_two.boxes.get(key), self.model.layer_two.bars.get(key, NO_BARS)
+        box, bars = self.model.layer_two.of(line, horizon)
         r = rates(known, line.counted, learned)
         f = forecast(known, line, horizon, learned, box, bars, r=r)
         told = np.flatnonzero(f.asked & (f.band == Band.ACT)) if rows is None else rows

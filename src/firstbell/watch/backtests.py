@@ -15,7 +15,6 @@ from django.conf import settings
 from firstbell import clock
 from firstbell.forecast import backtest as judging
 from firstbell.forecast.breaks import judge_breaks
-from firstbell.forecast.forecasts import NO_BARS
 from firstbell.forecast.lines import PACKS, YEAR_END, Line
 from firstbell.forecast.model import Model, code_version
 from firstbell.forecast.training import ClosedYear, fit_layer_two
@@ -97,7 +96,7 @@ def backtest(progress: Progress | None = None) -> tuple[dict[str, Any], Model]:
         }  # fmt: skip
 
     questions = judging.backtest(
-        trained, judged, learned, two, rules, groups, no_bars=NO_BARS, held_out=held_out,
+        trained, judged, learned, two, rules, groups, held_out=held_out,
         progress=lambda d, t: say("Judging", d, t),
     )  # fmt: skip
     report = {

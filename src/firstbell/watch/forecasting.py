@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -15,12 +15,20 @@ from numpy.typing import NDArray
 
 from firstbell import clock
 from firstbell.forecast.forecasts import NO_BARS, Bars, forecast
-from firstbell.forecast.glassbox import TERMS, GlassBox
+from firstbell.forecast.glassbox import TERMS, Box
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Learned, rates
 from firstbell.forecast.lines import PACKS, Counted, Line
 from firstbell.forecast.model import BadModel, Model, Shelf, code_version
-from firstbell.forecast.training import ClosedYear, Examples, Key, collect, fit_layer_two, learn_layer_one
+from firstbell.forecast.training import (
+    ClosedYear,
+    Examples,
+    Key,
+    collect,
+    fit_layer_two,
+    learn_layer_one,
+    learn_tempers,
+)
 from firstbell.register.models import SchoolYear, Student
 from firstbell.watch import asof
 from firstbell.watch.asof import School
@@ -103,8 +111,9 @@ def learn(closed: list[ClosedYear], through: date, say: Progress) -> tuple[Model
     learned = {c: learn_layer_one(closed, c) for c in Counted}
     examples = collect(closed, lines_in_force(), learned, progress=lambda d, t: say("Learning", d, t))
     years = tuple(sorted({y.ends_in for y in closed}))
+    two = replace(fit_layer_two(examples, sum(len(y.student) for y in closed)), tempers=learn_tempers(closed, learned))
     model = Model(
-        learned, fit_layer_two(examples, sum(len(y.student) for y in closed)), years, through.isoformat(),
+        learned, two, years, through.isoformat(),
         clock.now().isoformat(timespec="seconds"), code_version(), len({int(i) for y in closed for i in y.student}), {},
     )  # fmt: skip
     return model, examples
@@ -186,9 +195,7 @@ def forecasts(
         for done, day in enumerate(asked_days, 1):
             known = list(asof.known_on(schools, day, before))
             learned, two = (model.learned, model.layer_two) if model else (_first_year(year, schools, day, known), None)
-            key = (line.counted, line.share is not None, horizon)
-            box = two.boxes.get(key) if two else None
-            bars = two.bars.get(key, NO_BARS) if two else NO_BARS
+            box, bars = two.of(line, horizon) if two else (None, NO_BARS)
             best = _one_stay_each(known)
             for school, k in known:
                 yield day, _asked(school, k, line, horizon, learned[line.counted], box, bars, best)
@@ -248,7 +255,7 @@ def _asked(
     line: Line,
     horizon: int,
     learned: Learned,
-    box: GlassBox | None,
+    box: Box | None,
     bars: Bars,
     best: set[int],
 ) -> Asked:

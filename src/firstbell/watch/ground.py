@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell.forecast.evidence import COUNTED, KINDS_OF
-from firstbell.forecast.forecasts import NO_BARS, Band, Bars, forecast
-from firstbell.forecast.glassbox import GlassBox
+from firstbell.forecast.forecasts import Band, Bars, forecast
+from firstbell.forecast.glassbox import Box
 from firstbell.forecast.known import Carried, Known
 from firstbell.forecast.layers import Learned, rates
 from firstbell.forecast.lines import Counted, Line
@@ -115,7 +115,7 @@ class Asker:
     line: Line
     horizon: int
     learned: Learned | None = None
-    box: GlassBox | None = None
+    box: Box | None = None
     bars: Bars | None = None
     steps: tuple[tuple[float, float], ...] = ()
 
@@ -127,10 +127,7 @@ class Asker:
         """By this model, where there is one and a backtest offers it (its `steps`)."""
         if model is None or steps is None:
             return cls(rules, line, horizon)
-        key, two = (line.counted, line.share is not None, horizon), model.layer_two
-        return cls(
-            rules, line, horizon, model.learned[line.counted], two.boxes.get(key), two.bars.get(key, NO_BARS), steps
-        )
+        return cls(rules, line, horizon, model.learned[line.counted], *model.layer_two.of(line, horizon), steps)
 
 
 @dataclass(frozen=True, slots=True)
