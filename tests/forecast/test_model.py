@@ -194,7 +194,7 @@ def test_one_more_counted_day_never_lowers_the_chance(model: Model) -> None:
             away = ill[rows]
             away[:, -1] = COUNTED
             more = replace(known.only(rows), kinds={Counted.UNEXCUSED: away})
-            of_more = rates(more, Counted.UNEXCUSED, learned, among=(r.prior[rows], r.lean[rows]))
+            of_more = rates(more, Counted.UNEXCUSED, learned, among=r.among)
             with_it, _low, _high = chances(more, of_more, answers(more, TEN, 10, learned, of_more), box)
             assert (with_it >= here).mean() > 0.998
             assert (with_it >= 0.95 * here).all()

@@ -14,11 +14,11 @@ from firstbell.forecast.pooling import (
     LEVELS,
     Before,
     Pool,
-    carried_over,
     day_weights,
-    group_priors,
+    group_mixes,
     learn_prior,
     posterior,
+    year_kernels,
     years_correlation,
 )
 from firstbell.forecast.runs import LOG_RATES, NODES, SHARES, SPREAD, STAYS, mixed, run_table
@@ -121,7 +121,7 @@ def test_last_year_leans_this_year_but_does_not_fix_it() -> None:
     pool = Pool(np.full(len(LEVELS), 1 / len(LEVELS)), np.zeros(0), np.zeros(1), np.zeros(1), np.zeros(1), 0.75)
     high = np.zeros((1, len(LEVELS)))
     high[0, 20] = 1
-    this = carried_over(pool, high, np.array([0.75]), np.zeros(1, dtype=np.int32))
+    this = high @ year_kernels(pool.prior, np.array([0.75]))[0]
     assert this.sum() == pytest.approx(1)
     usual = float(LEVELS.mean())
     assert usual < float((this @ LEVELS)[0]) < LEVELS[20]
@@ -170,7 +170,7 @@ def test_before_a_year_has_shown_anything_it_follows_the_last_as_usual() -> None
 def test_a_small_group_leans_little_from_the_district() -> None:
     pool = Pool(np.full(len(LEVELS), 1 / len(LEVELS)), np.zeros(0), np.zeros(1), np.zeros(1), np.zeros(1), 0.75)
     group = np.array([0] * 3 + [1] * 300, dtype=np.int32)
-    few, many = group_priors(pool, np.full(303, 40.0), np.full(303, 60.0), group)[[0, 3]]
+    few, many = group_mixes(pool, np.full(303, 40.0), np.full(303, 60.0), group)
     usual = float(LEVELS.mean())
     assert 0 < few @ LEVELS - usual < many @ LEVELS - usual
 

@@ -94,13 +94,16 @@ class Fates:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """columns (n, len(Col)) float64; added (n, ADDED) float64: chance that so many unsettled days of spells that are over are added to SETTLED."""
+    """columns (n, len(Col)) float64, a column's values beside each other; added (n, ADDED) float64: chance that so many unsettled days of spells that are over are added to SETTLED."""
 
     columns: NDArray[np.float64]
     added: NDArray[np.float64]
 
     def __getitem__(self, col: Col) -> NDArray[np.float64]:
         return self.columns[:, col]
+
+    def only(self, rows: NDArray[np.int64]) -> Evidence:
+        return Evidence(self.columns.T[:, rows].T, self.added[rows])
 
 
 #: kinds of a day, as `gather` reads them
@@ -173,17 +176,15 @@ def gather(
     ended_before, counted_before  (n,) float64, last year's absences and those of them that counted: habit carried over
     """
     n, through = kinds.shape
-    columns = np.zeros((n, len(Col)), dtype=np.float64)
-    added = np.zeros((n, ADDED), dtype=np.float64)
+    columns = np.empty((len(Col), n))
+    added = np.zeros((n, ADDED))
     fade = np.array(HALVES)[:, None] ** np.arange(through + 1)
-    known = np.concatenate(
-        [np.zeros((3, 1)), np.cumsum(fade, axis=1)], axis=1
-    )  # what so many known days in a row are worth
+    known = np.concatenate([np.zeros((3, 1)), np.cumsum(fade, axis=1)], axis=1)  # what so many known days are worth
     _gather(  # type: ignore[call-arg]
         np.ascontiguousarray(kinds), weights, *_exposures(weights), fade, known, group, fates.chance, fates.usual, ended_before,
         counted_before, columns, added,
     )  # fmt: skip
-    return Evidence(columns, added)
+    return Evidence(columns.T, added)
 
 
 #: what a day's weight is multiplied with each day after it: halved in 5, 15 and 45 days
@@ -208,157 +209,181 @@ def _exposures(weights):  # type: ignore[no-untyped-def]
 def _gather(  # type: ignore[no-untyped-def]
     kinds, weights, plain, fading, fade, known, group, fate, usual, ended_before, counted_before, out, added
 ):  # fmt: skip
-    """A run of days present is taken in one step: what fades has a closed form, and nine days in ten are such."""
-    d5, d15, d45 = HALVES
+    """Only the days that were not plainly present are gone through. What fades does so by known days: a day is summed as worth more than
+    the first by as much as that one has faded since, and all together fade at the end. Days a spell could begin on are all days but those
+    nobody knows and those after a day away.
+
+    Days are kept unsigned: a signed index is asked each time whether it counts from the end.
+    """
     n, through = kinds.shape
-    base_odds = np.log(usual / (1.0 - usual))
-    odds = np.log(fate / (1.0 - np.minimum(fate, 1.0 - 1e-12)))
-    event = np.zeros(through + 1, dtype=np.int64)  # the days that were not plainly present …
-    spell = np.zeros(through + 1, dtype=np.int64)  # … and of which kind of spell each is
+    against = (1.0 - fate) / np.maximum(fate, 1e-12)
+    worth = 1.0 / fade.T
+    event = np.zeros(through + 1, dtype=np.uint16)  # the days that were not plainly present
+    day = np.zeros(through + 1, dtype=np.uint16)  # the days away, …
+    nth = np.zeros(through + 1, dtype=np.uint16)  # … which of the known days each is …
+    spell = np.zeros(through + 1, dtype=np.uint16)  # … of which kind of spell, …
+    mark = np.zeros(through + 1, dtype=np.uint8)  # … by which mark, as `Fates` counts them
+    start = np.zeros(through + 1, dtype=np.bool_)  # … and whether a spell begins with it
+    partly = np.zeros(through + 1, dtype=np.uint16)  # which of the known days were missed in part
     for i in range(n):
-        row = out[i]
         days = kinds[i]
         g = group[i]
-        # a first look, for the habit and for the spell each day is part of
-        ended = counted = 0.0
         events = 0
         for d in range(through):
             event[events] = d
-            events += days[d] != 1
-        event[events] = through
-        first_of = length = after = 0
-        explained = False
-        for e in range(events + 1):
+            events += days[d] != PRESENT
+        away = parts = gaps = ended = counted = 0
+        for e in range(events):
             d = event[e]
-            k = days[d] if d < through else 1
-            away = k >= 2 and k <= 4
-            if length > 0 and (d != after or (k != 0 and not away)):
-                for before in range(first_of, e):
-                    spell[before] = LENGTH_OF[min(length, LONGEST)] + EXPLAINED * explained
-                length = 0
-            if away:
-                if length == 0:
-                    first_of = e
-                    explained = False
-                length += 1
-                explained = explained or k == 2
-                if d < through - SETTLED_AFTER:
-                    ended += 1.0
-                    counted += k == 3
-            after = d + 1
+            k = days[d]
+            absent = (k >= EXCUSED) & (k <= PENDING)
+            old = d < through - SETTLED_AFTER
+            day[away] = d
+            nth[away] = d - gaps
+            mark[away] = k - EXCUSED
+            away += absent
+            ended += absent & old
+            counted += (k == COUNTED) & old
+            partly[parts] = d - gaps
+            parts += k == PART
+            gaps += k == NOT_POSSIBLE
+        possible = through - gaps
+        # each day away's spell, which days that nobody knows do not part: as long, and as well explained, as up to its last day
+        length, explained, previous = 0, False, np.int64(-2)
+        for e in range(away):
+            goes_on = nth[e] == previous + 1
+            length = length * goes_on + 1
+            explained = (explained & goes_on) | (mark[e] == 0)
+            previous = nth[e]
+            start[e] = not goes_on
+            spell[e] = LENGTH_OF[min(length, LONGEST)] + EXPLAINED * explained
+        streak = length
+        start[away], of = True, 0
+        for e in range(away - 1, -1, -1):  # in numbers, not by branches: which way they go is chance
+            of += (spell[e] - of) * start[e + 1]
+            spell[e] = of
         habit = (usual * HABIT_DAYS + counted + counted_before[i]) / (HABIT_DAYS + ended + ended_before[i])
         habit = min(max(habit, 0.01), 0.99)
-        lean = np.log(habit / (1.0 - habit)) - base_odds
+        lean = (1.0 - habit) / habit * (usual / (1.0 - usual))  # what this student's habit does to the odds against
+        if gaps == 0:
+            exposed = plain[g, through]
+            exposed_5, exposed_15, exposed_45 = fading[g, 0, through], fading[g, 1, through], fading[g, 2, through]
+        else:
+            exposed = exposed_5 = exposed_15 = exposed_45 = 0.0
+            before = since = 0  # days nobody knows so far, and the day after the last of them
+            for e in range(events + 1):
+                d = event[e] if e < events else through
+                if e < events and days[d] != NOT_POSSIBLE:
+                    continue
+                if d > since:
+                    later, run = possible - (d - before), d - since
+                    exposed += plain[g, d] - plain[g, since]
+                    exposed_5 += (fading[g, 0, d] - fading[g, 0, since] * fade[0, run]) * fade[0, later]
+                    exposed_15 += (fading[g, 1, d] - fading[g, 1, since] * fade[1, run]) * fade[1, later]
+                    exposed_45 += (fading[g, 2, d] - fading[g, 2, since] * fade[2, run]) * fade[2, later]
+                before += 1
+                since = d + 1
+        part_15 = part_45 = 0.0
+        for e in range(parts):
+            part_15 += worth[partly[e], 1]
+            part_45 += worth[partly[e], 2]
+        count = pending = settled = starts = 0
+        expected = begun = stayed_counted = could_stay_counted = 0.0
+        starts_5 = starts_15 = starts_45 = events_5 = away_5 = away_15 = after_5 = after_15 = after_45 = 0.0
         pmf = added[i]
         pmf[0] = 1.0
-        was_absent = False
-        spell_chance = 0.0
+        spell_chance = p_last = 0.0
         spell_days = 0
-        p_last = 0.0
-        last_known = -1
-        at = 0
-        for e in range(events + 1):
-            d = event[e]
-            run = d - at
-            if run:  # days present, from `at` to the day before `d`
-                first = at
-                if was_absent:
-                    row[10] += 1.0
-                    row[35] += p_last
-                    first += 1
-                row[4] += run
-                row[5] = 0.0
-                row[6] += run
-                row[8] += plain[g, d] - plain[g, first]
-                row[19] *= fade[0, run]
-                row[20] = row[20] * fade[0, run] + known[0, run]
-                row[21] *= fade[0, run]
-                row[22] *= fade[1, run]
-                row[23] = row[23] * fade[1, run] + known[1, run]
-                row[24] *= fade[1, run]
-                row[25] *= fade[2, run]
-                row[26] = row[26] * fade[2, run] + known[2, run]
-                for h in range(3):
-                    row[13 + 2 * h] *= fade[h, run]
-                    row[14 + 2 * h] *= fade[h, run]
-                    row[14 + 2 * h] += fading[g, h, d] - fading[g, h, first] * fade[h, d - first]
-                if spell_days > 0:
-                    _add_block(pmf, spell_chance, spell_days)
-                    spell_days = 0
-                was_absent = False
-                p_last = 0.0
-                last_known = d - 1
-            at = d + 1
-            if d == through:
-                break
-            k = days[d]
-            if k == 0:
-                if d >= through - 5:
-                    row[30] += 1.0
-                continue
-            last_known = d
-            absent = k >= 2 and k <= 4
-            start = absent and not was_absent
-            row[4] += 1.0
-            row[19] *= d5
-            row[20] = row[20] * d5 + 1.0
-            row[21] = row[21] * d5 + absent
-            row[22] = row[22] * d15 + absent
-            row[23] = row[23] * d15 + 1.0
-            row[24] = row[24] * d15 + (k == 5)
-            row[25] = row[25] * d45 + (k == 5)
-            row[26] = row[26] * d45 + 1.0
-            row[13] = row[13] * d5 + start
-            row[15] = row[15] * d15 + start
-            row[17] = row[17] * d45 + start
-            row[14] *= d5
-            row[16] *= d15
-            row[18] *= d45
-            if was_absent:
-                row[10] += 1.0
-                row[9] += absent
-                row[35] += p_last
-            else:
-                w = weights[g, d]
-                row[8] += w
-                row[14] += w
-                row[16] += w
-                row[18] += w
-            p = 0.0
-            if absent:
-                age = min(through - 1 - d, AGES - 1)
-                p = fate[k - 2, age, spell[e]]
-                if p > 1.0 - CERTAIN and p < CERTAIN:
-                    p = 1.0 / (1.0 + np.exp(-odds[k - 2, age, spell[e]] - lean))
-                row[0] += k == 3
-                row[1] += k == 4
-                row[2] += p
-                row[3] += 1.0
-                row[5] += 1.0
-                row[6] = 0.0
-                row[7] += start
-                row[19] += p
-                row[33] += start * p
-                row[34] += was_absent * min(p, p_last)  # a spell shares one fate
-                if p >= CERTAIN:
-                    row[28] += 1.0
-                elif p > 1.0 - CERTAIN:
-                    spell_chance = (spell_chance * spell_days + p) / (spell_days + 1)
-                    spell_days += 1
-            else:
-                row[5] = 0.0
-                row[6] += 1.0
-                if spell_days > 0:
-                    _add_block(pmf, spell_chance, spell_days)
-                    spell_days = 0
-            was_absent = absent
+        for e in range(away):
+            d, k, q, first = day[e], mark[e], nth[e], start[e]
+            if first and spell_days > 0:
+                _add_block(pmf, spell_chance, spell_days)
+                spell_days = 0
+            age = min(through - 1 - d, AGES - 1)
+            p = fate[k, age, spell[e]]
+            if p > 1.0 - CERTAIN and p < CERTAIN:
+                p = 1.0 / (1.0 + against[k, age, spell[e]] * lean)
+            worth_5, worth_15, worth_45 = worth[q, 0], worth[q, 1], worth[q, 2]
+            count += k == COUNTED - EXCUSED
+            pending += k == PENDING - EXCUSED
+            starts += first
+            starts_5 += first * worth_5
+            starts_15 += first * worth_15
+            starts_45 += first * worth_45
+            expected += p
+            events_5 += p * worth_5
+            away_5 += worth_5
+            away_15 += worth_15
+            begun += first * p
+            stayed_counted += 0.0 if first else min(p, p_last)  # a spell shares one fate
+            if q + 1 < possible:  # on the known day after this one no spell could begin
+                after = d + 1
+                while days[after] == NOT_POSSIBLE:
+                    after += 1
+                w = weights[g, after]
+                could_stay_counted += p
+                exposed -= w
+                after_5 += w * worth_5
+                after_15 += w * worth_15
+                after_45 += w * worth_45
+            settled += p >= CERTAIN
+            if p > 1.0 - CERTAIN and p < CERTAIN:
+                spell_chance = (spell_chance * spell_days + p) / (spell_days + 1)
+                spell_days += 1
             p_last = p
-        row[11] = counted
-        row[12] = ended
-        row[27] = spell_chance if spell_days > 0 and p_last < CERTAIN else p_last
-        row[32] = spell_days
-        row[29] = habit
-        row[31] = through - 1 - last_known
+        stayed = away - starts
+        last = max(possible - 1, 0)
+        faded_5, faded_15, faded_45 = fade[0, last], fade[1, last], fade[2, last]
+        since_away = possible - 1 - nth[away - 1] if away else possible
+        could_stay = away - (away > 0 and since_away == 0)
+        if since_away:  # the last spell is over
+            if spell_days > 0:
+                _add_block(pmf, spell_chance, spell_days)
+                spell_days = 0
+            p_last = 0.0
+            streak = 0
+        stale = 0
+        while stale < through and days[through - 1 - stale] == NOT_POSSIBLE:
+            stale += 1
+        unknown = 0
+        for d in range(max(through - 5, 0), through):
+            unknown += days[d] == NOT_POSSIBLE
+        out[Col.COUNT, i] = count
+        out[Col.PENDING, i] = pending
+        out[Col.EXPECTED, i] = expected
+        out[Col.ABSENT, i] = away
+        out[Col.POSSIBLE, i] = possible
+        out[Col.STREAK, i] = streak
+        out[Col.SINCE, i] = since_away
+        out[Col.STARTS, i] = starts
+        out[Col.EXPOSED, i] = max(exposed, 0.0)
+        out[Col.STAYED, i] = stayed
+        out[Col.COULD_STAY, i] = could_stay
+        out[Col.ENDED_COUNTED, i] = counted
+        out[Col.ENDED, i] = ended
+        out[Col.STARTS_5, i] = starts_5 * faded_5
+        out[Col.EXPOSED_5, i] = max(exposed_5 - after_5 * faded_5 / HALVES[0], 0.0)
+        out[Col.STARTS_15, i] = starts_15 * faded_15
+        out[Col.EXPOSED_15, i] = max(exposed_15 - after_15 * faded_15 / HALVES[1], 0.0)
+        out[Col.STARTS_45, i] = starts_45 * faded_45
+        out[Col.EXPOSED_45, i] = max(exposed_45 - after_45 * faded_45 / HALVES[2], 0.0)
+        out[Col.EVENTS_5, i] = events_5 * faded_5
+        out[Col.DAYS_5, i] = known[0, possible]
+        out[Col.AWAY_5, i] = away_5 * faded_5
+        out[Col.AWAY_15, i] = away_15 * faded_15
+        out[Col.DAYS_15, i] = known[1, possible]
+        out[Col.PART_15, i] = part_15 * faded_15
+        out[Col.PART_45, i] = part_45 * faded_45
+        out[Col.DAYS_45, i] = known[2, possible]
+        out[Col.CURRENT, i] = spell_chance if spell_days > 0 and p_last < CERTAIN else p_last
+        out[Col.SETTLED, i] = settled
+        out[Col.HABIT, i] = habit
+        out[Col.UNKNOWN_5, i] = unknown
+        out[Col.STALE, i] = stale
+        out[Col.OPEN, i] = spell_days
+        out[Col.BEGUN_COUNTED, i] = begun
+        out[Col.STAYED_COUNTED, i] = stayed_counted
+        out[Col.COULD_STAY_COUNTED, i] = could_stay_counted
 
 
 @nb.njit(cache=True, nogil=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from firstbell.forecast.evidence import Col
 from firstbell.forecast.glassbox import Box, GlassBox, inputs
 from firstbell.forecast.known import Known
-from firstbell.forecast.layers import Answers, Learned, Rates, answers, rates
+from firstbell.forecast.layers import Answers, Learned, Rates, answers, rates, reached
 from firstbell.forecast.lines import Line
 
 __all__ = ["NO_BARS", "Band", "Bars", "Forecasts", "forecast"]
@@ -80,14 +80,13 @@ def forecast(
     """
     r = r or rates(known, line.counted, learned)
     a = a or answers(known, line, horizon, learned, r)
-    now = line.reached_at((r.evidence[Col.POSSIBLE] + known.carried.possible).astype(np.int64))
-    reached = (a.count >= (a.line if line.share is None else now)) & (a.count > 0)
+    come = reached(known, line, r.evidence)
     chance, low, high = chances(known, r, a, box)
     band = np.where(chance >= bars.act, Band.ACT, np.where(chance >= bars.watch, Band.WATCH, Band.CLEAR)).astype("U11")
     too_wide = (low < bars.watch) & (high >= bars.act)  # it may as well be clear as act
     band[_cannot_tell(known, r) | too_wide] = Band.CANNOT_TELL
-    band[reached] = Band.REACHED
-    none = np.where(reached, np.nan, 1.0)
+    band[come] = Band.REACHED
+    none = np.where(come, np.nan, 1.0)
     return Forecasts(known.here, a.count, np.maximum(a.needed, 0), chance * none, low * none, high * none, band)
 
 

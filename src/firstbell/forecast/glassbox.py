@@ -13,6 +13,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression, lsq_linear
+from scipy.special import logit
 
 from firstbell.forecast.evidence import Col
 from firstbell.forecast.known import Known
@@ -74,52 +75,62 @@ TERMS = (
 def inputs(known: Known, r: Rates, a: Answers, rows: NDArray[np.int64] | None = None) -> Array:
     """(n, len(TERMS)) float64, in the order of `TERMS`; `a` was asked for the same rows."""
     some: slice | NDArray[np.int64] = slice(None) if rows is None else rows
-    e = r.evidence.columns[some]
-    mean = {span: level[some] for span, level in r.mean.items()}
-    new = (np.stack(list(a.chance.values())) - a.already) / np.maximum(1 - a.already, 1e-3)
-    chance_new = np.clip(new, 1e-6, 1 - 1e-6)
-    missing = np.maximum(a.line - e[:, Col.EXPECTED] - (a.count - e[:, Col.COUNT]), 0)
-    needed = np.log1p(missing)
-    stay, share = r.stay[some], r.share[some]
-    return np.column_stack(
-        [
-            *(_logit(a.chance[span]) for span in ("year", "45", "15", "5")),
-            _logit(chance_new).mean(axis=0),
-            a.already,
-            np.log1p(np.maximum(a.needed, 0)),
-            needed,
-            np.log1p(e[:, Col.PENDING]),
-            np.log1p(e[:, Col.POSSIBLE]),
-            np.log1p(e[:, Col.STREAK]),
-            np.log1p(e[:, Col.SINCE]),
-            mean["year"],
-            mean["45"] - mean["year"],
-            mean["15"] - mean["year"],
-            mean["5"] - mean["year"],
-            stay,
-            share,
-            e[:, Col.CURRENT],
-            _share(e, Col.EVENTS_5, Col.DAYS_5),
-            _share(e, Col.AWAY_5, Col.DAYS_5),
-            _share(e, Col.AWAY_15, Col.DAYS_15),
-            _share(e, Col.PART_15, Col.DAYS_15) - _share(e, Col.PART_45, Col.DAYS_45),
-            r.begun[some],
-            np.log1p(e[:, Col.OPEN]),
-            np.clip(2 - missing, 0, 1),
-            needed * share,
-            -mean["year"] * stay,
-        ]
-    )
+    x = np.empty((len(a.count), len(TERMS)))
+    _inputs(
+        np.ascontiguousarray(r.evidence.columns.T[:, some]), np.stack(list(a.chance.values())), a.already, a.count, a.line,
+        np.stack([level[some] for level in r.mean.values()]), r.stay[some], r.share[some], r.begun[some], _LOG1P, x,
+    )  # fmt: skip
+    return x
 
 
-def _share(columns: Array, part: Col, whole: Col) -> Array:
-    share: Array = columns[:, part] / np.maximum(columns[:, whole], 1e-9)
-    return share
+#: of whole days, which most of the logarithms are of
+_LOG1P = np.log1p(np.arange(512))
 
 
-def _logit(p: Array) -> Array:
-    odds: Array = np.log(p / (1 - p))
-    return odds
+@nb.njit(cache=True, nogil=True)
+def _log1p(days, table):  # type: ignore[no-untyped-def]
+    """Of whole days."""
+    return table[int(days)] if days < len(table) else np.log1p(days)
+
+
+@nb.njit(cache=True, nogil=True)
+def _inputs(e, chance, already, count, line, mean, stay, share, begun, log1p, out):  # type: ignore[no-untyped-def]
+    """e (columns, n); chance, mean (spans, n), the year first; the rest (n,)."""
+    for i in range(len(out)):
+        x = out[i]
+        before, new = already[i], 0.0
+        for s in range(4):
+            p = chance[s, i]
+            x[s] = np.log(p / (1.0 - p))
+            p = min(max((p - before) / max(1.0 - before, 1e-3), 1e-6), 1.0 - 1e-6)
+            new += np.log(p / (1.0 - p))
+        missing = max(line[i] - e[Col.EXPECTED, i] - (count[i] - e[Col.COUNT, i]), 0.0)
+        needed = np.log1p(missing)
+        year = mean[0, i]
+        x[4] = new / 4.0
+        x[5] = before
+        x[6] = _log1p(max(line[i] - count[i], 0), log1p)
+        x[7] = needed
+        x[8] = _log1p(e[Col.PENDING, i], log1p)
+        x[9] = _log1p(e[Col.POSSIBLE, i], log1p)
+        x[10] = _log1p(e[Col.STREAK, i], log1p)
+        x[11] = _log1p(e[Col.SINCE, i], log1p)
+        x[12] = year
+        x[13] = mean[1, i] - year
+        x[14] = mean[2, i] - year
+        x[15] = mean[3, i] - year
+        x[16] = stay[i]
+        x[17] = share[i]
+        x[18] = e[Col.CURRENT, i]
+        x[19] = e[Col.EVENTS_5, i] / max(e[Col.DAYS_5, i], 1e-9)
+        x[20] = e[Col.AWAY_5, i] / max(e[Col.DAYS_5, i], 1e-9)
+        x[21] = e[Col.AWAY_15, i] / max(e[Col.DAYS_15, i], 1e-9)
+        x[22] = e[Col.PART_15, i] / max(e[Col.DAYS_15, i], 1e-9) - e[Col.PART_45, i] / max(e[Col.DAYS_45, i], 1e-9)
+        x[23] = begun[i]
+        x[24] = _log1p(e[Col.OPEN, i], log1p)
+        x[25] = min(max(2.0 - missing, 0.0), 1.0)
+        x[26] = needed * share[i]
+        x[27] = -year * stay[i]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +180,12 @@ class Temper:
 
     @classmethod
     def fit(cls, chance: Array, line: NDArray[np.int64], y: NDArray[np.bool_]) -> Temper:
-        z = np.column_stack([_logit(chance), np.log(line)]).astype(np.float32)
+        z = np.column_stack([logit(chance), np.log(line)]).astype(np.float32)
         usual, free = np.array([1.0, 0.0, 0.0]), np.full(3, np.inf)
         return cls(*_logistic(z, y, np.ones(len(y)), usual, np.full(3, BAND_SHRINK), usual, (-free, free)).tolist())
 
     def chance(self, chance: Array, line: NDArray[np.int64]) -> Array:
-        believed: Array = 1 / (1 + np.exp(-(self.slope * _logit(chance) + self.tilt * np.log(line) + self.shift)))
+        believed: Array = 1 / (1 + np.exp(-(self.slope * logit(chance) + self.tilt * np.log(line) + self.shift)))
         return believed
 
 

@@ -16,16 +16,14 @@ from firstbell.forecast.pooling import (
     STAY_DAYS,
     Before,
     Pool,
-    carried_over,
-    group_priors,
-    posterior,
+    group_mixes,
     posteriors_by_span,
     years_correlation,
 )
 from firstbell.forecast.runs import LOG_RATES, MOST, STAYS, mixed, row_table, run_table
 from firstbell.forecast.within import going_on, in_window, latest, reach, standing
 
-__all__ = ["Answers", "Learned", "Rates", "answers", "rates", "summary"]
+__all__ = ["Among", "Answers", "Learned", "Rates", "answers", "evidence_of", "rates", "reached", "summary"]
 
 Array = NDArray[np.float64]
 #: the year's posterior, loosened by so much of the group's, is the prior of the recent weeks
@@ -46,6 +44,26 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
+class Among:
+    """What whole schools have shown, which each of their students is seen against.
+
+    usual    (groups, levels) how common each level is in a group
+    follows  (schools,) how closely this year follows the last
+    """
+
+    usual: Array
+    follows: Array
+
+    @classmethod
+    def of(cls, known: Known, e: Evidence, counted: Counted, pool: Pool) -> Among:
+        starts, exposed = e[Col.STARTS], e[Col.EXPOSED]
+        return cls(
+            group_mixes(pool, starts, exposed, known.group),
+            years_correlation(pool, _last_year(known, counted), starts, exposed, known.school),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     """Layer 1 of a school's students, before any line is asked about.
 
@@ -55,8 +73,7 @@ class Rates:
     stay     (n,) chance that an absence that counts goes on another day
     share    (n,) share of days away that end as counted
     begun    (n,) share of spells that begin with a day that counts: of a long illness and five days without leave, five in six
-    prior    (n, levels) what is usual in a student's group
-    lean     (n, levels) the same, leaning to each student's own last year: the year's prior
+    among    what they are seen against
     """
 
     evidence: Evidence
@@ -65,40 +82,40 @@ class Rates:
     stay: Array
     share: Array
     begun: Array
-    prior: Array
-    lean: Array
+    among: Among
 
 
 SPANS = ("year", "45", "15", "5")
 
 
-def rates(known: Known, counted: Counted, learned: Learned, *, among: tuple[Array, Array] | None = None) -> Rates:
-    """among: (prior, lean) of these rows, where `known` is not a whole school and cannot tell them."""
-    pool = learned.pool
-    before = known.before.get(counted) or Before.nothing(len(known.group))
-    evidence = gather(
+def _last_year(known: Known, counted: Counted) -> Before:
+    return known.before.get(counted) or Before.nothing(len(known.group))
+
+
+def evidence_of(known: Known, counted: Counted, learned: Learned) -> Evidence:
+    before = _last_year(known, counted)
+    return gather(
         known.kinds[counted], known.weights, known.school, learned.fates,
         before.ended * LAST_YEAR, before.counted * LAST_YEAR,
     )  # fmt: skip
-    e = evidence
-    if among is None:
-        prior = lean = group_priors(pool, e[Col.STARTS], e[Col.EXPOSED], known.group)
-        returning = before.exposed > 0
-        if returning.any():
-            correlation = years_correlation(pool, before, e[Col.STARTS], e[Col.EXPOSED], known.school)
-            last = posterior(before.starts, before.exposed, pool.prior)
-            lean = np.where(returning[:, None], carried_over(pool, last, correlation, known.school), prior)
-    else:
-        prior, lean = among
+
+
+def rates(
+    known: Known, counted: Counted, learned: Learned, *, e: Evidence | None = None, among: Among | None = None
+) -> Rates:
+    """e: of these rows, where it was gathered already. among: where `known` is not whole schools and cannot tell it."""
+    pool, before = learned.pool, _last_year(known, counted)
+    e = e or evidence_of(known, counted, learned)
+    among = among or Among.of(known, e, counted, pool)
     # days at another school this year speak as days here do
     starts = e[Col.STARTS] + known.carried.absent * 0.5
     exposed = e[Col.EXPOSED] + np.maximum(known.carried.possible - known.carried.absent * 0.5, 0)
     by_span, means = posteriors_by_span(
-        np.column_stack([starts, e[Col.STARTS_45], e[Col.STARTS_15], e[Col.STARTS_5]]),
-        np.column_stack([exposed, e[Col.EXPOSED_45], e[Col.EXPOSED_15], e[Col.EXPOSED_5]]),
-        lean, prior, LOOSENED,
+        np.stack([starts, e[Col.STARTS_45], e[Col.STARTS_15], e[Col.STARTS_5]]),
+        np.stack([exposed, e[Col.EXPOSED_45], e[Col.EXPOSED_15], e[Col.EXPOSED_5]]),
+        among.usual, known.group, (before.starts, before.exposed), pool, among.follows, known.school, LOOSENED,
     )  # fmt: skip
-    mean = dict(zip(SPANS, means.T, strict=True))
+    mean = dict(zip(SPANS, means, strict=True))
     at = np.digitize(mean["year"], pool.edges)
     stayed, could_stay = e[Col.STAYED_COUNTED], e[Col.COULD_STAY_COUNTED]
     share = begun = np.ones(len(at))
@@ -114,7 +131,7 @@ def rates(known: Known, counted: Counted, learned: Learned, *, among: tuple[Arra
             SHARE_SPELLS + e[Col.STARTS] + last
         )  # fmt: skip
     stay = (pool.stays[at] * STAY_DAYS + stayed) / (STAY_DAYS + could_stay)
-    return Rates(evidence, by_span, mean, stay, np.clip(share, 0.02, 1.0), np.clip(begun, 0.02, 1.0), prior, lean)
+    return Rates(e, by_span, mean, stay, np.clip(share, 0.02, 1.0), np.clip(begun, 0.02, 1.0), among)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,27 +159,33 @@ def days_ahead(known: Known, horizon: int) -> int:
     return known.days_left if horizon == YEAR_END else min(horizon, known.days_left)
 
 
-def counts(known: Known, line: Line, r: Rates, horizon: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The count as known, and the count at which the line is reached, for a line over days enrolled by the horizon's end."""
+def counts(known: Known, line: Line, e: Evidence, ahead: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The count as known, and the count at which the line is reached, for a line over days enrolled by so many days ahead."""
     if not line.in_year:
         now = latest(standing(line, known.kinds[line.counted], known.dates))
         return now, np.full(len(now), line.days)
     carried = known.carried.absent if line.counted is Counted.ABSENT else known.carried.count
-    count = (r.evidence[Col.COUNT] + carried).astype(np.int64)
-    possible = (r.evidence[Col.POSSIBLE] + known.carried.possible).astype(np.int64) + days_ahead(known, horizon)
-    return count, line.reached_at(possible)
+    count = (e[Col.COUNT] + carried).astype(np.int64)
+    return count, line.reached_at((e[Col.POSSIBLE] + known.carried.possible).astype(np.int64) + ahead)
+
+
+def reached(known: Known, line: Line, e: Evidence) -> NDArray[np.bool_]:
+    """Who has come to the line already."""
+    count, at = counts(known, line, e, 0)
+    come: NDArray[np.bool_] = (count >= at) & (count > 0)
+    return come
 
 
 def answers(
     known: Known, line: Line, horizon: int, learned: Learned, r: Rates, rows: NDArray[np.int64] | None = None
 ) -> Answers:
     """Of all students, or of these rows."""
-    count, reached_at = counts(known, line, r, horizon)
+    days = days_ahead(known, horizon)
+    count, reached_at = counts(known, line, r.evidence, days)
     if rows is None:
         rows = np.arange(len(count))
-    days = days_ahead(known, horizon)
     shift = np.log(r.begun * learned.ahead.over(known.dates, known.through, days))
-    chance = np.zeros((len(rows), len(SPANS)))
+    chance = np.zeros((len(SPANS), len(rows)))
     already = np.zeros(len(rows))
     if not line.in_year:
         _within(known, line, days, learned, r, shift, rows, chance, already)
@@ -194,7 +217,7 @@ def _within(
             np.full(len(rows), line.days), chance, already,
         )  # fmt: skip
         return
-    before = known.before.get(line.counted) or Before.nothing(n)
+    before = _last_year(known, line.counted)
     here, gone, anew = in_window(
         line, kinds, known.dates, days, known.weights, known.school, learned.fates, e[Col.ENDED] + LAST_YEAR * before.ended,
         e[Col.ENDED_COUNTED] + LAST_YEAR * before.counted,
@@ -207,7 +230,7 @@ def _within(
 
 def _answers(count: NDArray[np.int64], line: NDArray[np.int64], days: int, chance: Array, already: Array) -> Answers:
     np.clip(chance, 1e-6, 1 - 1e-6, out=chance)
-    return Answers(count, line, days, dict(zip(SPANS, chance.T, strict=True)), already)
+    return Answers(count, line, days, dict(zip(SPANS, chance, strict=True)), already)
 
 
 def closed(known: Known, counted: Counted, fates: Fates) -> Evidence:

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 #: log of the daily chance that a spell begins
 LEVELS = np.linspace(np.log(0.0008), np.log(0.6), 24)
-_LOG_BEGIN, _LOG_NOT = LEVELS, np.log1p(-np.exp(LEVELS))
+_COUNT, _LOG_BEGIN, _LOG_NOT = len(LEVELS), LEVELS, np.log1p(-np.exp(LEVELS))
 #: facts.md § 5: students' propensities from year to year, used until two closed years say otherwise
 YEAR_CORRELATION = 0.75
 _CORRELATIONS = np.arange(0.15, 0.96, 0.1)
@@ -101,85 +101,103 @@ def day_weights(absent: NDArray[np.int64], possible: NDArray[np.int64]) -> Array
 def posterior(starts: Array, exposed: Array, prior: Array) -> Array:
     """(n, levels): how likely each level is, of who began so many spells in so many exposed days. `prior`: (levels,) or (n, levels)."""
     found = np.empty((len(starts), len(LEVELS)))
-    _posteriors(starts, exposed, np.atleast_2d(prior), _LOG_BEGIN, _LOG_NOT, found)
+    _posteriors(starts, exposed, np.atleast_2d(prior), found)
     return found
 
 
-#: e^x as (e^(x/64))^64, the inner one by its series: nothing but products and sums, which the machine does several at a time
-_SQUARINGS, _LOWEST = 6, -40.0
+#: e^x as (e^(x/1024))^1024, the inner one by its series: nothing but products and sums, which the machine does several at a time
+_SQUARINGS, _LOWEST = 10, -40.0
 
 
 @nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def posterior_of(starts, exposed, prior, log_begin, log_not, out):  # type: ignore[no-untyped-def]
+def posterior_of(starts, exposed, prior, out):  # type: ignore[no-untyped-def]
     """One student's posterior into `out` (levels,). Within 1e-9 of what `np.exp` gives."""
-    levels = len(log_begin)
     top = -np.inf
-    for z in range(levels):
-        out[z] = starts * log_begin[z] + exposed * log_not[z]
-        top = max(top, out[z])
-    for z in range(levels):
-        x = max(out[z] - top, _LOWEST) / 2.0**_SQUARINGS
-        e = 1.0 + x * (1.0 / 11.0)
-        e = 1.0 + e * (x * (1.0 / 10.0))
-        e = 1.0 + e * (x * (1.0 / 9.0))
-        e = 1.0 + e * (x * (1.0 / 8.0))
-        e = 1.0 + e * (x * (1.0 / 7.0))
-        e = 1.0 + e * (x * (1.0 / 6.0))
-        e = 1.0 + e * (x * (1.0 / 5.0))
-        e = 1.0 + e * (x * (1.0 / 4.0))
-        e = 1.0 + e * (x * (1.0 / 3.0))
-        e = 1.0 + e * (x * (1.0 / 2.0))
-        e = 1.0 + e * x
+    for z in range(_COUNT):
+        top = max(top, starts * _LOG_BEGIN[z] + exposed * _LOG_NOT[z])
+    total = 0.0
+    for z in range(_COUNT):
+        x = max(starts * _LOG_BEGIN[z] + exposed * _LOG_NOT[z] - top, _LOWEST) / 2.0**_SQUARINGS
+        e = 1.0 / 120.0 + x * (1.0 / 720.0)
+        e = 1.0 / 24.0 + x * e
+        e = 1.0 / 6.0 + x * e
+        e = 0.5 + x * e
+        e = 1.0 + x * e
+        e = 1.0 + x * e
         e *= e  # as often as `_SQUARINGS` says
         e *= e
         e *= e
         e *= e
         e *= e
         e *= e
-        out[z] = e * (prior[z] + 1e-12)
-    total = 0.0
-    for z in range(levels):
-        total += out[z]
+        e *= e
+        e *= e
+        e *= e
+        e *= e
+        e *= prior[z] + 1e-12
+        out[z] = e
+        total += e
     share = 1.0 / total
-    for z in range(levels):
+    for z in range(_COUNT):
         out[z] *= share
 
 
 @nb.njit(cache=True, nogil=True)
-def _posteriors(starts, exposed, prior, log_begin, log_not, out):  # type: ignore[no-untyped-def]
+def _posteriors(starts, exposed, prior, out):  # type: ignore[no-untyped-def]
     each = len(prior) > 1
     for i in range(len(starts)):
-        posterior_of(starts[i], exposed[i], prior[i if each else 0], log_begin, log_not, out[i])
+        posterior_of(starts[i], exposed[i], prior[i if each else 0], out[i])
 
 
 def posteriors_by_span(
-    starts: Array, exposed: Array, lean: Array, prior: Array, loosened: float
-) -> tuple[Array, Array]:
-    """(n, spans, levels), and the mean log level of each (n, spans).
+    starts: Array, exposed: Array, usual: Array, group: NDArray[np.int32], last: tuple[Array, Array], pool: Pool, follows: Array,
+    school: NDArray[np.int32], loosened: float,
+) -> tuple[Array, Array]:  # fmt: skip
+    """(n, spans, levels), and the mean log level of each (spans, n).
 
-    starts, exposed  (n, spans): of the whole span first, then of stretches within it
-    lean, prior      (n, levels): the whole span's prior; the whole span's posterior, loosened by so much of `prior`, is the stretches'
+    starts, exposed  (spans, n): of the whole span first, then of stretches within it
+    usual, group     (groups, levels) what is usual in each group, and each student's
+    last             last year's (starts, exposed); who has any leans to them
+    follows          (schools,) how closely this year follows the last, by each student's `school`
+    loosened         the whole span's posterior, loosened by so much of what is usual, is the stretches' prior
     """
-    n, spans = starts.shape
-    found, mean = np.empty((n, spans, len(LEVELS))), np.empty((n, spans))
-    _by_span(starts, exposed, lean, prior, loosened, _LOG_BEGIN, _LOG_NOT, found, mean)
+    spans, n = starts.shape
+    found, mean = np.empty((n, spans, _COUNT)), np.empty((spans, n))
+    kernels = year_kernels(pool.prior, follows)
+    _by_span(starts, exposed, usual, group, *last, pool.prior, kernels, school, loosened, found, mean)
     return found, mean
 
 
-@nb.njit(cache=True, nogil=True)
-def _by_span(starts, exposed, lean, prior, loosened, log_begin, log_not, out, mean):  # type: ignore[no-untyped-def]
-    levels = len(log_begin)
-    loose = np.zeros(levels)
+@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _by_span(  # type: ignore[no-untyped-def]
+    starts, exposed, usual, group, last_starts, last_exposed, pool_prior, kernels, school, loosened, out, mean
+):  # fmt: skip
+    levels = kernels.shape[1]
+    last, lean, loose = np.zeros(levels), np.zeros(levels), np.zeros(levels)
     for i in range(out.shape[0]):
+        g = group[i]
+        if last_exposed[i] > 0.0:
+            posterior_of(last_starts[i], last_exposed[i], pool_prior, last)
+            kernel = kernels[school[i]]
+            for z in range(levels):
+                lean[z] = 0.0
+            for a in range(levels):
+                if last[a] > 1e-12:
+                    for z in range(levels):
+                        lean[z] += last[a] * kernel[a, z]
+        else:
+            for z in range(levels):
+                lean[z] = usual[g, z]
         for s in range(out.shape[1]):
             here = out[i, s]
-            posterior_of(starts[i, s], exposed[i, s], loose if s else lean[i], log_begin, log_not, here)
+            posterior_of(starts[s, i], exposed[s, i], loose if s else lean, here)
             middle = 0.0
             for z in range(levels):
-                middle += here[z] * log_begin[z]
-                if s == 0:
-                    loose[z] = (1.0 - loosened) * here[z] + loosened * prior[i, z]
-            mean[i, s] = middle
+                middle += here[z] * _LOG_BEGIN[z]
+            mean[s, i] = middle
+            if s == 0:
+                for z in range(levels):
+                    loose[z] = (1.0 - loosened) * here[z] + loosened * usual[g, z]
 
 
 def learn_prior(starts: Array, exposed: Array, rounds: int = 60) -> Array:
@@ -208,42 +226,35 @@ def _mix(likely, prior):  # type: ignore[no-untyped-def]
     return mix / len(likely)
 
 
-def group_priors(pool: Pool, starts: Array, exposed: Array, group: NDArray[np.int32]) -> Array:
-    """(n, levels): the district's mix, leaning to each student's group by what the group has shown so far."""
-    shown = posterior(starts, exposed, pool.prior)
+def group_mixes(pool: Pool, starts: Array, exposed: Array, group: NDArray[np.int32]) -> Array:
+    """(groups, levels): the district's mix, leaning to each group's own by what it has shown so far."""
     groups = int(group.max(initial=-1)) + 1
-    mix = _summed(shown, group, groups)
-    size = np.bincount(group, minlength=groups)[:, None]
-    leaning = (mix + GROUP_STUDENTS * pool.prior) / (size + GROUP_STUDENTS)
-    chosen: Array = leaning[group]
-    return chosen
+    mix, size = np.zeros((groups, _COUNT)), np.bincount(group, minlength=groups)[:, None]
+    _summed(starts, exposed, pool.prior, group, mix)
+    leaning: Array = (mix + GROUP_STUDENTS * pool.prior) / (size + GROUP_STUDENTS)
+    return leaning
 
 
 @nb.njit(cache=True, nogil=True)
-def _summed(rows, group, groups):  # type: ignore[no-untyped-def]
-    found = np.zeros((groups, rows.shape[1]))
-    for i in range(len(rows)):
-        for z in range(rows.shape[1]):
-            found[group[i], z] += rows[i, z]
-    return found
+def _summed(starts, exposed, prior, group, mix):  # type: ignore[no-untyped-def]
+    here = np.zeros(_COUNT)
+    for i in range(len(starts)):
+        posterior_of(starts[i], exposed[i], prior, here)
+        for z in range(len(prior)):
+            mix[group[i], z] += here[z]
 
 
-def carried_over(pool: Pool, last_year: Array, correlation: Array, school: NDArray[np.int32]) -> Array:
-    """(n, levels): this year's levels, given each student's posterior of last year's. correlation: (schools,)."""
-    found = np.empty_like(last_year)
-    for number, r in enumerate(correlation.tolist()):
-        rows = slice(None) if len(correlation) == 1 else np.flatnonzero(school == number)
-        found[rows] = last_year[rows] @ _kernel_near(pool.prior, r)
-    return found
+def year_kernels(prior: Array, correlation: Array) -> Array:
+    """(schools, levels, levels): this year's level given last year's, for each of these correlations.
 
-
-def _kernel_near(prior: Array, correlation: float) -> Array:
-    """`_year_kernel`, between the two of `_CORRELATIONS` on either side: a school's is asked for every night."""
+    Between the two of `_CORRELATIONS` on either side: a school's is asked for every night.
+    """
     kernels = _kernels(np.ascontiguousarray(prior).tobytes())
     at = (correlation - _CORRELATIONS[0]) / (_CORRELATIONS[1] - _CORRELATIONS[0])
-    at = min(max(at, 0.0), len(_CORRELATIONS) - 1.001)
-    below = int(at)
-    near: Array = (1 - at + below) * kernels[below] + (at - below) * kernels[below + 1]
+    at = np.clip(at, 0.0, len(_CORRELATIONS) - 1.001)
+    below = at.astype(np.int64)
+    part = (at - below)[:, None, None]
+    near: Array = (1 - part) * kernels[below] + part * kernels[below + 1]
     return near
 
 
@@ -314,14 +325,16 @@ def _correlation_scores(
 @nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _scored(last, this, school, kernels, out):  # type: ignore[no-untyped-def]
     levels = last.shape[1]
+    lean = np.zeros(levels)
     for i in range(len(last)):
         for r in range(len(kernels)):
-            total = 1e-300
+            for b in range(levels):
+                lean[b] = 0.0
             for a in range(levels):
-                if last[i, a] < 1e-6:
-                    continue
-                met = 0.0
-                for b in range(levels):
-                    met += kernels[r, a, b] * this[i, b]
-                total += last[i, a] * met
+                if last[i, a] >= 1e-6:
+                    for b in range(levels):
+                        lean[b] += last[i, a] * kernels[r, a, b]
+            total = 1e-300
+            for b in range(levels):
+                total += lean[b] * this[i, b]
             out[school[i], r] += np.log(total)

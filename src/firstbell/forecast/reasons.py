@@ -58,7 +58,6 @@ def reasons(
     if not len(rows):
         return []
     alone = known.only(rows)
-    prior, lean = r.prior[rows], r.lean[rows]
     here, _low, _high = chances(known, r, answers(known, line, horizon, learned, r, rows), box, rows)
     streak = r.evidence[Col.STREAK][rows].astype(np.int64)
     taken, counts = _taken_away(np.ascontiguousarray(alone.kinds[line.counted]), streak)
@@ -77,8 +76,7 @@ def reasons(
         left = replace(alone.only(some), kinds={line.counted: kinds[some]})
         if why is Why.LAST_YEAR:
             left = replace(left, before={})
-        among = (prior[some], (prior if why is Why.LAST_YEAR else lean)[some])
-        of_left = rates(left, line.counted, learned, among=among)
+        of_left = rates(left, line.counted, learned, among=r.among)
         chance, _low, _high = chances(left, of_left, answers(left, line, horizon, learned, of_left), box)
         moves = chance < MATTERS * here[some]
         without[some[moves], k] = chance[moves]

@@ -98,10 +98,8 @@ def _table_in_a_row(days: int, line: int) -> Table:
 
 @nb.njit(cache=True, nogil=True)
 def _fill_in_a_row(rates, stays, days, line, spread, nodes, shares, table):  # type: ignore[no-untyped-def]
-    more, before = (
-        np.zeros(line + 1),
-        np.zeros(line + 1),
-    )  # chance where so many more are enough, with so many days left; and with one fewer
+    # the chance where so many more are enough, with some days left, and with a day less
+    more, before = np.zeros(line + 1), np.zeros(line + 1)
     for a in range(len(rates)):
         for b in range(len(stays)):
             stay = stays[b]
@@ -122,7 +120,7 @@ def _fill_in_a_row(rates, stays, days, line, spread, nodes, shares, table):  # t
                     table[2, r, a, b] += shares[q] * other
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def mixed(  # type: ignore[no-untyped-def]
     table, log_rates, stays, levels, posterior, shift, stay, current, away, open_, added, rows, line, out, already
 ):
@@ -130,19 +128,24 @@ def mixed(  # type: ignore[no-untyped-def]
 
     Of all students: levels (k,) log rates of a spell; posterior (n, spans, k); shift (n,) log of share counted and of the days ahead;
     stay (n,); current, away, open_ (n,): the chance that the spell going on counts, its days, and those of them that are unsettled;
-    added (n, ADDED): of other spells. Of those in `rows`: line (rows,) int; out (rows, spans): the chance; already (rows,): the chance that
+    added (n, ADDED): of other spells. Of those in `rows`: line (rows,) int; out (spans, rows): the chance; already (rows,): the chance that
     the marks alone, once settled, will have reached it.
     """
     d_rate, d_stay = log_rates[1] - log_rates[0], stays[1] - stays[0]
     most = table.shape[1] - 1
-    at_level = np.zeros(len(levels))
+    at_level, part = np.zeros(len(levels)), np.zeros(len(levels))
+    below = np.zeros(len(levels), dtype=np.int64)
     for k in range(len(rows)):
         i = rows[k]
         y = min(max((stay[i] - stays[0]) / d_stay, 0.0), len(stays) - 1.001)
         b = int(y)
         fy = y - b
         done = 0.0
-        at_level[:] = 0.0
+        for z in range(len(levels)):
+            x = min(max((levels[z] + shift[i] - log_rates[0]) / d_rate, 0.0), len(log_rates) - 1.001)
+            below[z] = int(x)
+            part[z] = x - below[z]
+            at_level[z] = 0.0
         for j in range(added.shape[1]):
             chance = added[i, j]
             if chance < 1e-7:
@@ -157,9 +160,7 @@ def mixed(  # type: ignore[no-untyped-def]
                     continue
                 need = min(need, most)
                 for z in range(len(levels)):
-                    x = min(max((levels[z] + shift[i] - log_rates[0]) / d_rate, 0.0), len(log_rates) - 1.001)
-                    a = int(x)
-                    fx = x - a
+                    a, fx = below[z], part[z]
                     at_level[z] += share * (
                         (1.0 - fx) * ((1.0 - fy) * table[s, need, a, b] + fy * table[s, need, a, b + 1])
                         + fx * ((1.0 - fy) * table[s, need, a + 1, b] + fy * table[s, need, a + 1, b + 1])
@@ -168,5 +169,5 @@ def mixed(  # type: ignore[no-untyped-def]
             total = done
             for z in range(len(levels)):
                 total += posterior[i, span, z] * at_level[z]
-            out[k, span] = total
+            out[span, k] = total
         already[k] = done

@@ -408,7 +408,7 @@ def _collect(
     if days < 1 or known.through < 1:
         return
     reached, already = outcome(year, known, line, horizon)
-    count, at = counts(known, line, r, horizon)
+    count, at = counts(known, line, r.evidence, days_ahead(known, horizon))
     if line.share is not None:  # a share may go down again: whom a page asks about is who is under it now
         now = line.reached_at((r.evidence[Col.POSSIBLE] + known.carried.possible).astype(np.int64))
         open_ = known.here & (count < now) & ~year.left_out[:, known.through - 1]

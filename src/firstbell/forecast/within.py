@@ -152,9 +152,9 @@ def reach(  # type: ignore[no-untyped-def]
                     continue
                 for span in range(posterior.shape[1]):
                     for z in range(len(levels)):
-                        out[k, span] += share * posterior[i, span, z] * at_level[z, s, c]
+                        out[span, k] += share * posterior[i, span, z] * at_level[z, s, c]
         for span in range(posterior.shape[1]):
-            out[k, span] += done
+            out[span, k] += done
         already[k] = done
 
 

@@ -17,7 +17,7 @@ from firstbell.forecast.evidence import COUNTED, KINDS_OF
 from firstbell.forecast.forecasts import Band, Bars, forecast
 from firstbell.forecast.glassbox import Box
 from firstbell.forecast.known import Carried, Known
-from firstbell.forecast.layers import Learned, rates
+from firstbell.forecast.layers import Among, Learned, evidence_of, rates, reached
 from firstbell.forecast.lines import Counted, Line
 from firstbell.forecast.model import Model
 from firstbell.forecast.pooling import Before
@@ -360,26 +360,32 @@ def _ahead(r: Registers, asker: Asker) -> Ground:
     known, line = r.known((asker.line.counted,)), asker.line
     if asker.learned is None or asker.bars is None:
         return _simple(r, known, asker)
-    of_school = rates(known, line.counted, asker.learned)
-    f = forecast(known, line, asker.horizon, asker.learned, asker.box, asker.bars, r=of_school)
-    act = f.asked & (f.band == Band.ACT)
-    rows = np.flatnonzero(f.asked & (act | (f.band == Band.WATCH) | (f.band == Band.CANNOT_TELL)))
-    told = np.flatnonzero(act)
-    why, days = np.empty(r.n, dtype=object), np.empty(r.n, dtype=object)
+    e = evidence_of(known, line.counted, asker.learned)
+    among = Among.of(known, e, line.counted, asker.learned.pool)
+    # who has left, or has come to the line, is not asked about
+    open_ = np.flatnonzero(known.here & ~reached(known, line, e))
+    known = known.only(open_)
+    of_open = rates(known, line.counted, asker.learned, e=e.only(open_), among=among)
+    f = forecast(known, line, asker.horizon, asker.learned, asker.box, asker.bars, r=of_open)
+    act = f.band == Band.ACT
+    some, told = np.flatnonzero(act | (f.band == Band.WATCH) | (f.band == Band.CANNOT_TELL)), np.flatnonzero(act)
+    rows = open_[some]
+    why, days, count = np.empty(r.n, dtype=object), np.empty(r.n, dtype=object), np.zeros(r.n, dtype=np.int32)
     why[rows] = days[rows] = ""
-    why[told] = [
+    why[open_[told]] = [
         " ".join(f"{x.why}:{x.count}/{x.of}" for x in found)
-        for found in reasons(known, told, line, asker.horizon, asker.learned, asker.box, of_school)
+        for found in reasons(known, told, line, asker.horizon, asker.learned, asker.box, of_open)
     ]
-    days[told] = _text(r, told, _COUNTED_DAY)
-    count = f.count.astype(np.int32)
+    days[open_[told]] = _text(r, open_[told], _COUNTED_DAY)
+    count[rows] = f.count[some]
     upto, share = np.array(asker.steps or ((1.0, 0.0),)).T
-    in_ten = np.zeros(r.n, dtype=np.int32)
-    in_ten[rows] = np.round(10 * share[np.searchsorted(upto, f.chance[rows], side="left")])
+    in_ten, holds = np.zeros(r.n, dtype=np.int32), np.zeros(r.n, dtype=np.bool_)
+    in_ten[rows] = np.round(10 * share[np.searchsorted(upto, f.chance[some], side="left")])
+    holds[rows] = ~act[some]
     return Ground.joined(
         _found(
             r, Kind.LINE_AHEAD, rows, days[rows], count, np.full(r.n, line.days, dtype=np.int32), usual_count=in_ten, usual_of=10,
-            holds=~act, rule=rule, why=why[rows],
+            holds=holds, rule=rule, why=why[rows],
         )
         for rule in asker.rules
     )  # fmt: skip
