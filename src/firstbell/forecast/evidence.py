@@ -18,7 +18,7 @@ from firstbell.forecast.lines import Counted
 from firstbell.register.grid import Grid
 from firstbell.signals.kernel import DAY, day_matrix
 
-__all__ = ["ADDED", "AGES", "KINDS_OF", "Col", "Evidence", "Fates", "gather", "kinds_of_days"]
+__all__ = ["ADDED", "AGES", "KINDS_OF", "Col", "Evidence", "Fates", "gather", "kinds_of_days", "settled_days"]
 
 #: a mark's age in school days is told apart up to so many
 AGES = 30
@@ -31,8 +31,8 @@ LONGEST, EXPLAINED, SPELLS = 8, 5, 10
 ADDED = 12
 #: a fate this near to certain is taken as settled
 CERTAIN = 0.97
-#: a student's habit of ending in counted days is worth so many of the district's absences at the start
-HABIT_DAYS = 5.0
+#: a student's habit of ending in counted days is worth so many of the school's absences at the start, and a school's so many of the district's
+HABIT_DAYS, SCHOOL_DAYS = 5.0, 100.0
 
 
 class Col(IntEnum):
@@ -164,9 +164,25 @@ def count_fates(kinds, final, hits, seen):  # type: ignore[no-untyped-def]
                 length = 0
 
 
+@nb.njit(cache=True, nogil=True)
+def settled_days(kinds, school, schools):  # type: ignore[no-untyped-def]
+    """(schools, 2) float64: each school's absences old enough to be settled, and those of them that count. school: (n,), each row's."""
+    found = np.zeros((schools, 2))
+    old = max(kinds.shape[1] - SETTLED_AFTER, 0)
+    for i in range(len(kinds)):
+        ended = counted = 0
+        for d in range(old):
+            k = kinds[i, d]
+            ended += (k >= EXCUSED) & (k <= PENDING)
+            counted += k == COUNTED
+        found[school[i], 0] += ended
+        found[school[i], 1] += counted
+    return found
+
+
 def gather(
     kinds: NDArray[np.uint8], weights: NDArray[np.float64], group: NDArray[np.int32], fates: Fates,
-    ended_before: NDArray[np.float64], counted_before: NDArray[np.float64],
+    ended_before: NDArray[np.float64], counted_before: NDArray[np.float64], of_school: NDArray[np.float64],
 ) -> Evidence:  # fmt: skip
     """Evidence of every row, through the last column of `kinds`.
 
@@ -174,14 +190,17 @@ def gather(
     weights         (groups, through) float64, how much likelier than usual an absence was that day (`pooling.day_weights`)
     group           (n,) int32, each row's row of `weights`
     ended_before, counted_before  (n,) float64, last year's absences and those of them that counted: habit carried over
+    of_school       (schools, 2) float64 of `settled_days`: a student's habit is pooled toward the school's, and that toward the district's
     """
     n, through = kinds.shape
     columns = np.empty((len(Col), n))
     added = np.zeros((n, ADDED))
     fade = np.array(HALVES)[:, None] ** np.arange(through + 1)
     known = np.concatenate([np.zeros((3, 1)), np.cumsum(fade, axis=1)], axis=1)  # what so many known days are worth
+    ended, counted = of_school.T
+    school_usual = (fates.usual * SCHOOL_DAYS + counted) / (SCHOOL_DAYS + ended)
     _gather(  # type: ignore[call-arg]
-        np.ascontiguousarray(kinds), weights, *_exposures(weights), fade, known, group, fates.chance, fates.usual, ended_before,
+        np.ascontiguousarray(kinds), weights, *_exposures(weights), fade, known, group, fates.chance, fates.usual, school_usual, ended_before,
         counted_before, columns, added,
     )  # fmt: skip
     return Evidence(columns.T, added)
@@ -207,7 +226,7 @@ def _exposures(weights):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _gather(  # type: ignore[no-untyped-def]
-    kinds, weights, plain, fading, fade, known, group, fate, usual, ended_before, counted_before, out, added
+    kinds, weights, plain, fading, fade, known, group, fate, usual, school_usual, ended_before, counted_before, out, added
 ):  # fmt: skip
     """Only the days that were not plainly present are gone through. What fades does so by known days: a day is summed as worth more than
     the first by as much as that one has faded since, and all together fade at the end. Days a spell could begin on are all days but those
@@ -262,7 +281,7 @@ def _gather(  # type: ignore[no-untyped-def]
         for e in range(away - 1, -1, -1):  # in numbers, not by branches: which way they go is chance
             of += (spell[e] - of) * start[e + 1]
             spell[e] = of
-        habit = (usual * HABIT_DAYS + counted + counted_before[i]) / (HABIT_DAYS + ended + ended_before[i])
+        habit = (school_usual[g] * HABIT_DAYS + counted + counted_before[i]) / (HABIT_DAYS + ended + ended_before[i])
         habit = min(max(habit, 0.01), 0.99)
         lean = (1.0 - habit) / habit * (usual / (1.0 - usual))  # what this student's habit does to the odds against
         if gaps == 0:

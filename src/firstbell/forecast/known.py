@@ -13,7 +13,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.forecast.evidence import EXCUSED, PENDING, kinds_of_days
+from firstbell.forecast.evidence import EXCUSED, PENDING, kinds_of_days, settled_days
 from firstbell.forecast.lines import Counted
 from firstbell.forecast.pooling import Before, day_weights
 from firstbell.register.grid import Grid
@@ -78,8 +78,9 @@ class Known:
     carried: Carried
     before: dict[Counted, Before]
     schools: NDArray[np.int32] | None = None
-    #: (schools, through) how bad each school's days were, where these rows are not whole schools
+    #: of the whole schools, where these rows are not: how bad their days were (`weights`), and how their absences ended (`settled`)
     school_weights: NDArray[np.float64] | None = None
+    school_settled: dict[Counted, NDArray[np.float64]] | None = None
 
     @classmethod
     def of(
@@ -124,7 +125,7 @@ class Known:
         return Known(
             self.dates, self.through, {c: kinds[rows] for c, kinds in self.kinds.items()}, self.here[rows], self.group[rows],
             self.band[rows], self.carried.rows(rows), {c: b.rows(rows) for c, b in self.before.items()},
-            self.school[rows], self.weights,
+            self.school[rows], self.weights, {c: self.settled(c) for c in self.kinds},
         )  # fmt: skip
 
     @property
@@ -134,6 +135,13 @@ class Known:
     @cached_property
     def school(self) -> NDArray[np.int32]:
         return np.zeros(len(self.group), dtype=np.int32) if self.schools is None else self.schools
+
+    def settled(self, counted: Counted) -> NDArray[np.float64]:
+        """(schools, 2) of `evidence.settled_days`."""
+        if self.school_settled is not None:
+            return self.school_settled[counted]
+        found: NDArray[np.float64] = settled_days(self.kinds[counted], self.school, int(self.school.max(initial=0)) + 1)
+        return found
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:

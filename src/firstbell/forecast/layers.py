@@ -96,7 +96,7 @@ def evidence_of(known: Known, counted: Counted, learned: Learned) -> Evidence:
     before = _last_year(known, counted)
     return gather(
         known.kinds[counted], known.weights, known.school, learned.fates,
-        before.ended * LAST_YEAR, before.counted * LAST_YEAR,
+        before.ended * LAST_YEAR, before.counted * LAST_YEAR, known.settled(counted),
     )  # fmt: skip
 
 
@@ -220,7 +220,7 @@ def _within(
     before = _last_year(known, line.counted)
     here, gone, anew = in_window(
         line, kinds, known.dates, days, known.weights, known.school, learned.fates, e[Col.ENDED] + LAST_YEAR * before.ended,
-        e[Col.ENDED_COUNTED] + LAST_YEAR * before.counted,
+        e[Col.ENDED_COUNTED] + LAST_YEAR * before.counted, known.settled(line.counted),
     )  # fmt: skip
     reach(
         LEVELS, r.by_span, shift, r.stay, e[Col.CURRENT], e[Col.STREAK], here[Col.OPEN], here.added, here[Col.SETTLED], gone, anew, rows,
@@ -236,7 +236,7 @@ def _answers(count: NDArray[np.int64], line: NDArray[np.int64], days: int, chanc
 def closed(known: Known, counted: Counted, fates: Fates) -> Evidence:
     """A closed year's evidence: nobody's last year plays a part."""
     nothing = np.zeros(len(known.group))
-    return gather(known.kinds[counted], known.weights, known.school, fates, nothing, nothing)
+    return gather(known.kinds[counted], known.weights, known.school, fates, nothing, nothing, known.settled(counted))
 
 
 def summary(known: Known, counted: Counted, fates: Fates) -> Before:

@@ -75,11 +75,11 @@ def _in_a_row(kinds, any_other, also):  # type: ignore[no-untyped-def]
 
 def in_window(
     line: Line, kinds: Days, dates: NDArray[np.datetime64], days: int, weights: Array, school: NDArray[np.int32], fates: Fates,
-    ended: Array, counted: Array,
+    ended: Array, counted: Array, of_school: Array,
 ) -> tuple[Evidence, NDArray[np.int64], NDArray[np.bool_]]:  # fmt: skip
     """(evidence of the days that still count with the next school day, gone, anew), for the next `days`.
 
-    kinds (n, through); weights (schools, through); ended, counted (n,): absences outside the window, and those of them that counted.
+    kinds (n, through); weights (schools, through); ended, counted (n,): absences that have ended, and those of them that counted; of_school as `gather` takes it.
     gone  (n, days): of the counted days in it, those that will have left by each day to come
     anew  (days,): whether a window begins with that day, and nothing before it counts any more
     """
@@ -98,7 +98,7 @@ def in_window(
     old = inside[:, : max(through - begin - SETTLED_AFTER, 0)]
     evidence = gather(
         inside, np.ascontiguousarray(weights[:, begin:]), school, fates,
-        ended - ((old >= 2) & (old <= 4)).sum(axis=1), counted - (old == COUNTED).sum(axis=1),
+        ended - ((old >= 2) & (old <= 4)).sum(axis=1), counted - (old == COUNTED).sum(axis=1), of_school,
     )  # fmt: skip
     sums = np.zeros((len(kinds), through - begin + 1), dtype=np.int64)
     np.cumsum(inside == COUNTED, axis=1, out=sums[:, 1:])
