@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.utils.translation import override
 
 from firstbell import clock
 from firstbell.access.models import Role
@@ -124,3 +126,12 @@ def test_the_strip_says_its_days_away_in_words_too() -> None:
     dates = [FIRST_MONDAY + timedelta(days=n) for n in range(5)]
     assert "last 5 school days: away on 2" in strip_svg("PUPEP", dates)
     assert strip_svg("", []) == ""
+
+
+@pytest.mark.parametrize(("language", "first"), [("en", "Aug"), ("ar", "سبتمبر")])
+def test_a_months_name_that_would_run_into_the_next_is_left_out(language: str, first: str) -> None:
+    """Two weeks of August are wide enough for its name in English, and not in Arabic."""
+    days = [day for n in range(40) if (day := date(2026, 8, 17) + timedelta(days=n)).weekday() < 5]
+    with override(language):
+        picture = str(year_svg("P" * len(days), "P" * len(days), days, 1, len(days)))
+    assert re.findall(r'<text class="month"[^>]*>([^<]*)</text>', picture)[0] == first

@@ -22,6 +22,8 @@ __all__ = ["LETTER_WORDS", "strip_svg", "year_svg", "year_table"]
 CELL, GAP, TOP, SIDE = 16, 3, 20, 4
 #: the band above a year's squares: bars of the weeks, the usual, the change, the decisions
 BAND, STEPS = 40, 12
+#: what a letter of a month's name takes, with its share of the space after it
+LETTER = 8
 
 LETTER_WORDS = {
     "P": gettext_lazy("present"),
@@ -75,14 +77,17 @@ def year_svg(
         return SIDE + (weeks - 1 - week if rtl else week) * (CELL + GAP)
 
     parts: list[str] = [] if course is None else _course_band(course, first, left, width, height)
-    month = 0
+    begins = [i for i, day in enumerate(dates) if not i or day.month != dates[i - 1].month]
+    for i, after in zip(begins, [*begins[1:], None], strict=True):
+        week = (dates[i] - first).days // 7
+        room = weeks - week if after is None else (dates[after] - first).days // 7 - week
+        word = date_format(dates[i], "M")
+        if len(word) * LETTER <= room * (CELL + GAP):  # or it would run into the next month's
+            edge = left(week) + (CELL if rtl else 0)
+            parts.append(f'<text class="month" x="{edge}" y="{top - 8}">{escape(word)}</text>')
     for i, day in enumerate(dates):
         week, row = (day - first).days // 7, min(day.weekday(), 4)
         x, y = left(week), top + row * (CELL + GAP)
-        if day.month != month:
-            month = day.month
-            edge = x + CELL if rtl else x
-            parts.append(f'<text class="month" x="{edge}" y="{top - 8}">{escape(date_format(day, "M"))}</text>')
         squares = codes[i * sessions : (i + 1) * sessions]
         if i >= through:
             parts.append(f'<rect class="sq-out" x="{x}" y="{y}" width="{CELL}" height="{CELL}" rx="2"/>')
