@@ -307,9 +307,13 @@ def model_list() -> None:
 
     kept = forecasting.shelf()
     for number in kept.numbers():
-        model = kept.load(number)
-        assert model is not None
         in_use = "  in use" if number == kept.current() else ""
+        try:
+            model = kept.load(number)
+        except forecasting.BadModel as error:
+            typer.echo(f"{number}  {error}{in_use}")
+            continue
+        assert model is not None
         typer.echo(f"{number}  made {model.made_at}  of {forecasting.years_words(model)}  code {model.code}{in_use}")
     if not kept.numbers():
         typer.echo("No model yet. One is made by: firstbell train")

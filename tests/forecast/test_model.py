@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from firstbell.forecast import glassbox
+from firstbell.forecast.card import GOES_WRONG, IS_FOR, IS_NOT_FOR
 from firstbell.forecast.evidence import COUNTED, EXCUSED, PRESENT, Col
 from firstbell.forecast.forecasts import Band, Bars, chances, forecast
 from firstbell.forecast.glassbox import TERMS, Temper, fit, venn_abers
@@ -283,7 +284,7 @@ def test_a_logistic_district_is_learned_back() -> None:
     truth = np.zeros(len(TERMS))
     truth[0], truth[9] = 1.2, -0.7
     y = rng.random(len(x)) < 1 / (1 + np.exp(-(x @ truth - 2)))
-    box = fit(
+    box, _unseen = fit(
         x.astype(np.float32),
         y,
         np.ones(len(x)),
@@ -316,6 +317,19 @@ def test_with_too_little_to_learn_from_layer_one_serves_alone() -> None:
     known: Known = years[0].known[5]
     f = forecast(known, TEN, 10, learned[Counted.UNEXCUSED], None, Bars(0.2, 0.1))
     assert np.isfinite(f.chance[f.band != Band.REACHED]).all()
+
+
+def test_its_file_is_its_card(model: Model) -> None:
+    """What it is for, what it reads, how it did of students it was not fitted on: in the file itself, for whoever has only that."""
+    raw = json.loads(model.as_json())
+    assert raw["card"]["for"] == list(IS_FOR)
+    assert raw["card"]["not_for"] == list(IS_NOT_FOR)
+    assert raw["card"]["goes_wrong"] == list(GOES_WRONG)
+    assert list(raw["card"]["inputs"]) == raw["terms"]
+    for question in raw["questions"]:
+        figures = question["figures"]
+        assert 0 < figures["share"] < figures["average_precision"] < 1  # better than a list in any order
+        assert figures["reached"] < figures["rows"]
 
 
 class TestShelf:

@@ -11,8 +11,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from django.test import override_settings
+from typer.testing import CliRunner
 
 from firstbell import clock
+from firstbell.cli import app
 from firstbell.forecast.lines import YEAR_END, find_line
 from firstbell.forecast.model import Model
 from firstbell.forecast.within import TooFar
@@ -225,6 +227,16 @@ def test_a_district_learns_from_the_year_that_closed(
     (home / "models" / "current").unlink()
     forecast_file(days[1:], TEN, 10, tmp_path / "three.parquet", through=closed.ends)
     assert written(tmp_path / "three.parquet") == written(tmp_path / "two.parquet")
+    # a model that this version cannot read is no obstacle, and is told of among the others
+    (home / "models" / "2.json").write_text(model.as_json().replace('"format": 3', '"format": 1'))
+    (home / "models" / "current").write_text("2")
+    forecast_file(days[1:], TEN, 10, tmp_path / "four.parquet", through=closed.ends)
+    assert written(tmp_path / "four.parquet") == written(tmp_path / "two.parquet")
+    listed = CliRunner().invoke(app, ["model", "list"]).output.splitlines()
+    assert listed[0].startswith("1  made ")
+    assert listed[1] == "2  The model is of format 1; this version reads format 3. Train anew.  in use"
+    (home / "models" / "2.json").unlink()
+    shelf.use(1)
 
     # judged on the year that runs, by the days whose end is known; what the verdict says is kept and in force
     steps: list[str] = []

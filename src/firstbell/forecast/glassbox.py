@@ -204,8 +204,8 @@ _BEGIN_WITH = 50_000
 
 def fit(
     x: NDArray[np.float32], y: NDArray[np.bool_], weight: Array, band: NDArray[np.int8], half: NDArray[np.int8]
-) -> GlassBox:
-    """Weights by penalised maximum likelihood within their directions; bands and intervals from scores of students not fitted on.
+) -> tuple[GlassBox, Array]:
+    """Weights by penalised maximum likelihood within their directions; bands and intervals from scores of students not fitted on: these, (n,) log-odds, too.
 
     x (n, terms), y (n,), weight (n,); band (n,); half (n,) 0 or 1: which half of the students a row is of.
     """
@@ -222,8 +222,9 @@ def fit(
         np.copyto(out, np.einsum("ij,j->i", z, of_others[:-1]) + of_others[-1], where=half == side, casting="same_kind")
     by_band = np.array([_slope(out, y, np.where(band == k, weight, 0.0)) for k in range(3)])
     slope, shift = by_band[band].T
-    cut, low, high = venn_abers(slope * out + shift, y, weight)
-    return GlassBox(middle, spread, best[:-1], float(best[-1]), by_band, cut, low, high)
+    unseen = slope * out + shift
+    box = GlassBox(middle, spread, best[:-1], float(best[-1]), by_band, *venn_abers(unseen, y, weight))
+    return box, unseen
 
 
 def _weights(z: NDArray[np.float32], y: NDArray[np.bool_], weight: Array, start: Array) -> Array:

@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from scipy.special import ndtri
 
 __all__ = [
-    "STANDS", "Draws", "Ranked", "calibration_error", "calibration_slope", "opened", "reliability", "wilson",
+    "STANDS", "Draws", "Ranked", "calibration_error", "calibration_slope", "opened", "reliability", "weighted_precision", "wilson",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -42,6 +42,18 @@ class Draws:
         n = len(who)
         times = [np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(rounds)]
         return cls(number.astype(np.int32), np.array(times))
+
+
+def weighted_precision(y: Bools, score: Array, weight: Array) -> float:
+    """Average precision of rows that stand for so many.
+
+    >>> weighted_precision(np.array([True, False, True]), np.array([0.9, 0.5, 0.4]), np.array([1.0, 2.0, 1.0]))
+    0.75
+    """
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.diff(score[order]) != 0, True)
+    caught, looked = (np.cumsum(of[order])[last] for of in (weight * y, weight))
+    return float((np.diff(caught, prepend=0) * caught / looked).sum() / caught[-1])
 
 
 class Ranked:

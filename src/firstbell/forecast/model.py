@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from firstbell.forecast.card import GOES_WRONG, IS_FOR, IS_NOT_FOR, READS
 from firstbell.forecast.evidence import Fates
 from firstbell.forecast.forecasts import Bars
 from firstbell.forecast.glassbox import TERMS, GlassBox, Temper
@@ -22,7 +23,7 @@ from firstbell.forecast.known import Ahead
 from firstbell.forecast.layers import Learned
 from firstbell.forecast.lines import Counted
 from firstbell.forecast.pooling import Pool
-from firstbell.forecast.training import Key, LayerTwo
+from firstbell.forecast.training import Figures, Key, LayerTwo
 
 __all__ = ["FORMAT", "BadModel", "Model", "Shelf", "code_version"]
 
@@ -38,6 +39,7 @@ class Model:
     """learned by what is counted; layer two by question; and where they come from.
 
     years    ends of the school years learned from
+    metrics  how it did when a backtest judged it; empty where none has (`LayerTwo.figures` are of the years learned from)
     through  ISO date: nothing recorded later was read
     made_at  ISO time
     """
@@ -65,7 +67,7 @@ class Model:
 
         questions = [
             {
-                "counted": c, "share": s, "horizon": h, "rows": self.layer_two.rows[c, s, h],
+                "counted": c, "share": s, "horizon": h, "figures": asdict(self.layer_two.figures[c, s, h]),
                 "bars": asdict(self.layer_two.bars[c, s, h]), "box": plain(asdict(box)),
             }
             for (c, s, h), box in self.layer_two.boxes.items()
@@ -80,6 +82,9 @@ class Model:
                     {"counted": c, "in_a_row": row, "horizon": h} | asdict(t) for (c, row, h), t in self.layer_two.tempers.items()
                 ],
                 "metrics": plain(self.metrics),
+                "card": {
+                    "for": IS_FOR, "not_for": IS_NOT_FOR, "reads": READS, "inputs": {t.name: t.meaning for t in TERMS}, "goes_wrong": GOES_WRONG,
+                },
             },
             indent=1,
         )  # fmt: skip
@@ -105,7 +110,7 @@ class Model:
                 key: Key = (Counted(q["counted"]), q["share"], q["horizon"])
                 two.boxes[key] = GlassBox(**_arrays(q["box"]))
                 two.bars[key] = Bars(**q["bars"])
-                two.rows[key] = q["rows"]
+                two.figures[key] = Figures(**q["figures"])
             for q in raw["tempers"]:
                 two.tempers[Counted(q["counted"]), q["in_a_row"], q["horizon"]] = Temper(
                     q["slope"], q["tilt"], q["shift"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from firstbell.forecast.evidence import AGES, COUNTED, EXCUSED, PENDING, SETTLED_AFTER, SPELLS, Col, Fates, count_fates
 from firstbell.forecast.forecasts import ENOUGH_DAYS, NO_BARS, REACHED_UNSEEN, Bars, chances
 from firstbell.forecast.glassbox import Box, GlassBox, Temper, fit, inputs
-from firstbell.forecast.judging import opened
+from firstbell.forecast.judging import opened, weighted_precision
 from firstbell.forecast.known import Known, learn_ahead
 from firstbell.forecast.layers import Learned, Rates, answers, closed, counts, days_ahead, rates
 from firstbell.forecast.lines import HORIZONS, Counted, Line
@@ -248,12 +248,26 @@ Told = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """Of the question's own examples, each standing for as many as it weighs: of students not fitted on, as a first word; a backtest is the other.
+
+    rows   examples; reached: those that reached the line
+    share  of all that reached it; average_precision of the list by chance
+    """
+
+    rows: int
+    reached: int
+    share: float
+    average_precision: float
+
+
+@dataclass(frozen=True, slots=True)
 class LayerTwo:
     """A glass box and its bars for each kind of line (what it counts, whether it is a share) and horizon."""
 
     boxes: dict[Key, GlassBox]
     bars: dict[Key, Bars]
-    rows: dict[Key, int]
+    figures: dict[Key, Figures]
     #: of lines within a window, by whether their days are in a row
     tempers: dict[Key, Temper] = field(default_factory=dict)
 
@@ -303,23 +317,27 @@ def collect(
 def fit_layer_two(examples: dict[Key, Examples], students: int) -> LayerTwo:
     """A glass box and its bars for each key; where too few reached a line, layer 1 serves alone. students: student-years the examples were taken from."""
 
-    def of_one(e: Examples) -> tuple[GlassBox, Bars, int] | None:
+    def of_one(e: Examples) -> tuple[GlassBox, Bars, Figures] | None:
         y = np.concatenate(e.y) if e.y else np.zeros(0, dtype=np.bool_)
         if y.sum() < ENOUGH_REACHED or (~y).sum() < ENOUGH_REACHED:
             return None
         x, weight, band = np.concatenate(e.x), np.concatenate(e.weight), np.concatenate(e.band)
         student, through, asked = np.concatenate(e.student), np.concatenate(e.through), np.concatenate(e.asked)
-        box = fit(x, y, weight, band, (student // _YEARS % 2).astype(np.int8))
+        box, unseen = fit(x, y, weight, band, (student // _YEARS % 2).astype(np.int8))
         chance = 1 / (1 + np.exp(-box.score(x[asked], band[asked])))
-        return box, bars_for(chance, student[asked], through[asked], weight[asked] > 1, students), len(y)
+        y, weight = y[asked], weight[asked]
+        figures = Figures(
+            len(y), int(y.sum()), float((weight * y).sum() / weight.sum()), weighted_precision(y, unseen[asked], weight) if y.any() else 0.0
+        )  # fmt: skip
+        return box, bars_for(chance, student[asked], through[asked], weight > 1, students), figures
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         fitted = dict(zip(examples, threads.map(of_one, examples.values()), strict=True))
     there = {key: found for key, found in fitted.items() if found}
     return LayerTwo(
-        {key: box for key, (box, _bars, _rows) in there.items()},
-        {key: bars for key, (_box, bars, _rows) in there.items()},
-        {key: rows for key, (_box, _bars, rows) in there.items()},
+        {key: box for key, (box, _bars, _figures) in there.items()},
+        {key: bars for key, (_box, bars, _figures) in there.items()},
+        {key: figures for key, (_box, _bars, figures) in there.items()},
     )
 
 

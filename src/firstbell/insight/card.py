@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from firstbell import clock
+from firstbell.forecast.card import GOES_WRONG, IS_FOR, IS_NOT_FOR, READS
 from firstbell.insight.breaks import Breaks, breaks
 from firstbell.insight.figures import slope_svg
 from firstbell.insight.looks import Looks, looks
@@ -42,6 +43,10 @@ class Card:
     """`current`: whether the report judged this version's forecast, so that its verdict counts. `unreadable`: there is a model, which this
     version can't use."""
 
+    is_for: list[str]
+    is_not_for: list[str]
+    reads: str
+    goes_wrong: list[str]
     model: ModelFacts | None
     unreadable: bool
     inputs: list[Input]
@@ -61,7 +66,9 @@ def card() -> Card:
         facts, unreadable = model_facts(), False
     except BadModel:
         facts, unreadable = None, True
+    is_for, is_not_for, goes_wrong = ([_(sentence) for sentence in said] for said in (IS_FOR, IS_NOT_FOR, GOES_WRONG))
     return Card(
+        is_for, is_not_for, _(READS), goes_wrong,
         facts, unreadable, _inputs(facts) if facts else [], report, datetime.fromisoformat(report["made_at"]) if report else None, backtests.is_current(report), questions(report) if report else [],
         breaks(report) if report else None,
         _changes(report, backtests.kept(back=1)), looks(), told_how(year) if year else [],

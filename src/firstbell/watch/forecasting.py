@@ -208,7 +208,10 @@ def _model_for(day: date, through: date | None, say: Progress) -> Model | None:
     years = [y.ends_in for y in closed_years(pinned)][-2:]
     if not years:
         return None
-    kept = shelf().load()
+    try:
+        kept = shelf().load()
+    except BadModel:  # of another version, or damaged: learned anew, and it stays where it is
+        kept = None
     if (
         kept
         and list(kept.years) == years
