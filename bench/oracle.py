@@ -3,7 +3,8 @@
 Beside the forecast, on the very same rows, stands an *oracle*. It knows what made the district: its numbers, each student's propensity and state on the
 day asked about, and how every mark of the days gone by will end. It doesn't know the dice to come, and draws them many times. A second one also knows how
 long the absence going on will last. No better order of a day's students is possible than theirs (a list may still be steadier from week to week); much of what
-lies between them and the forecast is in no mark.
+lies between them and the forecast is in no mark. On the districts not of the simulator's making stands a *reader* too (`bench.reader`): it knows the
+district's numbers, but of a student only the marks, as the forecast does. No forecast can on average order a day's students better.
 
 Its chances are drawn, so that it is a little better than is printed. Everything here is simulated.
 """
@@ -23,11 +24,12 @@ from rich.table import Table
 
 from bench import strangers
 from bench.range_bench import DISTRICTS, HORIZON, LINE, closed_years
+from bench.reader import reader
 from bench.strangers import STRANGERS, days_left, stranger
 from firstbell.forecast.backtest import NEVER, Question, Rows, first_days, pooled_rates, question_rows
 from firstbell.forecast.evidence import COUNTED
 from firstbell.forecast.forecasts import NO_BARS
-from firstbell.forecast.judging import Draws, Ranked, opened
+from firstbell.forecast.judging import Draws, Ranked, calibration_error, calibration_slope, opened
 from firstbell.forecast.layers import days_ahead
 from firstbell.forecast.lines import YEAR_END, Counted, Line, find_line
 from firstbell.forecast.training import NEW_A_WEEK, WATCHED, ClosedYear, collect, fit_layer_two, learn_layer_one
@@ -58,6 +60,8 @@ ROUNDS = 40  # of students drawn again, for intervals
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Days = NDArray[np.int64]
+#: what is known of some students each, and their numbers
+Knowing = Sequence[tuple[strangers.Hidden, Days]]
 #: of days on which classes are missed, so many have four of seven missed: half of the day (simulator.behaviour)
 HALF_MISSED = 0.107
 
@@ -159,7 +163,7 @@ def of_simulator(made: Sequence[Simulated], options: Options, seed: int) -> list
 
 
 def chances(
-    hidden: Sequence[tuple[strangers.Hidden, Days]], years: Sequence[ClosedYear], line: Line, horizon: int, *, spell: bool, futures: int,
+    hidden: Knowing, years: Sequence[ClosedYear], line: Line, horizon: int, *, spell: bool, futures: int,
     seed: int = 0,
 ) -> dict[int, Array]:  # fmt: skip
     """Days known -> by student number, the share of futures in which each reaches the line.
@@ -219,11 +223,12 @@ class Asked:
 def asked(name: str, students: int, seed: int, futures: int) -> tuple[Asked, Asked]:
     """A district's second year: ten unexcused days within ten school days; and chronically absent by the year's end, as asked on a few days."""
     if name in STRANGERS:
-        first, second, of_all = stranger(name, students, seed)
-        hidden: list[tuple[strangers.Hidden, Days]] = [(of_all, np.arange(sum(len(y.student) for y in second)))]
+        first, second, made = stranger(name, students, seed)
+        everybody = np.arange(sum(len(y.student) for y in second))
+        knows = {"reader": ([(reader(made, (first, second)), everybody)], False), **_oracles([(made[1], everybody)])}
     else:
-        first, second, _evenings, made = closed_years(students, seed, DISTRICTS[name])
-        hidden = of_simulator(made, DISTRICTS[name], seed)
+        first, second, _evenings, simulated = closed_years(students, seed, DISTRICTS[name])
+        knows = _oracles(of_simulator(simulated, DISTRICTS[name], seed))
     learned = {c: learn_layer_one(first, c) for c in Counted}
     two = fit_layer_two(
         collect(first, [LINE], learned, horizons=(HORIZON,)) | collect(first, [CHRONIC], learned, horizons=(YEAR_END,)),
@@ -232,14 +237,14 @@ def asked(name: str, students: int, seed: int, futures: int) -> tuple[Asked, Ask
     some = [replace(y, known=[k for k in y.known if k.through in AFTER]) for y in second]
     most = 1 + max(int(y.student.max(initial=0)) for y in second)
     found = []
-    for line, horizon, years, oracles in (
-        (LINE, HORIZON, second, {"state": False, "state and spell": True}), (CHRONIC, YEAR_END, some, {"state": False}),
-    ):  # fmt: skip
+    for line, horizon, years in ((LINE, HORIZON, second), (CHRONIC, YEAR_END, some)):
         key = (line.counted, line.share is not None, horizon)
         question = Question(line, horizon, two.boxes.get(key), two.bars.get(key, NO_BARS))
         [rows] = question_rows(years, [question], learned, {line.counted: pooled_rates(first, line.counted)})
         said = {}
-        for oracle, spell in oracles.items():
+        for oracle, (hidden, spell) in knows.items():
+            if spell and horizon == YEAR_END:
+                continue
             by_day = chances(hidden, years, line, horizon, spell=spell, futures=futures, seed=seed)
             said[oracle] = np.empty(len(rows.student))
             for day in np.unique(rows.through):
@@ -247,6 +252,10 @@ def asked(name: str, students: int, seed: int, futures: int) -> tuple[Asked, Ask
                 said[oracle][of_day] = by_day[int(day)][rows.student[of_day]]
         found.append(Asked(rows, said, first_days(second, line, most)))
     return found[0], found[1]
+
+
+def _oracles(hidden: Knowing) -> dict[str, tuple[Knowing, bool]]:
+    return {"state": (hidden, False), "state and spell": (hidden, True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +323,10 @@ def show(name: str, line: Asked, chronic: Asked) -> None:
         ends.add_row(who, *cells)
     console = Console(width=180)
     console.print(table, ends)
+    for who, score in {"forecast": line.rows.chance, **line.oracles}.items():
+        sure = score.clip(1e-4, 1 - 1e-4)
+        y = line.rows.reached
+        console.print(f"{who}: slope {calibration_slope(y, sure):.2f}, error {calibration_error(y, sure):.4f}")
     whose = np.unique(line.rows.student)
     console.print(
         f"n: {len(whose):,} students, {int((line.reached[whose] < NEVER).sum()):,} reach the line, {int(line.rows.reached.sum()):,} rows do; "

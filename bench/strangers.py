@@ -23,7 +23,7 @@ from firstbell.forecast.lines import Counted
 from firstbell.forecast.pooling import Before
 from firstbell.forecast.training import ClosedYear
 
-__all__ = ["STRANGERS", "Hidden", "stranger"]
+__all__ = ["STRANGERS", "Hidden", "Inclined", "Propensities", "States", "stranger"]
 
 STRANGERS = ("A", "B", "C", "D", "Ap", "Bp", "Cp", "Dp")
 SCHOOL, DAYS, EVERY = 500, 175, 5
@@ -68,8 +68,8 @@ class _Year:
     hidden: Hidden
 
 
-def stranger(name: str, students: int, seed: int) -> tuple[list[ClosedYear], list[ClosedYear], Hidden]:
-    """The first year to learn from, the second to judge on, and what made the second, a row a student's number."""
+def stranger(name: str, students: int, seed: int) -> tuple[list[ClosedYear], list[ClosedYear], tuple[Hidden, Hidden]]:
+    """The first year to learn from, the second to judge on, and what made each, a row a student's number."""
     rng = np.random.default_rng([seed, *name.encode()])
     schools = max(students // SCHOOL, 1)
     n = schools * SCHOOL
@@ -94,7 +94,7 @@ def stranger(name: str, students: int, seed: int) -> tuple[list[ClosedYear], lis
                     its = summary(end, c, Fates.of_a_closed_year())
                     for field in Before.__slots__:
                         getattr(before[c], field)[closed.student] = getattr(its, field)
-    return *found, years[1].hidden
+    return *found, (years[0].hidden, years[1].hidden)
 
 
 def _dates(year: int) -> NDArray[np.datetime64]:
@@ -167,11 +167,22 @@ def days_left(away: Bools, through: int) -> NDArray[np.int64]:
     return np.where(away[:, through - 1], until, -1)
 
 
+#: who changes for the worse in a year
+CHANGES = 0.06
+
+
 @dataclass(frozen=True, slots=True)
-class _Propensities(_Students):
-    """Of A and D. A change for the worse goes on from `onset` to the day before `over`; week (n, weeks) a student's weekly state."""
+class Propensities(_Students):
+    """Of A and D. A change for the worse goes on from `onset` to the day before `over`; week (n, weeks) a student's weekly state.
+
+    shock (n, days) is what the days gone by did to their chances; rates, of the two tables of a grade's propensities, is the student's own.
+    """
 
     school: NDArray[np.int64]
+    shock: Floats
+    rates: NDArray[np.int64]
+    tables: tuple[Floats, Floats]
+    of_school: Floats
     begin: Floats
     stay: Floats
     share: Floats
@@ -206,14 +217,29 @@ class _Propensities(_Students):
         """Those to come are drawn anew, and when one that goes on will be over."""
         n, last = len(self.onset), through - 1
         to_come = self.onset > last
-        share = 0.06 * (DAYS - through) / DAYS
-        onset = np.where(rng.random(n) < share / (share + 0.94), rng.integers(through, DAYS, n), DAYS)
+        share = CHANGES * (DAYS - through) / DAYS
+        onset = np.where(rng.random(n) < share / (share + 1 - CHANGES), rng.integers(through, DAYS, n), DAYS)
         onset = np.where(to_come, onset, self.onset)
         least = np.where(to_come, 10, np.maximum(last - onset + 1, 10))
         passes = (40 - np.minimum(least, 40)) / 30  # how likely one that passes has lasted as long
         length = np.where(rng.random(n) < passes / (1 + passes), rng.integers(least, np.maximum(least + 1, 40)), DAYS)
         over = np.where(self.over <= last, self.over, onset + length)
         return onset, over, np.where(to_come, rng.uniform(3, 8, n), self.worse)
+
+
+def propensity(table: Floats, latent: Floats) -> tuple[Floats, Floats, Floats]:
+    """(rate, chance that an absence begins, that it goes on) of who stands so among all, on a normal scale."""
+    place = 0.5 * (
+        1 + np.tanh(0.797885 * (latent + 0.044715 * latent**3))
+    )  # the normal's distribution function, near enough
+    rate = table[np.clip(place * 20_000, 0, 19_999).astype(int)]
+    length = np.where(rate < 0.06, 1.75, np.where(rate < 0.15, 2.2, 3.2))
+    return rate, rate / np.maximum(1 - rate, 0.1) / length, 1 - 1 / length
+
+
+def share_of(leave: Floats, rate: Floats) -> Floats:
+    """Of absences, that count."""
+    return np.clip(leave + 0.5 * np.minimum(rate, 0.4), 0.02, 0.97)
 
 
 def _next_week(rng: np.random.Generator, week: Floats) -> Floats:
@@ -229,22 +255,17 @@ def _by_propensity(
 ) -> list[_Year]:
     n = len(school)
     high = grade >= 6
-    table = np.empty((2, 20_000))
-    for k, (w, a, b, c, d) in enumerate(MIXTURE.values()):
-        table[k] = np.sort(np.where(rng.random(20_000) < w, rng.beta(a, b, 20_000), rng.beta(c, d, 20_000)))
+    primary, later = (
+        np.sort(np.where(rng.random(20_000) < w, rng.beta(a, b, 20_000), rng.beta(c, d, 20_000))) for w, a, b, c, d in MIXTURE.values()
+    )  # fmt: skip
     of_school = np.sqrt(0.15) * rng.standard_normal(int(school.max()) + 1)[school]
     lasting, leave = rng.standard_normal(n), rng.beta(3, 4, n)
     years = []
     for _ in range(2):
         own = np.sqrt(0.75) * lasting + np.sqrt(0.25) * rng.standard_normal(n)
         latent = of_school + np.sqrt(0.85) * own
-        place = 0.5 * (
-            1 + np.tanh(0.797885 * (latent + 0.044715 * latent**3))
-        )  # the normal's distribution function, near enough
-        rate = table[high.astype(int), np.clip(place * 20_000, 0, 19_999).astype(int)]
-        length = np.where(rate < 0.06, 1.75, np.where(rate < 0.15, 2.2, 3.2))
-        stay, begin = 1 - 1 / length, rate / np.maximum(1 - rate, 0.1) / length
-        onset = np.where(rng.random(n) < 0.06, rng.integers(0, DAYS, n), DAYS)
+        rate, begin, stay = np.where(high, propensity(later, latent), propensity(primary, latent))
+        onset = np.where(rng.random(n) < CHANGES, rng.integers(0, DAYS, n), DAYS)
         over = onset + np.where(rng.random(n) < 0.5, rng.integers(10, 40, n), DAYS)
         worse = rng.uniform(3, 8, n)
         shocks, week = _shocks(rng, int(school.max()) + 1), np.zeros(n)
@@ -262,9 +283,12 @@ def _by_propensity(
         drawn = rng.random((n, DAYS))
         if not each_day:
             drawn = drawn[np.arange(n)[:, None], spell]
-        share = np.clip(leave + 0.5 * np.minimum(rate, 0.4), 0.02, 0.97)
+        share = share_of(leave, rate)
         counted = away & (drawn < share[:, None])
-        hidden = _Propensities(school, begin, stay, share, each_day, onset, over, worse, weeks, away, counted)
+        hidden = Propensities(
+            school, shocks[school], high.astype(np.int64), (primary, later), of_school, begin, stay, share, each_day, onset, over, worse,
+            weeks, away, counted,
+        )  # fmt: skip
         years.append(_Year(away, counted, spell, hidden))
     return years
 
@@ -272,16 +296,22 @@ def _by_propensity(
 #: chances that a spell of B is a long one, and that a long one and a short one end on any day
 LONG, LONG_ENDS, SHORT_ENDS = 0.15, 0.17, 0.7
 BEGINS_IN, LEAVE_IN = np.array([0.014, 0.045, 0.1, 0.28]), np.array([0.25, 0.4, 0.6, 0.8])
+ANEW = 0.4  # of students, over the summer
 MOVES = np.cumsum(
     [[0.9965, 0.003, 0.0005, 0.0], [0.015, 0.979, 0.0055, 0.0005], [0.003, 0.02, 0.97, 0.007], [0.0, 0.005, 0.02, 0.975]], axis=1
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class _States(_Students):
-    """Of B. state (n, days); lasted, left (n, days): days of the spell going on that are gone, and that are still to come."""
+class States(_Students):
+    """Of B. state (n, days); lasted, left (n, days): days of the spell going on that are gone, and that are still to come.
+
+    shock (n, days) is what the days gone by did to their chances; settled (n, states) the chances of each state to begin with.
+    """
 
     school: NDArray[np.int64]
+    shock: Floats
+    settled: Floats
     own: Floats
     habit: Floats
     state: NDArray[np.int8]
@@ -331,7 +361,7 @@ def _by_state(
     state = (rng.random(n)[:, None] > settle).sum(axis=1)
     years = []
     for _ in range(2):
-        again = rng.random(n) < 0.4  # over the summer some begin anew
+        again = rng.random(n) < ANEW
         state = np.where(again, (rng.random(n)[:, None] > settle).sum(axis=1), state)
         shocks = _shocks(rng, int(school.max()) + 1)
         away, counted, fate = np.zeros((3, n, DAYS), dtype=np.bool_)
@@ -346,15 +376,21 @@ def _by_state(
             lasted[:, d] = np.where(away[:, d], d - since + 1, 0)
             left = np.maximum(left - 1, 0)
             states[:, d], lasts[:, d], fate[:, d] = state, left, counts
-        years.append(_Year(away, counted, spell, _States(school, own, habit, states, lasted, lasts, fate)))
+        hidden = States(school, shocks[school], np.diff(settle, prepend=0), own, habit, states, lasted, lasts, fate)
+        years.append(_Year(away, counted, spell, hidden))
     return years
 
 
 @dataclass(frozen=True, slots=True)
-class _Inclined(_Students):
-    """Of C. wander (n, days), and who lies ill. A truant day is drawn by itself: of a spell only the illness goes on."""
+class Inclined(_Students):
+    """Of C. wander (n, days), and who lies ill. A truant day is drawn by itself: of a spell only the illness goes on.
+
+    shock (n, days) is what the days gone by did to their chances; typical, what is usual at the student's grade.
+    """
 
     school: NDArray[np.int64]
+    shock: Floats
+    typical: Floats
     usual: Floats
     frail: Floats
     favourite: NDArray[np.int64]
@@ -390,7 +426,8 @@ def _by_inclination(
     rng: np.random.Generator, school: NDArray[np.int64], grade: NDArray[np.int64], _each_day: bool
 ) -> list[_Year]:
     n = len(school)
-    usual = rng.normal(-4.6, 1.25, n) + np.where(grade >= 9, 0.5, 0.0)
+    typical = np.where(grade >= 9, -4.1, -4.6)
+    usual = typical + rng.normal(0, 1.25, n)
     frail = np.exp(rng.normal(-4.3, 0.6, n))
     years = []
     for _ in range(2):
@@ -399,7 +436,9 @@ def _by_inclination(
         shocks = _shocks(rng, int(school.max()) + 1)
         away, counted, ills = np.zeros((3, n, DAYS), dtype=np.bool_)
         ill = np.zeros(n, dtype=np.bool_)
-        hidden = _Inclined(school, year, frail, favourite, np.zeros((n, DAYS), dtype=np.float32), ills)
+        hidden = Inclined(
+            school, shocks[school], typical, year, frail, favourite, np.zeros((n, DAYS), dtype=np.float32), ills
+        )  # fmt: skip
         for d in range(DAYS):
             wander, ill, truant = hidden._day(rng, wander, ill, d, shocks[school, d])
             away[:, d], counted[:, d] = ill | truant, truant

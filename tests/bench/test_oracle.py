@@ -17,7 +17,7 @@ from firstbell.forecast.training import outcome
 @pytest.mark.parametrize("name", ["A", "B", "C", "usual"])
 def test_as_many_reach_a_line_as_an_oracle_says(name: str) -> None:
     if name in STRANGERS:
-        _, years, of_all = stranger(name, 1500, 5)
+        _, years, (_, of_all) = stranger(name, 1500, 5)
         hidden = [(of_all, np.arange(1500))]
     else:
         _, years, _, made = closed_years(1500, 5, DISTRICTS[name])

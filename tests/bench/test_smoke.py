@@ -32,7 +32,7 @@ PRINTS = {
     "spark_bench": ("one process", "Spark, whole", "grid to Parquet", "judging", "alerts stored", "to the last letter"),
     "intake_bench": ("end to end", "rows/s", "once more", "DuckDB reads the file", "PostgreSQL COPY"),
     "range_bench": ("average precision", "no breaks", "range against the count so far", "3 of the last 5 days"),
-    "oracle": ("forecast", "state and spell", "x beta-binomial, day 90", "reach the line"),
+    "oracle": ("forecast", "reader", "state and spell", "x beta-binomial, day 90", "reach the line"),
     "train_bench": ("firstbell train", "firstbell backtest", "s CPU", "peak memory"),
     "pages_bench": ("SQLite", "PostgreSQL", "Today p95", "Student p95", "queries", "one mark to a fresh list p99"),
 }
