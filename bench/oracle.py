@@ -29,7 +29,7 @@ from bench.strangers import STRANGERS, days_left, stranger
 from firstbell.forecast.backtest import NEVER, Question, Rows, first_days, pooled_rates, question_rows
 from firstbell.forecast.evidence import COUNTED
 from firstbell.forecast.forecasts import NO_BARS
-from firstbell.forecast.judging import Draws, Ranked, calibration_error, calibration_slope, opened
+from firstbell.forecast.judging import Draws, Ranked, opened
 from firstbell.forecast.layers import days_ahead
 from firstbell.forecast.lines import YEAR_END, Counted, Line, find_line
 from firstbell.forecast.training import NEW_A_WEEK, WATCHED, ClosedYear, collect, fit_layer_two, learn_layer_one
@@ -54,8 +54,8 @@ from firstbell.simulator.history import GIVEN_UP_AFTER
 FULL, QUICK = 8000, 600  # students a district
 CHRONIC, AFTER = find_line("example", "chronic-absence"), (40, 60, 90)
 FUTURES, QUICK_FUTURES = 200, 30  # drawn for each day asked about
-#: after the first few futures, only of students of whom the best of those came so near the line
-FEW, SHORT = 20, 2
+#: after the first few futures, only of students of whom the best of those came so near the line, in parts of the days ahead
+FEW, SHORT = 20, 0.2
 ROUNDS = 40  # of students drawn again, for intervals
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -189,7 +189,7 @@ def chances(
             draw = partial(_drawn, through=t, line=line, rng=rng, spell=spell)
             hits, sums, best = draw(one, lacks, here, FEW)
             share[numbers], mean[numbers] = hits / FEW, sums / FEW
-            near = np.flatnonzero((best >= lacks - SHORT) & (lacks > 0))
+            near = np.flatnonzero((best >= lacks - SHORT * days) & (lacks > 0))
             again = draw(one.only(near), lacks[near], here[near], futures - FEW)
             share[numbers[near]] = (hits[near] + again[0]) / futures
             mean[numbers[near]] = (sums[near] + again[1]) / futures
@@ -323,10 +323,6 @@ def show(name: str, line: Asked, chronic: Asked) -> None:
         ends.add_row(who, *cells)
     console = Console(width=180)
     console.print(table, ends)
-    for who, score in {"forecast": line.rows.chance, **line.oracles}.items():
-        sure = score.clip(1e-4, 1 - 1e-4)
-        y = line.rows.reached
-        console.print(f"{who}: slope {calibration_slope(y, sure):.2f}, error {calibration_error(y, sure):.4f}")
     whose = np.unique(line.rows.student)
     console.print(
         f"n: {len(whose):,} students, {int((line.reached[whose] < NEVER).sum()):,} reach the line, {int(line.rows.reached.sum()):,} rows do; "
