@@ -334,7 +334,7 @@ def show(name: str, line: Asked, chronic: Asked) -> None:
 def _only(a: Asked, at: Days) -> Asked:
     r = a.rows
     rows = Rows(
-        r.student[at], r.through[at], r.school[at], r.band[at], r.reached[at], r.chance[at], r.said[at],
+        r.student[at], r.through[at], r.week[at], r.school[at], r.band[at], r.reached[at], r.chance[at], r.said[at],
         {name: rule[at] for name, rule in r.baselines.items()}, r.elsewhere[at],
     )  # fmt: skip
     return Asked(rows, {name: oracle[at] for name, oracle in a.oracles.items()}, a.reached)

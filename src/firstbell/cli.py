@@ -360,6 +360,11 @@ def forecast(
             [d for d in asked if d], line, days, out, through=_date(train_through), progress=progress
         )
     typer.echo(f"{rows:,} forecasts of {len(set(asked)):,} days written to {out}.")
+    if alone := forecasting.untaught(sorted({d for d in asked if d}), _date(train_through)):
+        typer.echo(
+            f"No school year had closed before {', '.join(map(str, alone[:3]))}{' …' if len(alone) > 3 else ''}: these are chances of counts and pooled rates "
+            "alone, and nothing has shown how good they are."
+        )
     if days not in HORIZONS:
         typer.echo("No model is trained for this horizon: these are layer 1's chances alone.")
 

@@ -20,7 +20,7 @@ RNG = np.random.default_rng(5)
 
 
 def rows(
-    chance: Any, reached: Any, *, student: Any = None, through: Any = None, said: Any = "clear", count: Any = None, band: Any = 0
+    chance: Any, reached: Any, *, student: Any = None, through: Any = None, week: Any = None, said: Any = "clear", count: Any = None, band: Any = 0
 ) -> Rows:  # fmt: skip
     chance, reached = np.asarray(chance, dtype=float), np.asarray(reached, dtype=bool)
     n = len(chance)
@@ -28,7 +28,7 @@ def rows(
     rivals["count"] = np.zeros(n) if count is None else np.asarray(count, dtype=float)
     return Rows(
         np.arange(n) if student is None else np.asarray(student), np.broadcast_to(10 if through is None else through, n).copy(),
-        np.zeros(n, dtype=np.int64), np.broadcast_to(np.int8(band), n).copy(), reached, chance,
+        np.broadcast_to((10 if through is None else through) if week is None else week, n).copy(), np.zeros(n, dtype=np.int64), np.broadcast_to(np.int8(band), n).copy(), reached, chance,
         np.broadcast_to(np.asarray(said), n).astype("U11"), rivals, np.full(n, np.nan),
     )  # fmt: skip
 
@@ -54,6 +54,15 @@ class TestVerdict:
         chance, reached = a_good_forecast()
         verdict = figures(rows(chance, reached, count=chance))["verdict"]
         assert verdict == {"offered": False, "why": "not_beaten", "rule": "count"}
+
+    def test_it_is_set_against_the_best_of_the_rules_one_could_keep_by_hand(self) -> None:
+        chance, reached = a_good_forecast()
+        of = rows(chance, reached, count=chance * RNG.lognormal(0, 2, len(chance)))
+        of.baselines["projection"] = chance * RNG.lognormal(0, 1, len(chance))
+        verdict = figures(of)["verdict"]
+        assert (verdict["offered"], verdict["rule"]) == (True, "projection")
+        of.baselines["rate"] = chance
+        assert figures(of)["verdict"] == {"offered": False, "why": "not_beaten", "rule": "rate"}
 
     def test_a_lead_that_may_be_luck_is_not_enough(self) -> None:
         chance, reached = a_good_forecast(600)
@@ -96,6 +105,27 @@ class TestFigures:
         assert found["alerts_a_week_per_100"] == pytest.approx(3 / 3 / 204 * 100)
         # {0}, then {0, 1}, then {3}: half shared, then nothing
         assert found["stability"] == pytest.approx((1 / 2 + 0) / 2)
+
+    def test_schools_of_other_calendars_are_looked_at_in_the_same_weeks(self) -> None:
+        """Two hundred students at each of two schools; the second began a day later, so that its days have other numbers."""
+        student = np.tile(np.arange(400), 3)
+        week = np.repeat([1, 2, 3], 400)
+        through = 5 * week - (student >= 200)
+        said = np.where(np.isin(student, [0, 1, 200, 201]), "act", "clear")
+        reached = student % 5 == 0
+        chance = np.where(reached, 0.4, 0.1)
+        alike = figures(rows(chance, reached, student=student, through=5 * week, said=said))
+        other = figures(rows(chance, reached, student=student, through=through, week=week, said=said))
+        assert other["alerts_a_week_per_100"] == alike["alerts_a_week_per_100"] == pytest.approx(4 / 3 / 400 * 100)
+        assert other["stability"] == alike["stability"] == 1
+        assert other["at_capacity"] == alike["at_capacity"]
+
+    def test_alerts_are_of_a_hundred_on_the_rolls(self) -> None:
+        """Of 200 students in the year, half came when the others left."""
+        reached = np.arange(200) % 5 == 0
+        of = rows(np.where(reached, 0.4, 0.1), reached, said=np.where(np.arange(200) < 3, "act", "clear"))
+        found = judge(of, np.full(200, NEVER), {}, on_roll=100)
+        assert found["alerts_a_week_per_100"] == 3
 
     def test_at_capacity_ties_share_the_places_left(self) -> None:
         # 100 asked on one day: one place (CAPACITY of a hundred is small); 30 tied at the top, 30 reach it, of whom 15 are tied

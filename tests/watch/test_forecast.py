@@ -87,6 +87,55 @@ class TestOneSchool:
         assert nine["chance"] > 0.5
         assert (ten["count"], ten["needed"], ten["band"], ten["chance"]) == (10, 0, "reached", None)
 
+    def test_a_tenth_of_the_first_days_says_nothing(self, home: Path) -> None:
+        """The law speaks of a share once ten days were possible: one day of three is no line reached."""
+        school = a_school()
+        calendar = a_calendar(school, weeks=8, covered=MONDAY + timedelta(days=50))
+        ana = a_student(school)
+        draw(calendar, ana, "UPPPP PPPPU")
+        days = [MONDAY + timedelta(days=n) for n in (2, 11)]
+        forecast_file(days, find_line("example", "chronic-absence"), YEAR_END, home / "f.parquet")
+        third, tenth = (written(home / "f.parquet")[day, ana.source_id] for day in days)
+        assert (third["band"], third["count"]) == ("cannot_tell", 1)
+        assert third["chance"] is not None
+        assert (tenth["band"], tenth["count"], tenth["needed"], tenth["chance"]) == ("reached", 2, 0, None)
+
+    def test_a_day_learns_from_what_had_closed_before_it_and_nothing_later(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        school = a_school()
+        before = a_calendar(school, weeks=4, start=MONDAY - timedelta(days=364), covered=MONDAY - timedelta(days=300))
+        calendar = a_calendar(school, weeks=8, covered=MONDAY + timedelta(days=50))
+        ana = a_student(school)
+        draw(calendar, ana, "UPUPP UPPPP")
+        asked: list[date] = []
+        monkeypatch.setattr(forecasting, "train", lambda through, _say: asked.append(through))
+        eve = calendar.school_year.starts - timedelta(days=1)
+        closed = before.school_year.ends
+        one, two = MONDAY + timedelta(days=4), MONDAY + timedelta(days=11)
+        for days, through, learned in (
+            ([one, two], None, [eve]),  # alike for each day of a year
+            ([two], None, [eve]),
+            ([one, two], closed, [closed]),
+            ([one, two], two, [eve, two]),  # the first day may not know of the second
+            ([closed - timedelta(days=1)], two, []),  # nothing had closed before it, whatever has since
+        ):
+            asked.clear()
+            list(forecasting.forecasts(days, TEN, 10, through=through))
+            assert sorted(set(asked)) == learned, (days, through)
+        assert forecasting.untaught([closed - timedelta(days=1), one], two) == [closed - timedelta(days=1)]
+
+    def test_before_the_first_school_day_nobody_is_asked_about(self, home: Path) -> None:
+        school = a_school()
+        calendar = a_calendar(school, weeks=8)
+        a_student(school)
+        SchoolYear.objects.filter(pk=calendar.school_year_id).update(starts=MONDAY - timedelta(days=3))
+        assert forecast_file([MONDAY - timedelta(days=2)], TEN, 10, home / "f.parquet") == 0
+
+    def test_a_folder_is_no_file_and_says_so_at_once(self, home: Path) -> None:
+        with pytest.raises(IsADirectoryError, match="is a folder"):
+            forecast_file([MONDAY], TEN, 10, home)
+
     def test_days_in_a_row_and_in_a_month_are_counted_as_the_law_counts_them(self, home: Path) -> None:
         school = a_school()
         calendar = a_calendar(school, weeks=8, covered=MONDAY + timedelta(days=50))

@@ -2,7 +2,7 @@
 
 Who is past the line already is left out: with them in, every figure flatters. The report is a plain dict, so that the page and its JSON
 twin say the same. A verdict says of each question whether a forecast is offered at all (rule 4 of the house): only where it beats, beyond chance,
-both the count so far and the absences of the last 20 days.
+every rule an officer could keep by hand; what it says it is set against is the best of them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from firstbell.forecast.judging import (
 from firstbell.forecast.known import Known
 from firstbell.forecast.layers import Learned, Rates, answers, days_ahead, rates
 from firstbell.forecast.lines import HORIZONS, YEAR_END, Counted, Line
-from firstbell.forecast.training import CAPACITY, ClosedYear, LayerTwo, as_one, numbers_of, outcome, together
+from firstbell.forecast.training import CAPACITY, ClosedYear, LayerTwo, as_one, numbers_of, on_roll, outcome, together
 from firstbell.forecast.within import standing
 
 __all__ = ["BASELINES", "Question", "Rows", "judge", "pooled_rates", "question_rows"]
@@ -47,8 +47,10 @@ Groups = tuple[NDArray[np.str_], NDArray[np.int64]]
 BASELINES = (
     "count", "projection", "rate", "last_20", "last_5", "first_20", "last_year", "beta_binomial", "surroundings",
 )  # fmt: skip
-#: those a forecast must beat to be offered
-MUST_BEAT = ("count", "last_20")
+#: those a forecast must beat to be offered: what an officer could do by hand
+MUST_BEAT = ("count", "projection", "rate", "last_20", "last_5", "first_20", "last_year")
+#: those drawn beside it
+DRAWN = ("count", "last_20")
 #: grade bands by number: to grade 5, 6 to 8, 9 and above
 BANDS = ("primary", "middle", "high")
 #: a forecast whose chances are this far off is not offered: slope of the outcome on its log-odds, and mean error of a chance
@@ -67,11 +69,13 @@ ENOUGH = 30
 class Rows:
     """A row a student and judged day, of who was not past the line: (rows,) each.
 
+    through    whole school days gone by at the row's school; week: of the date, which is all schools' whatever their calendars
     elsewhere  the chance by a layer 2 that learned at other schools only; NaN where there is none
     """
 
     student: NDArray[np.int64]
     through: NDArray[np.int64]
+    week: NDArray[np.int64]
     school: NDArray[np.int64]
     band: NDArray[np.int8]
     reached: NDArray[np.bool_]
@@ -162,23 +166,31 @@ def _rows_of(
         elsewhere[there] = chances(known, r, a, q.elsewhere[0])[0][ask[there]]
     rival = past | _ahead(known, q, r, f.count, f.needed, pooled)
     return Rows(
-        year.student[ask], np.full(len(ask), known.through), number[ask], known.band[ask], reached[ask], f.chance[ask],
+        year.student[ask], np.full(len(ask), known.through), np.full(len(ask), _week(known)), number[ask], known.band[ask], reached[ask], f.chance[ask],
         f.band[ask], {name: rival[name][ask] for name in BASELINES}, elsewhere,
     )  # fmt: skip
+
+
+def _week(known: Known) -> int:
+    return (
+        int(known.dates[max(known.through - 1, 0)].astype("datetime64[D]").astype(np.int64) + 3) // 7
+    )  # 1970-01-01 was a Thursday
 
 
 def _joined(parts: Sequence[Rows]) -> Rows:
     if not parts:
         none = np.zeros(0)
         whole, small, said = none.astype(np.int64), none.astype(np.int8), none.astype("U11")
-        return Rows(whole, whole, whole, small, none.astype(bool), none, said, dict.fromkeys(BASELINES, none), none)
+        return Rows(
+            whole, whole, whole, whole, small, none.astype(bool), none, said, dict.fromkeys(BASELINES, none), none
+        )
 
     def column(name: str) -> Any:
         return np.concatenate([getattr(part, name) for part in parts])
 
     baselines = {name: np.concatenate([part.baselines[name] for part in parts]) for name in BASELINES}
     return Rows(
-        column("student"), column("through"), column("school"), column("band"), column("reached"), column("chance"), column("said"),
+        column("student"), column("through"), column("week"), column("school"), column("band"), column("reached"), column("chance"), column("said"),
         baselines, column("elsewhere"),
     )  # fmt: skip
 
@@ -262,11 +274,14 @@ def beta_binomial(needed, days, a, b):  # type: ignore[no-untyped-def]
     return out
 
 
-def judge(rows: Rows, first_reached: NDArray[np.int64], groups: dict[str, Groups], rounds: int = 40) -> dict[str, Any]:
+def judge(
+    rows: Rows, first_reached: NDArray[np.int64], groups: dict[str, Groups], rounds: int = 40, *, on_roll: float = 0
+) -> dict[str, Any]:  # fmt: skip
     """All figures of one question, and its verdict.
 
     first_reached  by student number: the count of school days after which their final marks reached the line; a big number for never
     groups         for the audit; never an input
+    on_roll        students on the rolls at a time; 0: all who were asked about
     """
     y, p = rows.reached, rows.chance
     if y.sum() < ENOUGH:
@@ -275,7 +290,7 @@ def judge(rows: Rows, first_reached: NDArray[np.int64], groups: dict[str, Groups
     lists = {name: Ranked(y, score) for name, score in scores.items()}
     draws = Draws.of(rows.student, rounds)
     drawn = {name: ranked.drawn_again(draws) for name, ranked in lists.items()}
-    weeks = [np.flatnonzero(rows.through == day) for day in np.unique(rows.through)]
+    weeks = [np.flatnonzero(rows.week == week) for week in np.unique(rows.week)]
     precision = {name: _interval(ranked.average_precision, drawn[name]) for name, ranked in lists.items()}
     gains = {
         name: _interval(precision["forecast"]["value"] - precision[name]["value"], drawn["forecast"] - drawn[name])
@@ -295,9 +310,9 @@ def judge(rows: Rows, first_reached: NDArray[np.int64], groups: dict[str, Groups
                 for b in range(len(BANDS)) if (m := rows.band == b).any() and y[m].sum() >= ENOUGH
             },
         },
-        "curve": {name: lists[name].curve() for name in ("forecast", *MUST_BEAT)},
+        "curve": {name: lists[name].curve() for name in ("forecast", *DRAWN)},
         "lead": _lead(rows, first_reached), "false_alarms": _false_alarms(rows, first_reached),
-        "alerts_a_week_per_100": _new_alerts(rows), "stability": _stability(rows),
+        "alerts_a_week_per_100": _new_alerts(rows, on_roll or _different(rows.student)), "stability": _stability(rows),
         "cannot_tell": float((rows.said == Band.CANNOT_TELL).mean()),
         "shares": _shares(rows), "steps": _steps(y, p),
         "groups": {name: _by_group(rows, which) for name, which in groups.items()},
@@ -390,18 +405,17 @@ def _false_alarms(rows: Rows, first_reached: NDArray[np.int64]) -> dict[str, Any
     }
 
 
-def _new_alerts(rows: Rows) -> float:
+def _new_alerts(rows: Rows, on_roll: float) -> float:
     order = np.lexsort((rows.through, rows.student))
     said = rows.said[order]
     new = opened(rows.student[order], rows.through[order], said == Band.ACT, said == Band.CLEAR)
-    weeks = len(np.unique(rows.through))
-    return new / weeks / max(_different(rows.student), 1) * 100
+    return new / len(np.unique(rows.week)) / on_roll * 100
 
 
 def _stability(rows: Rows) -> float | None:
     """Of two weeks' lists, the share that is on both (Jaccard), on the mean."""
-    days = np.unique(rows.through)
-    lists = [set(rows.student[(rows.through == d) & (rows.said == Band.ACT)].tolist()) for d in days]
+    weeks = np.unique(rows.week)
+    lists = [set(rows.student[(rows.week == week) & (rows.said == Band.ACT)].tolist()) for week in weeks]
     shared = [len(a & b) / len(a | b) for a, b in zip(lists, lists[1:], strict=False) if a | b]
     return float(np.mean(shared)) if shared else None
 
@@ -468,7 +482,7 @@ def first_days(years: Sequence[ClosedYear], line: Line, students: int) -> NDArra
         final = year.final[line.counted]
         count = np.cumsum(final == COUNTED, axis=1)
         possible = np.cumsum(final > 0, axis=1).astype(np.int64)
-        over = (count >= line.reached_at(possible)) & (possible > 0)
+        over = line.reached(count, possible)
         if not line.in_year:
             over = standing(line, final, year.known[0].dates) >= line.days
         if line.share is not None:  # a share means nothing in the first weeks
@@ -505,7 +519,7 @@ def backtest(
     def of_one(number: int) -> dict[str, Any]:
         (name, _horizon), q = list(asked.items())[number]
         rows = every[number]
-        figures = judge(rows, first[name], groups(rows)) | {"learned": q.box is not None}
+        figures = judge(rows, first[name], groups(rows), on_roll=on_roll(judged)) | {"learned": q.box is not None}
         if q.elsewhere is not None:
             there = ~np.isnan(rows.elsewhere)
             reached = rows.reached[there]

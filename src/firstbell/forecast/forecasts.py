@@ -51,6 +51,7 @@ SHOCKED = 2.0
 class Forecasts:
     """(n,) each, a row a student of the school as given; `asked` says who was on the roll and so has an answer.
 
+    needed  so many more reach it by the horizon's end; 0 where it is reached
     chance, low, high  float64; NaN where the line is reached
     """
 
@@ -87,7 +88,9 @@ def forecast(
     band[_cannot_tell(known, r) | too_wide] = Band.CANNOT_TELL
     band[come] = Band.REACHED
     none = np.where(come, np.nan, 1.0)
-    return Forecasts(known.here, a.count, np.maximum(a.needed, 0), chance * none, low * none, high * none, band)
+    return Forecasts(
+        known.here, a.count, np.where(come, 0, np.maximum(a.needed, 0)), chance * none, low * none, high * none, band
+    )
 
 
 def chances(

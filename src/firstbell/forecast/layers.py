@@ -171,9 +171,8 @@ def counts(known: Known, line: Line, e: Evidence, ahead: int) -> tuple[NDArray[n
 
 def reached(known: Known, line: Line, e: Evidence) -> NDArray[np.bool_]:
     """Who has come to the line already."""
-    count, at = counts(known, line, e, 0)
-    come: NDArray[np.bool_] = (count >= at) & (count > 0)
-    return come
+    count, _at = counts(known, line, e, 0)
+    return line.reached(count, (e[Col.POSSIBLE] + known.carried.possible).astype(np.int64))
 
 
 def answers(

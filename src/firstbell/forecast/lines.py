@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from math import ceil, floor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,13 +48,15 @@ class Counted(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`days` of a kind within a window; or, where `share` is given, that share of the days enrolled (`above` it: more than that share)."""
+    """`days` of a kind within a window; or, where `share` is given, that share of the days enrolled (`above` it: more than that share), once `minimum` of
+    them have been."""
 
     counted: Counted
     title: str
     days: int = 0
     share: Fraction | None = None
     above: bool = False
+    minimum: int = 0
     window: Window = YEAR
 
     @property
@@ -63,6 +66,11 @@ class Line:
     @property
     def in_a_row(self) -> bool:
         return self.window.kind == "consecutive"
+
+    def reached(self, count: NDArray[Any], possible: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether so many counted of so many possible days are at the line."""
+        at: NDArray[np.bool_] = (count > 0) & (count >= self.reached_at(possible)) & (possible >= self.minimum)
+        return at
 
     def reached_at(self, possible: NDArray[np.int64]) -> NDArray[np.int64]:
         """The count at which the line is reached when so many days were possible. Exact.
@@ -97,7 +105,7 @@ def line_of(rule: Rule, pack: Pack) -> Line:
         )
     above = threshold.op == ">"
     if threshold.share is not None:
-        return Line(counted, rule.title, share=Fraction(threshold.share), above=above)
+        return Line(counted, rule.title, share=Fraction(threshold.share), above=above, minimum=threshold.minimum)
     count = Fraction(threshold.count or 0)
     return Line(counted, rule.title, floor(count) + 1 if above else ceil(count), window=YEAR if in_year else window)
 

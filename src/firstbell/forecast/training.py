@@ -127,6 +127,11 @@ def _running(days: NDArray[np.bool_]) -> NDArray[np.int16]:
     return found
 
 
+def on_roll(years: Sequence[ClosedYear]) -> float:
+    """Students on the rolls at a time, on the mean of the days looked at, summed over school years."""
+    return float(sum(np.mean([known.here.sum() for known in year.known]) for year in years if len(year.known)))
+
+
 def learn_layer_one(years: Sequence[ClosedYear], counted: Counted) -> Learned:
     """Fates of marks, the ladder of levels, what is usual at each, and the coming calendar's effect."""
     fates = _learn_fates(years, counted)
@@ -208,8 +213,7 @@ def outcome(year: ClosedYear, known: Known, line: Line, horizon: int) -> tuple[N
     def at(days: int) -> NDArray[np.bool_]:
         count = year.counted_by[line.counted][days] + carried
         possible = (year.possible_by[line.counted][days] + known.carried.possible).astype(np.int64)
-        reached: NDArray[np.bool_] = (count >= line.reached_at(possible)) & (possible > 0)
-        return reached
+        return line.reached(count, possible)
 
     return at(known.through + days_ahead(known, horizon)), at(known.through)
 
@@ -314,8 +318,8 @@ def collect(
     return examples
 
 
-def fit_layer_two(examples: dict[Key, Examples], students: int) -> LayerTwo:
-    """A glass box and its bars for each key; where too few reached a line, layer 1 serves alone. students: student-years the examples were taken from."""
+def fit_layer_two(examples: dict[Key, Examples], students: float) -> LayerTwo:
+    """A glass box and its bars for each key; where too few reached a line, layer 1 serves alone. students: on the rolls at a time (`on_roll`) where the examples were taken from."""
 
     def of_one(e: Examples) -> tuple[GlassBox, Bars, Figures] | None:
         y = np.concatenate(e.y) if e.y else np.zeros(0, dtype=np.bool_)
@@ -387,7 +391,7 @@ def learn_tempers(years: Sequence[ClosedYear], learned: dict[Counted, Learned]) 
 
 def bars_for(
     chance: NDArray[np.float64], student: NDArray[np.int64], through: NDArray[np.int64], thinned: NDArray[np.bool_],
-    student_years: int,
+    students: float,
 ) -> Bars:  # fmt: skip
     """The lowest bar that keeps new alerts within `NEW_A_WEEK`, had each student's chance been looked at on these days.
 
@@ -405,7 +409,7 @@ def bars_for(
             return opened(student[some], day, (p >= bar) & (day >= ENOUGH_DAYS), p < bar * WATCHED)
 
         with_far = (new(whole) + 1) / (new(whole & ~thinned) + 1)
-        return new(~thinned) * with_far / weeks / max(student_years, 1) * 100
+        return new(~thinned) * with_far / weeks / max(students, 1) * 100
 
     bars = np.geomspace(LOWEST_BAR, 0.6, 60)
     act = next((float(b) for b in bars if new_a_week(b) <= NEW_A_WEEK), 0.6)
@@ -428,8 +432,8 @@ def _collect(
     reached, already = outcome(year, known, line, horizon)
     count, at = counts(known, line, r.evidence, days_ahead(known, horizon))
     if line.share is not None:  # a share may go down again: whom a page asks about is who is under it now
-        now = line.reached_at((r.evidence[Col.POSSIBLE] + known.carried.possible).astype(np.int64))
-        open_ = known.here & (count < now) & ~year.left_out[:, known.through - 1]
+        now = line.reached(count, (r.evidence[Col.POSSIBLE] + known.carried.possible).astype(np.int64))
+        open_ = known.here & ~now & ~year.left_out[:, known.through - 1]
         already = np.zeros_like(already)
     else:
         open_ = known.here & (count < at) & ~year.left_out[:, known.through - 1]

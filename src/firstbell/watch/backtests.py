@@ -17,7 +17,7 @@ from firstbell.forecast import backtest as judging
 from firstbell.forecast.breaks import judge_breaks
 from firstbell.forecast.lines import PACKS, YEAR_END, Line
 from firstbell.forecast.model import Model, code_version
-from firstbell.forecast.training import ClosedYear, fit_layer_two
+from firstbell.forecast.training import ClosedYear, fit_layer_two, on_roll
 from firstbell.register.models import SchoolYear, Student
 from firstbell.watch import asof
 from firstbell.watch.forecasting import WHY, NoYear, Progress, learn
@@ -71,7 +71,7 @@ def backtest(progress: Progress | None = None) -> tuple[dict[str, Any], Model]:
         some = {k for k, y in enumerate(trained) if y.school in kept_schools}
         ten = fit_layer_two(
             {key: e.only(some) for key, e in examples.items() if key[2] == 10},
-            sum(len(trained[k].student) for k in some),
+            on_roll([trained[k] for k in some]),
         )
         held_out = (ten, {k for k, y in enumerate(judged) if y.school not in kept_schools})
     school_names = {s.column.calendar.school_id: s.column.calendar.school.name for s in schools}

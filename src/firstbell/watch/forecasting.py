@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +28,24 @@ from firstbell.forecast.training import (
     fit_layer_two,
     learn_layer_one,
     learn_tempers,
+    on_roll,
 )
 from firstbell.register.models import SchoolYear, Student
 from firstbell.watch import asof
 from firstbell.watch.asof import School
 from firstbell.watch.history import LastYear
 
-__all__ = ["BadModel", "ModelFacts", "NoYear", "forecast_file", "forecasts", "model_facts", "shelf", "train"]
+__all__ = [
+    "BadModel",
+    "ModelFacts",
+    "NoYear",
+    "forecast_file",
+    "forecasts",
+    "model_facts",
+    "shelf",
+    "train",
+    "untaught",
+]
 
 WHY = "forecasts are made and judged"
 Progress = Callable[[str, int, int], None]
@@ -111,7 +122,7 @@ def learn(closed: list[ClosedYear], through: date, say: Progress) -> tuple[Model
     learned = {c: learn_layer_one(closed, c) for c in Counted}
     examples = collect(closed, lines_in_force(), learned, progress=lambda d, t: say("Learning", d, t))
     years = tuple(sorted({y.ends_in for y in closed}))
-    two = replace(fit_layer_two(examples, sum(len(y.student) for y in closed)), tempers=learn_tempers(closed, learned))
+    two = replace(fit_layer_two(examples, on_roll(closed)), tempers=learn_tempers(closed, learned))
     model = Model(
         learned, two, years, through.isoformat(),
         clock.now().isoformat(timespec="seconds"), code_version(), len({int(i) for y in closed for i in y.student}), {},
@@ -143,11 +154,13 @@ def forecast_file(
 ) -> int:  # fmt: skip
     """Write the forecasts of these days to a Parquet file, and return how many rows. Nothing is left behind by a failure.
 
-    `through`: learn only from school years closed by the end of this day. Without it each day's forecast comes from the years that had
-    closed before it.
+    `through`: learn only from school years closed by the end of this day; never from one that had not closed before the day asked about.
+    A day is answered alike alone and among others.
     """
     say = progress or (lambda _words, _done, _total: None)
     names = dict(Student.objects.system(WHY).values_list("pk", "source_id"))
+    if out.is_dir():
+        raise IsADirectoryError(f"{out} is a folder, and a file is to be written.")
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_name(out.name + ".part")
     rows = 0
@@ -188,23 +201,38 @@ def forecasts(
         if year is None:
             raise NoYear(f"No school year holds {day}. Nothing was written.")
         by_year.setdefault(year, []).append(day)
+    trained: dict[date, Model] = {}
     for year, asked_days in by_year.items():
-        model = _model_for(min(asked_days), through, say)
         schools = asof.schools_of(year, lambda d, t, y=year: say(f"Reading {y}", d, t))
-        before = asof.last_year_of(year, min(asked_days))
+        before = asof.last_year_of(year, _eve(year))
         for done, day in enumerate(asked_days, 1):
+            model = _model_for(day, year, through, trained, say)
             known = list(asof.known_on(schools, day, before))
             learned, two = (model.learned, model.layer_two) if model else (_first_year(year, schools, day, known), None)
             box, bars = two.of(line, horizon) if two else (None, NO_BARS)
             best = _one_stay_each(known)
             for school, k in known:
+                if not k.through:
+                    continue  # before the first school day nobody is on a roll
                 yield day, _asked(school, k, line, horizon, learned[line.counted], box, bars, best)
             say("Forecasting", done, len(asked_days))
 
 
-def _model_for(day: date, through: date | None, say: Progress) -> Model | None:
-    """The kept model if it learned from just the years that had closed by then; else one learned now, and not kept."""
-    pinned = through or day
+def _eve(year: SchoolYear) -> date:
+    """The day before a school year: what was known of earlier ones by then is the same for every day of it."""
+    return year.starts - timedelta(days=1)
+
+
+def learned_through(day: date, year: SchoolYear, through: date | None) -> date:
+    """The day through which a forecast of that day may have learned, where no kept model serves."""
+    return through if through is not None and through <= day else _eve(year)
+
+
+def _model_for(
+    day: date, year: SchoolYear, through: date | None, trained: dict[date, Model], say: Progress
+) -> Model | None:
+    """The kept model if it learned from just the years that had closed by then, and knows nothing of later; else one learned now, and not kept."""
+    pinned = learned_through(day, year, through)
     years = [y.ends_in for y in closed_years(pinned)][-2:]
     if not years:
         return None
@@ -212,14 +240,22 @@ def _model_for(day: date, through: date | None, say: Progress) -> Model | None:
         kept = shelf().load()
     except BadModel:  # of another version, or damaged: learned anew, and it stays where it is
         kept = None
-    if (
-        kept
-        and list(kept.years) == years
-        and kept.code == code_version()
-        and date.fromisoformat(kept.through) <= pinned
-    ):
+    known = day if through is None else min(through, day)
+    if kept and list(kept.years) == years and kept.code == code_version() and date.fromisoformat(kept.through) <= known:
         return kept
-    return train(pinned, say)
+    if pinned not in trained:
+        trained[pinned] = train(pinned, say)
+    return trained[pinned]
+
+
+def untaught(days: Sequence[date], through: date | None) -> list[date]:
+    """Those of these days of which no model can speak, since no school year had closed."""
+    found = []
+    for day in days:
+        year = SchoolYear.objects.filter(starts__lte=day, ends__gte=day).first()
+        if year is not None and not closed_years(learned_through(day, year, through)):
+            found.append(day)
+    return found
 
 
 def _first_year(
@@ -237,7 +273,7 @@ def _first_year(
         for i, (school, k) in enumerate(known)
         if k.through
     ]  # fmt: skip
-    return {c: learn_layer_one(closed, c) for c in Counted}
+    return {c: learn_layer_one(closed, c) for c in Counted} if closed else {}
 
 
 def _one_stay_each(known: list[tuple[School, Known]]) -> set[int]:
