@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from firstbell.forecast.evidence import COUNTED, EXCUSED, PENDING, PRESENT
-from firstbell.forecast.forecasts import Bars, forecast
+from firstbell.forecast.forecasts import Bars, chances, forecast
 from firstbell.forecast.known import Carried, Known
-from firstbell.forecast.layers import rates
+from firstbell.forecast.layers import answers, rates
 from firstbell.forecast.lines import Counted, find_line
 from firstbell.forecast.model import Model
 from firstbell.forecast.pooling import Before
@@ -54,7 +54,9 @@ def chance_of(known: Known, model: Model, row: int = 0) -> float:
 
 def why(known: Known, model: Model, row: int = 0) -> list[Reason]:
     learned, box = model.learned[Counted.UNEXCUSED], model.layer_two.boxes[KEY]
-    return reasons(known, np.array([row]), TEN, 10, learned, box, rates(known, TEN.counted, learned))[0]
+    r, rows = rates(known, TEN.counted, learned), np.array([row])
+    here, _low, _high = chances(known, r, answers(known, TEN, 10, learned, r, rows), box, rows)
+    return reasons(known.only(rows), here, TEN, 10, learned, box, r.among)[0]
 
 
 def test_a_student_away_now_is_said_to_be_and_not_twice(model: Model) -> None:

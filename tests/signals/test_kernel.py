@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from firstbell.signals.kernel import DAY, Count, Signals, Window, compute, day_text
+from firstbell.signals.kernel import DAY, Count, Signals, Window, compute, day_text, marked
 from tests.signals.draw import a_grid
 
 
@@ -198,7 +198,9 @@ def test_the_days_behind_a_finding_are_written_with_their_letters() -> None:
     rows, start, any_day = np.array([0, 1, 0]), np.array([0, 0, 3]), np.full(3, -1)
 
     def text(weekday: int = -1, most: int = 40) -> list[str]:
-        return day_text(grid, 10, rows, away, start, np.full(3, weekday) if weekday >= 0 else any_day, most).tolist()
+        return day_text(
+            marked(grid, 10), rows, away, start, np.full(3, weekday) if weekday >= 0 else any_day, most
+        ).tolist()
 
     d = [str(day) for day in grid.dates]
     assert text() == [f"{d[0]}U {d[1]}U {d[3]}E {d[4]}N {d[6]}U {d[9]}U", "", f"{d[3]}E {d[4]}N {d[6]}U {d[9]}U"]
@@ -210,6 +212,6 @@ def test_the_days_behind_a_finding_are_written_with_their_letters() -> None:
 def test_a_square_nobody_knows_is_written_as_an_underscore() -> None:
     grid = a_grid("U_", sessions=2)
     every = np.ones(4096, dtype=np.bool_)
-    assert day_text(grid, 1, np.array([0]), every, np.zeros(1, np.int64), np.full(1, -1), 40).tolist() == [
+    assert day_text(marked(grid, 1), np.array([0]), every, np.zeros(1, np.int64), np.full(1, -1), 40).tolist() == [
         f"{grid.dates[0]}U_"
     ]

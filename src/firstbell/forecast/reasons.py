@@ -12,11 +12,11 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.forecast.evidence import EXCUSED, PENDING, PRESENT, Col
+from firstbell.forecast.evidence import EXCUSED, PENDING, PRESENT
 from firstbell.forecast.forecasts import chances
 from firstbell.forecast.glassbox import Box
 from firstbell.forecast.known import Known
-from firstbell.forecast.layers import Learned, Rates, answers, rates
+from firstbell.forecast.layers import Among, Learned, answers, rates
 from firstbell.forecast.lines import Line
 from firstbell.forecast.pooling import Before
 
@@ -49,37 +49,35 @@ class Reason:
 
 
 def reasons(
-    known: Known, rows: NDArray[np.int64], line: Line, horizon: int, learned: Learned, box: Box | None, r: Rates
+    known: Known, here: NDArray[np.float64], line: Line, horizon: int, learned: Learned, box: Box | None, among: Among
 ) -> list[list[Reason]]:
-    """For each of these rows of a school, the reasons whose removal lowers the chance, most first.
+    """For each of these students, the reasons whose removal lowers the chance, most first.
 
-    r: the school's rates. A removal changes a student's own days only: the school stays as it is.
+    known: of these students only (`Known.only`); here: their chances
+    among: what their whole school has shown. A removal changes a student's own days only: the school stays as it is.
     """
-    if not len(rows):
+    if not len(here):
         return []
-    alone = known.only(rows)
-    here, _low, _high = chances(known, r, answers(known, line, horizon, learned, r, rows), box, rows)
-    streak = r.evidence[Col.STREAK][rows].astype(np.int64)
-    taken, counts = _taken_away(np.ascontiguousarray(alone.kinds[line.counted]), streak)
-    before = alone.before.get(line.counted) or Before.nothing(len(rows))
+    taken, counts, streak = _taken_away(np.ascontiguousarray(known.kinds[line.counted]))
+    before = known.before.get(line.counted) or Before.nothing(len(here))
     removals = (
         (Why.AWAY_NOW, taken[0], 2, streak, streak),
         (Why.LATELY, taken[1], 1, counts[0], counts[1]),
         (Why.UNEXPLAINED, taken[2], 1, counts[2], np.zeros_like(streak)),
-        (Why.LAST_YEAR, alone.kinds[line.counted], 1, before.counted.astype(np.int64), before.ended.astype(np.int64)),
+        (Why.LAST_YEAR, known.kinds[line.counted], 1, before.counted.astype(np.int64), before.ended.astype(np.int64)),
     )
-    without = np.full((len(rows), len(removals)), np.inf)
-    for k, (why, kinds, least, count, _of) in enumerate(removals):
-        some = np.flatnonzero(count >= least)
-        if not len(some):
-            continue
-        left = replace(alone.only(some), kinds={line.counted: kinds[some]})
-        if why is Why.LAST_YEAR:
-            left = replace(left, before={})
-        of_left = rates(left, line.counted, learned, among=r.among)
-        chance, _low, _high = chances(left, of_left, answers(left, line, horizon, learned, of_left), box)
-        moves = chance < MATTERS * here[some]
-        without[some[moves], k] = chance[moves]
+    # all removals are asked about at once, each student as often as there is something to take away
+    who, which = np.nonzero(np.column_stack([count >= least for _why, _kinds, least, count, _of in removals]))
+    last_year = np.array([why is Why.LAST_YEAR for why, *_ in removals])[which]
+    left = replace(
+        known.only(who), kinds={line.counted: np.stack([kinds for _why, kinds, *_ in removals])[which, who]},
+        before={line.counted: before.rows(np.where(last_year, -1, who))},
+    )  # fmt: skip
+    of_left = rates(left, line.counted, learned, among=among)
+    chance, _low, _high = chances(left, of_left, answers(left, line, horizon, learned, of_left), box)
+    moves = chance < MATTERS * here[who]
+    without = np.full((len(here), len(removals)), np.inf)
+    without[who[moves], which[moves]] = chance[moves]
     # a run of days away now is not said twice, as days lately too, unless there were more
     now_told = np.isfinite(without[:, 0]) & (counts[0] <= streak)
     without[now_told, 1] = np.inf
@@ -98,12 +96,13 @@ def reasons(
 
 
 @nb.njit(cache=True, nogil=True)
-def _taken_away(kinds, streak):  # type: ignore[no-untyped-def]
-    """(3, n, days): each row's days with those away now, lately, or without a reason made days present; and (3, n): days away lately, of so
-    many days known, and days without a reason."""
+def _taken_away(kinds):  # type: ignore[no-untyped-def]
+    """(3, n, days): each row's days with those away now, lately, or without a reason made days present; (3, n): days away lately, of so
+    many days known, and days without a reason; (n,): days away in a row up to now."""
     n, through = kinds.shape
     taken = np.empty((3, n, through), dtype=np.uint8)
     counts = np.zeros((3, n), dtype=np.int64)
+    streak = np.zeros(n, dtype=np.int64)
     for i in range(n):
         known = 0
         for d in range(through - 1, -1, -1):
@@ -117,11 +116,12 @@ def _taken_away(kinds, streak):  # type: ignore[no-untyped-def]
                 counts[0, i] += away
                 counts[1, i] += 1
             if away:
-                if known <= streak[i]:
+                if known == streak[i] + 1:
+                    streak[i] += 1
                     taken[0, i, d] = PRESENT
                 if known <= LATELY:
                     taken[1, i, d] = PRESENT
             if kind == PENDING:
                 taken[2, i, d] = PRESENT
                 counts[2, i] += 1
-    return taken, counts
+    return taken, counts, streak

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numba as nb
@@ -24,6 +26,7 @@ __all__ = [
     "DAY",
     "Count",
     "GroupContext",
+    "Marked",
     "Signals",
     "Window",
     "break_scores",
@@ -31,6 +34,7 @@ __all__ = [
     "context",
     "day_matrix",
     "day_text",
+    "marked",
     "student_signals",
 ]
 
@@ -138,16 +142,36 @@ _LOG_FACTORIAL = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, 400)))])
 
 @dataclass(frozen=True, slots=True)
 class GroupContext:
-    """What a student is seen against: the group's usual rate and each day's shock. Small; one a calendar.
+    """What a student is seen against: the group's usual rate and each day's shock; and each school's days. Small; one a calendar.
 
     rate   (groups,) float64, absent days per possible day before the last 20, or the school's where the group has none
     shock  (groups, through) float64 in 0–0.95, the share of the group away for a cause it shared that day; 0 on an ordinary day
     level  (groups,) float64, the median share of the group absent on a day
+    away, expected  (schools, through) int32, students away, their school's own suspensions left out, and students expected, by day
     """
 
     rate: NDArray[np.float64]
     shock: NDArray[np.float64]
     level: NDArray[np.float64]
+    away: NDArray[np.int32]
+    expected: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The first `through` days of a grid that were not plainly a day present: all that is told of a student but for how many the others were.
+
+    first      (n + 1,) int64, where each row's days begin among all of them
+    day, bits  uint16, ascending within a row: the day, and what is known of it (`DAY`)
+    squares    (n, 2) int32, possible and missed squares
+    """
+
+    grid: Grid
+    through: int
+    first: NDArray[np.int64]
+    day: NDArray[np.uint16]
+    bits: NDArray[np.uint16]
+    squares: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,27 +303,63 @@ def _day_facts(row, sessions, through, lut, out):  # type: ignore[no-untyped-def
     return possible_squares, missed_squares
 
 
+#: a day present, and nothing else
+_PLAIN = _POSSIBLE | _SEEN
+
+
+def marked(grid: Grid, through: int) -> Marked:
+    """What was marked in a grid's first `through` days."""
+    n = grid.codes.shape[0]
+    if not 0 <= through <= grid.days:
+        raise ValueError(f"through is {through}, but the grid has {grid.days} days")
+    first, squares = np.zeros(n + 1, dtype=np.int64), np.zeros((n, 2), dtype=np.int32)
+    day, bits = np.empty(n * through + 1, dtype=np.uint16), np.empty(n * through + 1, dtype=np.uint16)
+    _marked(np.ascontiguousarray(grid.codes), grid.sessions, through, _LUT, first, day, bits, squares)
+    return Marked(grid, through, first, day[: first[-1]], bits[: first[-1]], squares)
+
+
 @nb.njit(cache=True, nogil=True)
-def _group_days(codes, sessions, through, group, groups, lut):  # type: ignore[no-untyped-def]
+def _marked(codes, sessions, through, lut, first, day, bits, squares):  # type: ignore[no-untyped-def]
+    days = np.zeros(max(through, 1), dtype=np.uint16)
+    at = 0
+    for i in range(codes.shape[0]):
+        if sessions == 1:
+            row = codes[i]
+            for d in range(through):
+                here = lut[row[d]]
+                day[at] = d
+                bits[at] = here
+                at += here != _PLAIN
+            possible = through
+            missed = 0
+            for k in range(first[i], at):
+                possible -= 1 - (bits[k] & 1)
+                missed += (bits[k] >> 1) & 1
+            squares[i, 0], squares[i, 1] = possible, missed
+        else:
+            squares[i, 0], squares[i, 1] = _day_facts(codes[i], sessions, through, lut, days)
+            for d in range(through):
+                day[at] = d
+                bits[at] = days[d]
+                at += days[d] != _PLAIN
+        first[i + 1] = at
+
+
+@nb.njit(cache=True, nogil=True)
+def _group_days(first, day, bits, through, group, groups):  # type: ignore[no-untyped-def]
     """Absent and possible students by group and day. A school's own suspensions are left out of what is absent."""
     absent = np.zeros((groups, through), dtype=np.int32)
     possible = np.zeros((groups, through), dtype=np.int32)
-    days = np.zeros(max(through, 1), dtype=np.uint16)
-    for i in range(codes.shape[0]):
-        group_absent = absent[group[i]]
-        group_possible = possible[group[i]]
-        if sessions == 1:
-            row = codes[i]
-            for d in range(through):  # comparisons, not a table: the machine does sixteen at once
-                c = row[d]
-                group_possible[d] += np.int32((c != 32) & (c != 35))
-                group_absent[d] += np.int32((c == 69) | (c == 85) | (c == 78) | (c == 88))
-        else:
-            _day_facts(codes[i], sessions, through, lut, days)
-            for d in range(through):
-                bits = days[d]
-                group_possible[d] += bits & 1
-                group_absent[d] += ((bits >> 1) & 1) & ~(bits >> 7)
+    size = np.zeros(groups, dtype=np.int32)
+    for g in group:
+        size[g] += 1
+    for g in range(groups):
+        possible[g] = size[g]
+    for i in range(len(group)):
+        g = group[i]
+        for k in range(first[i], first[i + 1]):
+            possible[g, day[k]] -= np.int32(1 - (bits[k] & 1))
+            absent[g, day[k]] += np.int32((bits[k] >> 1) & 1 & ~(bits[k] >> 7))
     return absent, possible
 
 
@@ -353,59 +413,73 @@ def _break(days, through, usual, shock):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _students(  # type: ignore[no-untyped-def]
-    codes, sessions, through, weekdays, group, rate, shock, last_absent, last_possible, lut, packed, log_factorial,
+    first, day, marks, squares, sessions, through, weekdays, group, rate, shock, last_absent, last_possible, packed, log_factorial,
     counts, ints, floats,
 ):  # fmt: skip
     days = np.zeros(max(through, 1), dtype=np.uint16)
-    segment_ends = np.array([through - 40, through - 20, through - 10, through - 5, through])
-    sums = np.zeros(6, dtype=np.uint64)  # the counts before each segment's end, packed
-    absent_day = np.zeros(through + 1, dtype=np.int32)  # the absent days, in order …
-    absent_at = np.zeros(through + 1, dtype=np.int32)  # … and the possible days up to each
+    begins = np.array([max(through - window, 0) for window in WINDOW_DAYS])  # of the windows
+    sums = np.zeros(4, dtype=np.uint64)  # their counts, packed
+    plain = packed[_PLAIN]
+    absent_day = np.zeros(through + 1, dtype=np.uint16)  # the absent days, in order, …
+    absent_at = np.zeros(through + 1, dtype=np.uint16)  # … the possible days up to each …
+    absent_bits = np.zeros(through + 1, dtype=np.uint16)  # … and what is known of it
     absent_on = np.zeros(7, dtype=np.int32)
-    for i in range(codes.shape[0]):
-        possible_squares, missed_squares = _day_facts(codes[i], sessions, through, lut, days)
-        total = np.uint64(0)
-        possible = 0
-        absences = 0
-        d = 0
-        for segment in range(5):
-            while d < segment_ends[segment]:
-                bits = days[d]
-                total += packed[bits]
-                possible += bits & 1
-                absent_day[absences] = d
-                absent_at[absences] = possible
-                absences += (bits >> 1) & 1
-                d += 1
-            sums[segment] = total
+    met_on = np.zeros((7, through + 1), dtype=np.uint16)  # each weekday's days, the last first
+    of_weekday = np.zeros(7, dtype=np.int64)
+    for back in range(through):
+        wd = weekdays[through - 1 - back]
+        met_on[wd, of_weekday[wd]] = through - 1 - back
+        of_weekday[wd] += 1
+    for i in range(len(first) - 1):
+        begin, end = first[i], first[i + 1]
+        # a count is of all days as if present, and of what the marked ones are instead
+        total = np.uint64(through) * plain
+        absences = gaps = 0
+        for k in range(begin, end):
+            bits = marks[k]
+            total += packed[bits] - plain
+            gaps += 1 - (bits & 1)
+            absent_day[absences] = day[k]
+            absent_at[absences] = day[k] + 1 - gaps
+            absent_bits[absences] = bits
+            absences += (bits >> 1) & 1
+        possible = through - gaps
+        k, upto, lately = end, through, np.uint64(0)
+        for w in range(4):
+            lately += np.uint64(upto - begins[w]) * plain
+            upto = begins[w]
+            while k > begin and day[k - 1] >= upto:
+                k -= 1
+                lately += packed[marks[k]] - plain
+            sums[w] = lately
         for field in range(6):
             shift = np.uint64(9 * field)
-            year = np.int32((total >> shift) & np.uint64(511))
-            counts[i, 4, field] = year
+            counts[i, 4, field] = np.int32((total >> shift) & np.uint64(511))
             for w in range(4):
-                counts[i, w, field] = year - np.int32((sums[3 - w] >> shift) & np.uint64(511))
+                counts[i, w, field] = np.int32((sums[w] >> shift) & np.uint64(511))
         out = ints[i]
-        out[0] = possible_squares
-        out[1] = missed_squares
+        out[0] = squares[i, 0]
+        out[1] = squares[i, 1]
         out[3] = out[5] = out[8] = out[11] = out[16] = out[20] = -1
         floats[i, 2] = 1.0
-        out[15] = np.int32((sums[1] >> np.uint64(36)) & np.uint64(511)) - np.int32(
-            (sums[0] >> np.uint64(36)) & np.uint64(511)
-        )
-        out[21] = np.int32((total >> np.uint64(54)) & np.uint64(511)) - np.int32(
-            (sums[3] >> np.uint64(54)) & np.uint64(511)
-        )
+        out[15] = counts[i, 3, 4] - counts[i, 2, 4]
+        out[21] = np.int32((sums[0] >> np.uint64(54)) & np.uint64(511))
 
         since = 0
-        for back in range(through):
-            bits = days[through - 1 - back]
+        d, k = through - 1, end
+        while d >= 0:
+            bits = _PLAIN
+            if k > begin and day[k - 1] == d:
+                k -= 1
+                bits = np.int64(marks[k])
             if bits & 1:
                 if out[20] < 0:
-                    out[20] = through - 1 - back
+                    out[20] = d
                 if bits & 64:
-                    out[5] = through - 1 - back
+                    out[5] = d
                     break
                 since += 1
+            d -= 1
         out[4] = since
         if absences:
             run = 1
@@ -427,13 +501,15 @@ def _students(  # type: ignore[no-untyped-def]
                 out[3] = absent_day[start]
             if counts[i, 4, 3]:
                 for k in range(absences):
-                    if days[absent_day[k]] & 12 == 8:
+                    if absent_bits[k] & 12 == 8:
                         out[16] = absent_day[k]
                         break
         if sessions > 1:
-            for d in range(max(through - 20, 0), through):
-                bits = days[d]
-                if bits & 256 and d >= through - 10:
+            k = end
+            while k > begin and day[k - 1] >= through - 20:
+                k -= 1
+                bits = np.int64(marks[k])
+                if bits & 256 and day[k] >= through - 10:
                     out[17] += 1
                 if bits & 512:
                     out[18] += 1
@@ -450,6 +526,11 @@ def _students(  # type: ignore[no-untyped-def]
 
         # only somebody away twice in the last 20 days can have a break
         if counts[i, 2, 1] >= 2:
+            days[max(through - BREAK_DAYS, 0) :] = _PLAIN
+            k = end
+            while k > begin and day[k - 1] >= through - BREAK_DAYS:
+                k -= 1
+                days[day[k]] = marks[k]
             floats[i, 1], out[8], out[9], out[10] = _break(days, through, usual, shock[group[i]])
 
         if absences >= WEEKDAY_MIN_ABSENCES:
@@ -465,13 +546,14 @@ def _students(  # type: ignore[no-untyped-def]
                     here = absent_on[wd]
                     if here < WEEKDAY_MIN_ABSENCES or here < most:
                         continue
+                    days[:] = _PLAIN
+                    for k in range(begin, end):
+                        days[day[k]] = marks[k]
                     met = recent = 0
-                    for back in range(through):
-                        d = through - 1 - back
-                        if weekdays[d] == wd and days[d] & 1:
-                            met += 1
-                            if met <= 10:
-                                recent += (days[d] >> 1) & 1
+                    for back in range(of_weekday[wd]):
+                        bits = days[met_on[wd, back]]
+                        met += bits & 1
+                        recent += (bits >> 1) & 1 & (met <= 10)
                     chance = min(1.0, 5.0 * _weekday_tail(log_factorial, possible, met, absences, here))
                     if out[11] < 0 or chance < floats[i, 2]:
                         floats[i, 2] = chance
@@ -481,10 +563,8 @@ def _students(  # type: ignore[no-untyped-def]
                         out[14] = recent
 
 
-def context(
-    grid: Grid, through: int, group: NDArray[np.int32], school: NDArray[np.int32] | None = None
-) -> GroupContext:
-    """The groups' usual rates and each day's shock, from the grid's first `through` days.
+def context(days: Marked, group: NDArray[np.int32], school: NDArray[np.int32] | None = None) -> GroupContext:
+    """The groups' usual rates and each day's shock.
 
     group   (n,) int32, each student's group (school x grade), counted from 0
     school  (groups,) int32, each group's school, counted from 0; None where all are of one
@@ -495,17 +575,8 @@ def context(
     """
     groups = int(group.max(initial=-1)) + 1
     of = np.zeros(groups, dtype=np.int32) if school is None else school
-    absent, possible = _group_days(grid.codes, grid.sessions, through, group, groups, _LUT)
+    absent, possible = _group_days(days.first, days.day, days.bits, days.through, group, groups)
     return _context(absent, possible, of)
-
-
-def school_days(grid: Grid, through: int, school: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """(schools, through) students away, their school's own suspensions left out, and students expected, by day: as `signals.nowcast` takes them.
-
-    school: (n,) int32, each row's, counted from 0.
-    """
-    absent, possible = _group_days(grid.codes, grid.sessions, through, school, int(school.max(initial=0)) + 1, _LUT)
-    return absent, possible
 
 
 def _context(absent: NDArray[np.int32], possible: NDArray[np.int32], of: NDArray[np.int32]) -> GroupContext:
@@ -522,27 +593,22 @@ def _context(absent: NDArray[np.int32], possible: NDArray[np.int32], of: NDArray
     level, shock = _shock(absent, possible)
     _, school_shock = _shock(school_absent, school_possible)
     small = possible < SHOCK_MIN_STUDENTS
-    return GroupContext(rate, np.where(small, school_shock[of], shock), level)
+    return GroupContext(rate, np.where(small, school_shock[of], shock), level, school_absent, school_possible)
 
 
 def _ratio(part: NDArray[np.int32], whole: NDArray[np.int32], otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(whole > 0, part / np.maximum(whole, 1), otherwise)
 
 
-@nb.njit(cache=True, nogil=True)
-def _medians(absent, possible):  # type: ignore[no-untyped-def]
+def _medians(absent: NDArray[np.int32], possible: NDArray[np.int32]) -> NDArray[np.float64]:
     """By row: the median share of the days on which enough were expected; the usual of nobody in particular where there is none."""
-    found = np.full(absent.shape[0], NO_HISTORY_RATE)
-    for g in range(absent.shape[0]):
-        shares = np.empty(absent.shape[1])
-        n = 0
-        for d in range(absent.shape[1]):
-            if possible[g, d] >= SHOCK_MIN_STUDENTS:
-                shares[n] = absent[g, d] / possible[g, d]
-                n += 1
-        if n:
-            found[g] = np.median(shares[:n])
-    return found
+    enough = possible >= SHOCK_MIN_STUDENTS
+    n = enough.sum(axis=1)
+    shares = np.sort(np.where(enough, absent / np.maximum(possible, 1), np.inf), axis=1)
+    below, above = np.maximum(n - 1, 0) // 2, np.minimum(n // 2, max(absent.shape[1] - 1, 0))
+    row = np.arange(len(n))
+    middle = (shares[row, below] + shares[row, above]) / 2 if absent.shape[1] else np.zeros(len(n))
+    return np.where(n > 0, middle, NO_HISTORY_RATE)
 
 
 def _shock(absent: NDArray[np.int32], possible: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -554,27 +620,23 @@ def _shock(absent: NDArray[np.int32], possible: NDArray[np.int32]) -> tuple[NDAr
 
 
 def student_signals(
-    grid: Grid,
-    through: int,
+    days: Marked,
     group: NDArray[np.int32],
     around: GroupContext,
     last_absent: NDArray[np.int32],
     last_possible: NDArray[np.int32],
 ) -> Signals:
-    """Signals of the grid's students, seen against a context computed before: one student or all of them alike.
+    """Signals of a grid's students, seen against a context computed before: one student or all of them alike.
 
     last_absent, last_possible: (n,) int32, absent and possible days of last year; zeros where not known.
     """
-    n = grid.codes.shape[0]
-    if not 0 <= through <= grid.days:
-        raise ValueError(f"through is {through}, but the grid has {grid.days} days")
+    n = len(days.first) - 1
     counts = np.zeros((n, 5, 6), dtype=np.int32)
     ints = np.zeros((n, _COLUMNS), dtype=np.int32)
     floats = np.zeros((n, 3), dtype=np.float64)
-    weekdays = ((grid.dates.astype("datetime64[D]").astype(np.int64) + 3) % 7).astype(np.int64)  # 1970-01-01: Thursday
     _students(
-        np.ascontiguousarray(grid.codes), grid.sessions, through, weekdays, group.astype(np.int32), around.rate,
-        around.shock, last_absent.astype(np.int32), last_possible.astype(np.int32), _LUT, _PACKED, _LOG_FACTORIAL,
+        days.first, days.day, days.bits, days.squares, days.grid.sessions, days.through, _weekdays(days.grid), group.astype(np.int32),
+        around.rate, around.shock, last_absent.astype(np.int32), last_possible.astype(np.int32), _PACKED, _LOG_FACTORIAL,
         counts, ints, floats,
     )  # fmt: skip
     columns = [*(ints[:, c] for c in range(_COLUMNS)), *(floats[:, c] for c in range(3))]
@@ -582,6 +644,11 @@ def student_signals(
         counts,
         *columns,  # type: ignore[arg-type]  # int32 and float64 columns, in the order of the fields
     )
+
+
+def _weekdays(grid: Grid) -> NDArray[np.int64]:
+    """(days,) Monday 0."""
+    return (grid.dates.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01: Thursday
 
 
 def compute(
@@ -593,11 +660,11 @@ def compute(
 ) -> Signals:
     """`context` and `student_signals` together, for a whole school."""
     none = np.zeros(grid.codes.shape[0], dtype=np.int32)
+    days = marked(grid, through)
     return student_signals(
-        grid,
-        through,
+        days,
         group,
-        context(grid, through, group),
+        context(days, group),
         none if last_absent is None else last_absent,
         none if last_possible is None else last_possible,
     )
@@ -686,54 +753,74 @@ def day_matrix(grid: Grid, through: int, table: NDArray[Any] = _BITS) -> NDArray
 
 
 def day_text(
-    grid: Grid, through: int, rows: NDArray[np.int64], table: NDArray[np.bool_], start: NDArray[np.int64],
-    weekday: NDArray[np.int64], most: int,
-) -> NDArray[np.object_]:  # fmt: skip
-    """Days of some rows with their letters, as text: "2026-11-02U 2026-11-04N"; the last `most` of those that `table` (4096,) says yes to.
+    days: Marked,
+    rows: NDArray[np.int64],
+    table: NDArray[np.bool_],
+    start: NDArray[np.int64],
+    weekday: NDArray[np.int64],
+    most: int,
+) -> NDArray[np.object_]:
+    """Marked days of some rows with their letters, as text: "2026-11-02U 2026-11-04N"; the last `most` of those that `table` (4096,) says yes to.
 
     start    (rows,) the first day each may begin with
     weekday  (rows,) only this weekday (Monday 0); -1 for any
 
     A square nobody knows is written as an underscore, for the days are parted by spaces.
     """
-    n, width = len(rows), 11 + grid.sessions
-    dates = np.frombuffer("".join(np.datetime_as_string(grid.dates.astype("datetime64[D]"))).encode(), dtype=np.uint8)
-    weekdays = (grid.dates.astype("datetime64[D]").astype(np.int64) + 3) % 7
-    out = np.empty(n * most * width, dtype=np.uint8)
-    ends = np.zeros(n + 1, dtype=np.int64)
+    n, grid = len(rows), days.grid
+    told = np.zeros(n + 1, dtype=np.int64)
+    which = np.empty(n * min(most, max(days.through, 1)), dtype=np.uint16)
+    _told(days.first, days.day, days.bits, rows, table, start, weekday, _weekdays(grid), most, told, which)
+    written = np.empty((told[-1], 11 + grid.sessions), dtype=np.uint8)
     _write_days(
-        np.ascontiguousarray(grid.codes), grid.sessions, through, rows, table, start, weekday, weekdays, dates.reshape(-1, 10), most, _LUT,
-        out, ends,
-    )  # fmt: skip
-    text = out[: ends[-1]].tobytes().decode("ascii")
+        np.ascontiguousarray(grid.codes),
+        grid.sessions,
+        rows,
+        _in_letters(grid.dates.tobytes(), str(grid.dates.dtype)),
+        told,
+        which,
+        written,
+    )
+    text = written.tobytes().decode("ascii")
     found = np.empty(n, dtype=object)
-    stops = np.maximum(ends[1:] - 1, ends[:-1])  # without the last blank
-    found[:] = [text[a:b] for a, b in zip(ends[:-1].tolist(), stops.tolist(), strict=True)]
+    ends = (told * (11 + grid.sessions)).tolist()
+    found[:] = [text[a : b - 1] if b > a else "" for a, b in pairwise(ends)]  # without the last blank
     return found
 
 
+@lru_cache(maxsize=32)
+def _in_letters(dates: bytes, unit: str) -> NDArray[np.uint8]:
+    """(days, 10) the letters of each date: a night asks for the same year's again and again."""
+    days = np.frombuffer(dates, dtype=unit).astype("datetime64[D]")
+    return np.frombuffer("".join(np.datetime_as_string(days)).encode(), dtype=np.uint8).reshape(-1, 10)
+
+
 @nb.njit(cache=True, nogil=True)
-def _write_days(codes, sessions, through, rows, table, start, weekday, weekdays, dates, most, lut, out, ends):  # type: ignore[no-untyped-def]
-    days = np.zeros(max(through, 1), dtype=np.uint16)
-    told = np.zeros(max(through, 1), dtype=np.int64)
+def _told(first, day, bits, rows, table, start, weekday, weekdays, most, told, which):  # type: ignore[no-untyped-def]
+    """Which days are told: of each row up to where the next one's begin."""
+    some = np.zeros(len(weekdays) + 1, dtype=np.uint16)
     at = 0
-    for k in range(len(rows)):
-        row = codes[rows[k]]
-        _day_facts(row, sessions, through, lut, days)
+    for r in range(len(rows)):
+        i, wd = rows[r], weekday[r]
         n = 0
-        for d in range(max(start[k], 0), through):
-            if table[days[d]] and (weekday[k] < 0 or weekdays[d] == weekday[k]):
-                told[n] = d
-                n += 1
-        for t in range(max(n - most, 0), n):
-            d = told[t]
+        for k in range(first[i], first[i + 1]):
+            some[n] = day[k]
+            n += table[bits[k]] & (day[k] >= start[r]) & ((wd < 0) | (weekdays[day[k]] == wd))
+        for k in range(max(n - most, 0), n):
+            which[at] = some[k]
+            at += 1
+        told[r + 1] = at
+
+
+@nb.njit(cache=True, nogil=True)
+def _write_days(codes, sessions, rows, dates, told, which, out):  # type: ignore[no-untyped-def]
+    for r in range(len(rows)):
+        row = codes[rows[r]]
+        for k in range(told[r], told[r + 1]):
+            d = which[k]
             for c in range(10):
-                out[at + c] = dates[d, c]
-            at += 10
+                out[k, c] = dates[d, c]
             for s in range(sessions):
                 letter = row[d * sessions + s]
-                out[at] = 95 if letter == 32 else letter
-                at += 1
-            out[at] = 32
-            at += 1
-        ends[k + 1] = at
+                out[k, 10 + s] = 95 if letter == 32 else letter
+            out[k, 10 + sessions] = 32

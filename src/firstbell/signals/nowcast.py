@@ -74,20 +74,23 @@ def log_odds(absent: Counts, possible: Counts) -> Array:
 
 
 def expected(
-    absent: Counts, possible: Counts, dates: NDArray[np.datetime64], effects: DayEffects | None = None, *, others: bool = False
+    absent: Counts, possible: Counts, dates: NDArray[np.datetime64], effects: DayEffects | None = None, *, others: bool = False, alone: bool = False
 ) -> Array:  # fmt: skip
     """(schools, days) float64: the share that could be expected to be away.
 
     absent, possible  (schools, days) students away, and expected, by school and day
     dates             (days,) the school days, of which those to come may be given too
     effects           of the calendar; else as published
+    alone             whether each school is looked at by itself: nothing is known of the district's first day but its own
     others            whether the day is seen with the other schools' same day; else it is what could be expected the evening before
     """
     n, days = absent.shape
     calendar = (effects or DayEffects.published()).over(dates)[:days]
     out = np.zeros((n, days))
-    if n and days:
-        _expected(absent.astype(np.float64), possible.astype(np.float64), calendar, others, out)
+    away, there = absent.astype(np.float64), possible.astype(np.float64)
+    for some in [slice(s, s + 1) for s in range(n)] if alone else [slice(n)]:
+        if n and days:
+            _expected(away[some], there[some], calendar, others, out[some])
     return out
 
 

@@ -16,7 +16,7 @@ from firstbell.register import rows
 from firstbell.register.grid import Grid
 from firstbell.register.rows import SchoolGrid
 from firstbell.signals import metrics
-from firstbell.signals.kernel import context, student_signals
+from firstbell.signals.kernel import context, marked, student_signals
 from firstbell.signals.metrics import Attendance, CountedDay
 from firstbell.watch.models import Kind, Verdict
 from firstbell.watch.record import StudentRecord, Year
@@ -88,7 +88,7 @@ def _usual(record: StudentRecord, year: Year, school: SchoolGrid) -> float | Non
     if not len(at) or not through:
         return None
     group = groups_of(school)
-    around = context(school.grid, through, group)
+    around = context(marked(school.grid, through), group)
     alone = Grid(school.grid.codes[at], school.grid.dates, school.grid.sessions)
     last = [
         metrics.attendance(y.days)
@@ -97,4 +97,4 @@ def _usual(record: StudentRecord, year: Year, school: SchoolGrid) -> float | Non
     ]
     absent = np.array([sum(a.missed for a in last)], dtype=np.int32)
     possible = np.array([sum(a.possible for a in last)], dtype=np.int32)
-    return float(student_signals(alone, through, group[at], around, absent, possible).baseline[0])
+    return float(student_signals(marked(alone, through), group[at], around, absent, possible).baseline[0])

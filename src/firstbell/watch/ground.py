@@ -7,7 +7,7 @@ said in words, and what stands already, is not known here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,7 +25,18 @@ from firstbell.forecast.reasons import reasons
 from firstbell.register.grid import Grid
 from firstbell.register.marks import PRESENT_LETTERS
 from firstbell.signals import nowcast
-from firstbell.signals.kernel import DAY, Count, Signals, Window, context, day_text, school_days, student_signals
+from firstbell.signals.kernel import (
+    DAY,
+    Count,
+    GroupContext,
+    Marked,
+    Signals,
+    Window,
+    context,
+    day_text,
+    marked,
+    student_signals,
+)
 from firstbell.signals.metrics import chronic_mask
 from firstbell.watch.kinds import (
     BREAK_SCORE,
@@ -89,6 +100,11 @@ class Registers:
         found = np.zeros(int(self.group.max(initial=-1)) + 1, dtype=np.int32)
         found[self.group] = self.school
         return found
+
+    @cached_property
+    def days(self) -> Marked:
+        """What was marked through the last whole day: gone through once, and read by all."""
+        return marked(self.grid, self.through)
 
     @cached_property
     def here(self) -> NDArray[np.bool_]:
@@ -221,15 +237,13 @@ def ground(registers: Registers, askers: Sequence[Asker]) -> Ground:
     """
     parts = []
     if registers.through and registers.n:
-        around = context(registers.grid, registers.through, registers.group, registers.school_of_group)
-        signals = student_signals(
-            registers.grid, registers.through, registers.group, around, registers.absent, registers.possible
-        )
+        around = context(registers.days, registers.group, registers.school_of_group)
+        signals = student_signals(registers.days, registers.group, around, registers.absent, registers.possible)
         parts += [
             of(registers, signals)
             for of in (_not_seen, _streak, _break, _weekday, _high_absence, _unexplained, _lateness)
         ]
-        parts += [_school_day(registers), *(_ahead(registers, asker) for asker in askers)]
+        parts += [_school_day(registers, around), *(_ahead(registers, asker) for asker in askers)]
     if registers.today is not None and registers.n:
         parts.append(_today(registers, registers.today))
     return Ground.joined(parts)
@@ -270,12 +284,12 @@ def _found(
 
 def _text(
     r: Registers, rows: NDArray[np.int64], table: NDArray[np.bool_], start: NDArray[np.int32] | int = 0,
-    weekday: NDArray[np.int32] | None = None, through: int | None = None,
+    weekday: NDArray[np.int32] | None = None, days: Marked | None = None,
 ) -> NDArray[np.object_]:  # fmt: skip
-    """The days behind what is found in these rows, from `start` (by row of the registers) on."""
+    """The days behind what is found in these rows, from `start` (by row of the registers) on; of `days` that are not the registers' whole ones."""
     begin = np.full(len(rows), start, dtype=np.int64) if isinstance(start, int) else start[rows].astype(np.int64)
     only = np.full(len(rows), -1, dtype=np.int64) if weekday is None else weekday[rows].astype(np.int64)
-    return day_text(r.grid, r.through if through is None else through, rows, table, begin, only, MOST_DAYS)
+    return day_text(r.days if days is None else days, rows, table, begin, only, MOST_DAYS)
 
 
 def _not_seen(r: Registers, s: Signals) -> Ground:
@@ -333,11 +347,10 @@ def _lateness(r: Registers, s: Signals) -> Ground:
     )  # fmt: skip
 
 
-def _school_day(r: Registers) -> Ground:
+def _school_day(r: Registers, around: GroupContext) -> Ground:
     """The last whole day of each school, if it took many away at once, more than its last days and the calendar led to expect: the school's own
     item, not so many students'."""
-    days = zip(*school_days(r.grid, r.through, r.school), strict=True)
-    level = np.array([nowcast.expected(a[None], p[None], r.grid.dates)[0, -1] for a, p in days])
+    level = nowcast.expected(around.away, around.expected, r.grid.dates, alone=True)[:, -1]
     squares = r.grid.codes[:, (r.through - 1) * r.grid.sessions : r.through * r.grid.sessions]
     absent = np.isin(squares, np.frombuffer(b"EUNX", dtype=np.uint8)).sum(axis=1)
     known = ((squares != ord("#")) & (squares != ord(" "))).sum(axis=1)
@@ -364,9 +377,9 @@ def _ahead(r: Registers, asker: Asker) -> Ground:
     among = Among.of(known, e, line.counted, asker.learned.pool)
     # who has left, or has come to the line, is not asked about
     open_ = np.flatnonzero(known.here & ~reached(known, line, e))
-    known = known.only(open_)
-    of_open = rates(known, line.counted, asker.learned, e=e.only(open_), among=among)
-    f = forecast(known, line, asker.horizon, asker.learned, asker.box, asker.bars, r=of_open)
+    of_open = replace(known, kinds={}, school_weights=known.weights).only(open_)  # their days are in the evidence
+    rated = rates(of_open, line.counted, asker.learned, e=e.only(open_), among=among)
+    f = forecast(of_open, line, asker.horizon, asker.learned, asker.box, asker.bars, r=rated)
     act = f.band == Band.ACT
     some, told = np.flatnonzero(act | (f.band == Band.WATCH) | (f.band == Band.CANNOT_TELL)), np.flatnonzero(act)
     rows = open_[some]
@@ -374,7 +387,9 @@ def _ahead(r: Registers, asker: Asker) -> Ground:
     why[rows] = days[rows] = ""
     why[open_[told]] = [
         " ".join(f"{x.why}:{x.count}/{x.of}" for x in found)
-        for found in reasons(known, told, line, asker.horizon, asker.learned, asker.box, of_open)
+        for found in reasons(
+            known.only(open_[told]), f.chance[told], line, asker.horizon, asker.learned, asker.box, among
+        )
     ]
     days[open_[told]] = _text(r, open_[told], _COUNTED_DAY)
     count[rows] = f.count[some]
@@ -418,9 +433,10 @@ def _today(r: Registers, column: int) -> Ground:
     count, session = np.zeros(r.n, dtype=np.int32), np.zeros(r.n, dtype=np.int32)
     count[rows], session[rows] = gone.sum(axis=1), first
     sessions = np.full(r.n, n, dtype=np.int32)
+    day = marked(Grid(squares, r.grid.dates[column : column + 1], n), 1)
     return Ground.joined(
         _found(
-            r, kind, some, _text(r, some, _EVERY, column, through=column + 1), count, sessions, session=session
+            r, kind, some, _text(r, some, _EVERY, days=day), count, sessions, session=session
         )
         for kind, some in (
             (Kind.NOT_IN_CLASS, rows[here_before]), (Kind.UNEXPLAINED_TODAY, rows[~here_before & ~here_after])
