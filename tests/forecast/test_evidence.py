@@ -13,6 +13,7 @@ from firstbell.forecast.evidence import (
     EXPLAINED,
     SPELLS,
     Col,
+    Days,
     Evidence,
     Fates,
     count_fates,
@@ -42,7 +43,7 @@ def evidence(*rows: str, counted: Counted = Counted.UNEXCUSED) -> Evidence:
     n = len(rows)
     kinds = kinds_of_days(grid, grid.days, counted)
     return gather(
-        kinds, np.ones((1, grid.days)), np.zeros(n, dtype=np.int32), FATES, np.zeros(n), np.zeros(n), NO_SCHOOL
+        Days.of(kinds), np.ones((1, grid.days)), np.zeros(n, dtype=np.int32), FATES, np.zeros(n), np.zeros(n), NO_SCHOOL
     )
 
 
@@ -87,7 +88,7 @@ def test_a_schools_habit_speaks_for_who_has_none_of_their_own() -> None:
     grid = a_grid("PPPPPPPPPPPPPNP", "PPPPPPPPPPPPPNP", "UPUPUPUPUPUPUNP")
     kinds, none = kinds_of_days(grid, grid.days, Counted.UNEXCUSED), np.zeros(3)
     schools, settled = np.array([0, 1, 0], dtype=np.int32), np.array([[200.0, 20.0], [200.0, 180.0]])
-    e = gather(kinds, np.ones((2, grid.days)), schools, FATES, none, none, settled)
+    e = gather(Days.of(kinds), np.ones((2, grid.days)), schools, FATES, none, none, settled)
     assert e[Col.EXPECTED][:2].tolist() == pytest.approx([70 / 300, 230 / 300])
     own = (5 * 70 / 300 + 4) / 9  # four of this student's absences have ended, and all of them counted
     assert e[Col.HABIT].tolist() == pytest.approx([70 / 300, 230 / 300, own])
@@ -97,7 +98,7 @@ def test_a_school_is_known_by_absences_old_enough_to_be_settled() -> None:
     grid = a_grid("UEPPPPPPPPP", "NUPPPPPPPPU", "PPEPPPPPPPP")
     kinds = kinds_of_days(grid, grid.days, Counted.UNEXCUSED)
     # eleven days, of which the last eight may still change
-    assert settled_days(kinds, np.array([0, 0, 1], dtype=np.int32), 2).tolist() == [[4, 2], [1, 0]]
+    assert settled_days(Days.of(kinds), np.array([0, 0, 1], dtype=np.int32), 2).tolist() == [[4, 2], [1, 0]]
 
 
 def test_the_spell_going_on_stands_by_itself() -> None:
@@ -117,7 +118,9 @@ def test_a_reason_for_the_first_days_of_a_spell_will_be_given_for_the_others() -
     chance[2, :, EXPLAINED:] = 0.1
     grid = a_grid("PPPPPPENN", "PPPPPPNNN")
     kinds, none = kinds_of_days(grid, grid.days, Counted.UNEXCUSED), np.zeros(2)
-    e = gather(kinds, np.ones((1, grid.days)), none.astype(np.int32), Fates(chance, 0.5), none, none, NO_SCHOOL)
+    e = gather(
+        Days.of(kinds), np.ones((1, grid.days)), none.astype(np.int32), Fates(chance, 0.5), none, none, NO_SCHOOL
+    )
     assert e[Col.CURRENT].tolist() == pytest.approx([0.1, 0.5])
 
 
@@ -190,13 +193,13 @@ def day_by_day(kinds: list[int], weights: list[float]) -> dict[Col, float]:
 def test_a_run_of_days_taken_in_one_step_is_the_same_as_day_by_day(kinds: list[int], seed: int) -> None:
     weights = np.random.default_rng(seed).uniform(0.3, 3, (1, len(kinds)))
     row, none = np.array([kinds], dtype=np.uint8), np.zeros(1)
-    e = gather(row, weights, np.zeros(1, dtype=np.int32), FATES, none, none, NO_SCHOOL)
+    e = gather(Days.of(row), weights, np.zeros(1, dtype=np.int32), FATES, none, none, NO_SCHOOL)
     for col, wanted in day_by_day(kinds, weights[0].tolist()).items():
         assert e[col][0] == pytest.approx(wanted, abs=1e-9), col.name
     known = [k for k in kinds if k]
     # a fate for each kind of spell, so sure that no habit moves it: the very kinds that closed years are learned from
     sure = np.random.default_rng(seed).integers(0, 2, (3, AGES, SPELLS)).astype(float)
-    of_spells = gather(row, weights, np.zeros(1, dtype=np.int32), Fates(sure, 0.5), none, none, NO_SCHOOL)
+    of_spells = gather(Days.of(row), weights, np.zeros(1, dtype=np.int32), Fates(sure, 0.5), none, none, NO_SCHOOL)
     hits, seen = np.zeros((2, *sure.shape))
     count_fates(row, row, hits, seen)
     assert of_spells[Col.EXPECTED][0] == (sure * seen).sum()

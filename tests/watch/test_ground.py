@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firstbell.forecast.forecasts import Bars
+from firstbell.forecast.forecasts import Band, Bars, forecast
 from firstbell.forecast.known import Carried
+from firstbell.forecast.layers import rates
 from firstbell.forecast.lines import Counted, find_line
+from firstbell.forecast.reasons import reasons
 from firstbell.forecast.training import learn_layer_one
 from firstbell.register.grid import Grid
 from firstbell.watch.ground import KIND_NUMBERS, Asker, Ground, Registers, ground
@@ -79,6 +81,42 @@ def test_schools_side_by_side_say_what_each_says_alone(sessions: int, asked: str
     assert {KIND_NUMBERS[Kind.SCHOOL_DAY], KIND_NUMBERS[Kind.HIGH_ABSENCE], KIND_NUMBERS[Kind.LINE_AHEAD]} <= set(
         together.kind.tolist()
     )
+
+
+def test_who_is_passed_by_would_have_given_no_ground(learned: Asker) -> None:
+    """Who has left or has come to the line is not asked about; here everybody is."""
+    left = drawn(1, 60)
+    left[::7, 45:] = ord("#")
+    some = registers(left, drawn(2, 60), through=50, today=None)
+    of, known = learned, some.known()
+    assert of.learned is not None
+    assert of.bars is not None
+    r = rates(known, Counted.UNEXCUSED, of.learned)
+    f = forecast(known, TEN, 10, of.learned, of.box, of.bars, r=r)
+    assert {Band.REACHED, Band.CLEAR, Band.ACT} <= set(f.band)
+    assert not f.asked.all()
+    told, held = (f.asked & np.isin(f.band, bands) for bands in ([Band.ACT], [Band.WATCH, Band.CANNOT_TELL]))
+    rows = np.flatnonzero(told)
+    why = dict(zip(rows.tolist(), reasons(known.only(rows), f.chance[rows], TEN, 10, of.learned, of.box, r.among), strict=True))  # fmt: skip
+    found = ground(some, [of])
+    found = found.only(found.kind == KIND_NUMBERS[Kind.LINE_AHEAD])
+    assert list(zip(found.row.tolist(), found.count.tolist(), found.holds.tolist(), found.why.tolist(), strict=True)) == [
+        (i, f.count[i], held[i], " ".join(f"{x.why}:{x.count}/{x.of}" for x in why.get(i, [])))
+        for i in np.flatnonzero(told | held).tolist()
+    ]  # fmt: skip
+
+
+def test_lines_asked_about_together_say_what_each_says_alone(learned: Asker) -> None:
+    some = registers(drawn(1), drawn(2), through=50, today=None)
+    five = replace(learned, rules=("example/five",), line=replace(TEN, days=5))
+
+    def ahead(*askers: Asker) -> list[tuple[object, ...]]:
+        found = ground(some, askers)
+        return [row for k in (0, 1) for row in as_rows(found.only(found.kind == KIND_NUMBERS[Kind.LINE_AHEAD]), k, 0)]
+
+    together = ahead(learned, five)
+    assert sorted(together) == sorted(ahead(learned) + ahead(five))
+    assert 0 < len(ahead(five)) < len(together)
 
 
 @settings(max_examples=20, deadline=None)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from firstbell.forecast.lines import Counted
 from firstbell.register.grid import Grid
-from firstbell.signals.kernel import DAY, day_matrix
+from firstbell.signals.kernel import DAY, Marked, day_matrix
 
-__all__ = ["ADDED", "AGES", "KINDS_OF", "Col", "Evidence", "Fates", "gather", "kinds_of_days", "settled_days"]
+__all__ = ["ADDED", "AGES", "KINDS_OF", "Col", "Days", "Evidence", "Fates", "gather", "kinds_of_days", "settled_days"]
 
 #: a mark's age in school days is told apart up to so many
 AGES = 30
@@ -94,16 +94,18 @@ class Fates:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """columns (n, len(Col)) float64, a column's values beside each other; added (n, ADDED) float64: chance that so many unsettled days of spells that are over are added to SETTLED."""
+    """columns (n, len(Col)) float64, a column's values beside each other; added (n, ADDED) float64: chance that so many unsettled days of spells that are
+    over are added to SETTLED; of_school (schools, 2) float64 of `settled_days`."""
 
     columns: NDArray[np.float64]
     added: NDArray[np.float64]
+    of_school: NDArray[np.float64]
 
     def __getitem__(self, col: Col) -> NDArray[np.float64]:
         return self.columns[:, col]
 
     def only(self, rows: NDArray[np.int64]) -> Evidence:
-        return Evidence(self.columns.T[:, rows].T, self.added[rows])
+        return Evidence(np.take(self.columns.T, rows, axis=1).T, self.added[rows], self.of_school)
 
 
 #: kinds of a day, as `gather` reads them
@@ -164,46 +166,92 @@ def count_fates(kinds, final, hits, seen):  # type: ignore[no-untyped-def]
                 length = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Each row's first `through` days, but for those plainly present.
+
+    first      (n + 1,) int64, where each row's days begin among all of them
+    day, mark  uint16, ascending within a row: the day, and what is known of it …
+    kind       … which is a day of this kind: uint8, by mark
+    """
+
+    through: int
+    first: NDArray[np.int64]
+    day: NDArray[np.uint16]
+    mark: NDArray[np.uint16]
+    kind: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, kinds: NDArray[np.uint8]) -> Days:
+        n, through = kinds.shape
+        first, (day, mark) = np.zeros(n + 1, dtype=np.int64), np.empty((2, n * through + 1), dtype=np.uint16)
+        _not_present(np.ascontiguousarray(kinds), first, day, mark)
+        return cls(through, first, day[: first[-1]], mark[: first[-1]], np.arange(PART + 1, dtype=np.uint8))
+
+    @classmethod
+    def of_marked(cls, marked: Marked, counted: Counted) -> Days:
+        return cls(marked.through, marked.first, marked.day, marked.bits, KINDS_OF[counted])
+
+
 @nb.njit(cache=True, nogil=True)
-def settled_days(kinds, school, schools):  # type: ignore[no-untyped-def]
-    """(schools, 2) float64: each school's absences old enough to be settled, and those of them that count. school: (n,), each row's."""
+def _not_present(kinds, first, day, mark):  # type: ignore[no-untyped-def]
+    at = 0
+    for i in range(kinds.shape[0]):
+        row = kinds[i]
+        for d in range(kinds.shape[1]):
+            day[at] = d
+            mark[at] = row[d]
+            at += row[d] != PRESENT
+        first[i + 1] = at
+
+
+def settled_days(days: Days, school: NDArray[np.int32], schools: int) -> NDArray[np.float64]:
+    """(schools, 2): each school's absences old enough to be settled, and those of them that count. school: (n,), each row's."""
     found = np.zeros((schools, 2))
-    old = max(kinds.shape[1] - SETTLED_AFTER, 0)
-    for i in range(len(kinds)):
-        ended = counted = 0
-        for d in range(old):
-            k = kinds[i, d]
-            ended += (k >= EXCUSED) & (k <= PENDING)
-            counted += k == COUNTED
-        found[school[i], 0] += ended
-        found[school[i], 1] += counted
+    _settled(days.first, days.day, days.mark, days.kind, max(days.through - SETTLED_AFTER, 0), school, found)
     return found
 
 
-def gather(
-    kinds: NDArray[np.uint8], weights: NDArray[np.float64], group: NDArray[np.int32], fates: Fates,
-    ended_before: NDArray[np.float64], counted_before: NDArray[np.float64], of_school: NDArray[np.float64],
-) -> Evidence:  # fmt: skip
-    """Evidence of every row, through the last column of `kinds`.
+@nb.njit(cache=True, nogil=True)
+def _settled(first, day, mark, kind_of, old, school, found):  # type: ignore[no-untyped-def]
+    for i in range(len(school)):
+        ended = counted = 0
+        for e in range(first[i], first[i + 1]):
+            k = kind_of[mark[e]]
+            settled = day[e] < old
+            ended += settled & (k >= EXCUSED) & (k <= PENDING)
+            counted += settled & (k == COUNTED)
+        found[school[i], 0] += ended
+        found[school[i], 1] += counted
 
-    kinds           (n, through) uint8 of `kinds_of_days`
+
+def gather(
+    days: Days, weights: NDArray[np.float64], group: NDArray[np.int32], fates: Fates,
+    ended_before: NDArray[np.float64], counted_before: NDArray[np.float64], of_school: NDArray[np.float64] | None = None,
+) -> Evidence:  # fmt: skip
+    """Evidence of every row of `days`.
+
     weights         (groups, through) float64, how much likelier than usual an absence was that day (`pooling.day_weights`)
     group           (n,) int32, each row's row of `weights`
     ended_before, counted_before  (n,) float64, last year's absences and those of them that counted: habit carried over
-    of_school       (schools, 2) float64 of `settled_days`: a student's habit is pooled toward the school's, and that toward the district's
+    of_school       (schools, 2) float64 of `settled_days`, where these are not whole schools: a student's habit is pooled toward the school's, and that
+                    toward the district's
     """
-    n, through = kinds.shape
+    n, through = len(group), days.through
     columns = np.empty((len(Col), n))
     added = np.zeros((n, ADDED))
     fade = np.array(HALVES)[:, None] ** np.arange(through + 1)
     known = np.concatenate([np.zeros((3, 1)), np.cumsum(fade, axis=1)], axis=1)  # what so many known days are worth
+    if of_school is None:
+        of_school = settled_days(days, group, len(weights))
     ended, counted = of_school.T
     school_usual = (fates.usual * SCHOOL_DAYS + counted) / (SCHOOL_DAYS + ended)
     _gather(  # type: ignore[call-arg]
-        np.ascontiguousarray(kinds), weights, *_exposures(weights), fade, known, group, fates.chance, fates.usual, school_usual, ended_before,
+        days.first, days.day, days.mark, days.kind, through, weights, *_exposures(weights), fade, known, group, fates.chance, fates.usual, school_usual,
+        ended_before,
         counted_before, columns, added,
     )  # fmt: skip
-    return Evidence(columns.T, added)
+    return Evidence(columns.T, added, of_school)
 
 
 #: what a day's weight is multiplied with each day after it: halved in 5, 15 and 45 days
@@ -226,7 +274,7 @@ def _exposures(weights):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _gather(  # type: ignore[no-untyped-def]
-    kinds, weights, plain, fading, fade, known, group, fate, usual, school_usual, ended_before, counted_before, out, added
+    first, marked, marks, kind_of, through, weights, plain, fading, fade, known, group, fate, usual, school_usual, ended_before, counted_before, out, added
 ):  # fmt: skip
     """Only the days that were not plainly present are gone through. What fades does so by known days: a day is summed as worth more than
     the first by as much as that one has faded since, and all together fade at the end. Days a spell could begin on are all days but those
@@ -234,27 +282,21 @@ def _gather(  # type: ignore[no-untyped-def]
 
     Days are kept unsigned: a signed index is asked each time whether it counts from the end.
     """
-    n, through = kinds.shape
     against = (1.0 - fate) / np.maximum(fate, 1e-12)
     worth = 1.0 / fade.T
-    event = np.zeros(through + 1, dtype=np.uint16)  # the days that were not plainly present
     day = np.zeros(through + 1, dtype=np.uint16)  # the days away, …
     nth = np.zeros(through + 1, dtype=np.uint16)  # … which of the known days each is …
     spell = np.zeros(through + 1, dtype=np.uint16)  # … of which kind of spell, …
     mark = np.zeros(through + 1, dtype=np.uint8)  # … by which mark, as `Fates` counts them
     start = np.zeros(through + 1, dtype=np.bool_)  # … and whether a spell begins with it
     partly = np.zeros(through + 1, dtype=np.uint16)  # which of the known days were missed in part
-    for i in range(n):
-        days = kinds[i]
+    gap = np.zeros(through + 1, dtype=np.uint16)  # the days nobody knows
+    for i in range(len(group)):
         g = group[i]
-        events = 0
-        for d in range(through):
-            event[events] = d
-            events += days[d] != PRESENT
         away = parts = gaps = ended = counted = 0
-        for e in range(events):
-            d = event[e]
-            k = days[d]
+        for at in range(first[i], first[i + 1]):
+            d = np.int64(marked[at])
+            k = kind_of[marks[at]]
             absent = (k >= EXCUSED) & (k <= PENDING)
             old = d < through - SETTLED_AFTER
             day[away] = d
@@ -265,6 +307,7 @@ def _gather(  # type: ignore[no-untyped-def]
             counted += (k == COUNTED) & old
             partly[parts] = d - gaps
             parts += k == PART
+            gap[gaps] = d
             gaps += k == NOT_POSSIBLE
         possible = through - gaps
         # each day away's spell, which days that nobody knows do not part: as long, and as well explained, as up to its last day
@@ -289,18 +332,15 @@ def _gather(  # type: ignore[no-untyped-def]
             exposed_5, exposed_15, exposed_45 = fading[g, 0, through], fading[g, 1, through], fading[g, 2, through]
         else:
             exposed = exposed_5 = exposed_15 = exposed_45 = 0.0
-            before = since = 0  # days nobody knows so far, and the day after the last of them
-            for e in range(events + 1):
-                d = event[e] if e < events else through
-                if e < events and days[d] != NOT_POSSIBLE:
-                    continue
+            since = np.int64(0)  # the day after the last one that nobody knows
+            for e in range(gaps + 1):
+                d = np.int64(gap[e]) if e < gaps else through
                 if d > since:
-                    later, run = possible - (d - before), d - since
+                    later, run = possible - (d - e), d - since
                     exposed += plain[g, d] - plain[g, since]
                     exposed_5 += (fading[g, 0, d] - fading[g, 0, since] * fade[0, run]) * fade[0, later]
                     exposed_15 += (fading[g, 1, d] - fading[g, 1, since] * fade[1, run]) * fade[1, later]
                     exposed_45 += (fading[g, 2, d] - fading[g, 2, since] * fade[2, run]) * fade[2, later]
-                before += 1
                 since = d + 1
         part_15 = part_45 = 0.0
         for e in range(parts):
@@ -314,8 +354,8 @@ def _gather(  # type: ignore[no-untyped-def]
         spell_chance = p_last = 0.0
         spell_days = 0
         for e in range(away):
-            d, k, q, first = day[e], mark[e], nth[e], start[e]
-            if first and spell_days > 0:
+            d, k, q, begins = day[e], mark[e], nth[e], start[e]
+            if begins and spell_days > 0:
                 _add_block(pmf, spell_chance, spell_days)
                 spell_days = 0
             age = min(through - 1 - d, AGES - 1)
@@ -325,19 +365,21 @@ def _gather(  # type: ignore[no-untyped-def]
             worth_5, worth_15, worth_45 = worth[q, 0], worth[q, 1], worth[q, 2]
             count += k == COUNTED - EXCUSED
             pending += k == PENDING - EXCUSED
-            starts += first
-            starts_5 += first * worth_5
-            starts_15 += first * worth_15
-            starts_45 += first * worth_45
+            starts += begins
+            starts_5 += begins * worth_5
+            starts_15 += begins * worth_15
+            starts_45 += begins * worth_45
             expected += p
             events_5 += p * worth_5
             away_5 += worth_5
             away_15 += worth_15
-            begun += first * p
-            stayed_counted += 0.0 if first else min(p, p_last)  # a spell shares one fate
+            begun += begins * p
+            stayed_counted += 0.0 if begins else min(p, p_last)  # a spell shares one fate
             if q + 1 < possible:  # on the known day after this one no spell could begin
-                after = d + 1
-                while days[after] == NOT_POSSIBLE:
+                after = np.int64(d) + 1
+                passed = after - 1 - q  # days nobody knows before it
+                while passed < gaps and gap[passed] == after:
+                    passed += 1
                     after += 1
                 w = weights[g, after]
                 could_stay_counted += p
@@ -362,11 +404,11 @@ def _gather(  # type: ignore[no-untyped-def]
             p_last = 0.0
             streak = 0
         stale = 0
-        while stale < through and days[through - 1 - stale] == NOT_POSSIBLE:
+        while stale < gaps and gap[gaps - 1 - stale] == through - 1 - stale:
             stale += 1
         unknown = 0
-        for d in range(max(through - 5, 0), through):
-            unknown += days[d] == NOT_POSSIBLE
+        while unknown < gaps and gap[gaps - 1 - unknown] >= through - 5:
+            unknown += 1
         out[Col.COUNT, i] = count
         out[Col.PENDING, i] = pending
         out[Col.EXPECTED, i] = expected

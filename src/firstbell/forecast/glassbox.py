@@ -77,7 +77,7 @@ def inputs(known: Known, r: Rates, a: Answers, rows: NDArray[np.int64] | None = 
     some: slice | NDArray[np.int64] = slice(None) if rows is None else rows
     x = np.empty((len(a.count), len(TERMS)))
     _inputs(
-        np.ascontiguousarray(r.evidence.columns.T[:, some]), np.stack(list(a.chance.values())), a.already, a.count, a.line,
+        np.ascontiguousarray((r.evidence if rows is None else r.evidence.only(rows)).columns.T), np.stack(list(a.chance.values())), a.already, a.count, a.line,
         np.stack([level[some] for level in r.mean.values()]), r.stay[some], r.share[some], r.begun[some], _LOG1P, x,
     )  # fmt: skip
     return x

@@ -13,11 +13,12 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.forecast.evidence import EXCUSED, PENDING, kinds_of_days, settled_days
+from firstbell.forecast.evidence import EXCUSED, NOT_POSSIBLE, PENDING, Days, kinds_of_days
 from firstbell.forecast.lines import Counted
 from firstbell.forecast.pooling import Before, day_weights
 from firstbell.register.grid import Grid
 from firstbell.register.marks import NOT_EXPECTED
+from firstbell.signals.kernel import Marked
 
 __all__ = ["Ahead", "Carried", "Known", "grade_band"]
 
@@ -78,9 +79,10 @@ class Known:
     carried: Carried
     before: dict[Counted, Before]
     schools: NDArray[np.int32] | None = None
-    #: of the whole schools, where these rows are not: how bad their days were (`weights`), and how their absences ended (`settled`)
+    #: (schools, through) how bad each school's days were, where these rows are not whole schools
     school_weights: NDArray[np.float64] | None = None
-    school_settled: dict[Counted, NDArray[np.float64]] | None = None
+    #: what was marked, where it was gone through already
+    marked: Marked | None = None
 
     @classmethod
     def of(
@@ -125,7 +127,7 @@ class Known:
         return Known(
             self.dates, self.through, {c: kinds[rows] for c, kinds in self.kinds.items()}, self.here[rows], self.group[rows],
             self.band[rows], self.carried.rows(rows), {c: b.rows(rows) for c, b in self.before.items()},
-            self.school[rows], self.weights, {c: self.settled(c) for c in self.kinds},
+            self.school[rows], self.weights,
         )  # fmt: skip
 
     @property
@@ -136,33 +138,35 @@ class Known:
     def school(self) -> NDArray[np.int32]:
         return np.zeros(len(self.group), dtype=np.int32) if self.schools is None else self.schools
 
-    def settled(self, counted: Counted) -> NDArray[np.float64]:
-        """(schools, 2) of `evidence.settled_days`."""
-        if self.school_settled is not None:
-            return self.school_settled[counted]
-        found: NDArray[np.float64] = settled_days(self.kinds[counted], self.school, int(self.school.max(initial=0)) + 1)
-        return found
+    def days(self, counted: Counted) -> Days:
+        return Days.of(self.kinds[counted]) if self.marked is None else Days.of_marked(self.marked, counted)
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
         """(schools, through): how bad each school's days were."""
         if self.school_weights is not None:
             return self.school_weights
-        kinds = next(iter(self.kinds.values()))
-        return day_weights(*_by_day(kinds, self.school, int(self.school.max(initial=0)) + 1))
+        days = self.days(next(iter(self.kinds), Counted.ABSENT))
+        schools = int(self.school.max(initial=0)) + 1
+        return day_weights(*_by_day(days.first, days.day, days.mark, days.kind, days.through, self.school, schools))
 
 
 @nb.njit(cache=True, nogil=True)
-def _by_day(kinds, school, schools):  # type: ignore[no-untyped-def]
+def _by_day(first, day, mark, kind, through, school, schools):  # type: ignore[no-untyped-def]
     """(schools, days) twice: absent and possible students."""
-    absent = np.zeros((schools, kinds.shape[1]), dtype=np.int64)
-    possible = np.zeros((schools, kinds.shape[1]), dtype=np.int64)
-    for i in range(len(kinds)):
-        away, there = absent[school[i]], possible[school[i]]
-        for d in range(kinds.shape[1]):
-            k = kinds[i, d]
-            there[d] += k > 0
-            away[d] += (k >= EXCUSED) & (k <= PENDING)
+    absent = np.zeros((schools, through), dtype=np.int64)
+    possible = np.zeros((schools, through), dtype=np.int64)
+    size = np.zeros(schools, dtype=np.int64)
+    for s in school:
+        size[s] += 1
+    for s in range(schools):
+        possible[s] = size[s]
+    for i in range(len(school)):
+        s = school[i]
+        for at in range(first[i], first[i + 1]):
+            k = kind[mark[at]]
+            possible[s, day[at]] -= k == NOT_POSSIBLE
+            absent[s, day[at]] += (k >= EXCUSED) & (k <= PENDING)
     return absent, possible
 
 

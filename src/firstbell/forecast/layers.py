@@ -49,10 +49,12 @@ class Among:
 
     usual    (groups, levels) how common each level is in a group
     follows  (schools,) how closely this year follows the last
+    settled  (schools, 2) how their absences ended (`evidence.settled_days`)
     """
 
     usual: Array
     follows: Array
+    settled: Array
 
     @classmethod
     def of(cls, known: Known, e: Evidence, counted: Counted, pool: Pool) -> Among:
@@ -60,6 +62,7 @@ class Among:
         return cls(
             group_mixes(pool, starts, exposed, known.group),
             years_correlation(pool, _last_year(known, counted), starts, exposed, known.school),
+            e.of_school,
         )
 
 
@@ -92,11 +95,11 @@ def _last_year(known: Known, counted: Counted) -> Before:
     return known.before.get(counted) or Before.nothing(len(known.group))
 
 
-def evidence_of(known: Known, counted: Counted, learned: Learned) -> Evidence:
+def evidence_of(known: Known, counted: Counted, learned: Learned, among: Among | None = None) -> Evidence:
     before = _last_year(known, counted)
     return gather(
-        known.kinds[counted], known.weights, known.school, learned.fates,
-        before.ended * LAST_YEAR, before.counted * LAST_YEAR, known.settled(counted),
+        known.days(counted), known.weights, known.school, learned.fates,
+        before.ended * LAST_YEAR, before.counted * LAST_YEAR, among.settled if among else None,
     )  # fmt: skip
 
 
@@ -105,7 +108,7 @@ def rates(
 ) -> Rates:
     """e: of these rows, where it was gathered already. among: where `known` is not whole schools and cannot tell it."""
     pool, before = learned.pool, _last_year(known, counted)
-    e = e or evidence_of(known, counted, learned)
+    e = e or evidence_of(known, counted, learned, among)
     among = among or Among.of(known, e, counted, pool)
     # days at another school this year speak as days here do
     starts = e[Col.STARTS] + known.carried.absent * 0.5
@@ -219,7 +222,7 @@ def _within(
     before = _last_year(known, line.counted)
     here, gone, anew = in_window(
         line, kinds, known.dates, days, known.weights, known.school, learned.fates, e[Col.ENDED] + LAST_YEAR * before.ended,
-        e[Col.ENDED_COUNTED] + LAST_YEAR * before.counted, known.settled(line.counted),
+        e[Col.ENDED_COUNTED] + LAST_YEAR * before.counted, e.of_school,
     )  # fmt: skip
     reach(
         LEVELS, r.by_span, shift, r.stay, e[Col.CURRENT], e[Col.STREAK], here[Col.OPEN], here.added, here[Col.SETTLED], gone, anew, rows,
@@ -235,7 +238,7 @@ def _answers(count: NDArray[np.int64], line: NDArray[np.int64], days: int, chanc
 def closed(known: Known, counted: Counted, fates: Fates) -> Evidence:
     """A closed year's evidence: nobody's last year plays a part."""
     nothing = np.zeros(len(known.group))
-    return gather(known.kinds[counted], known.weights, known.school, fates, nothing, nothing, known.settled(counted))
+    return gather(known.days(counted), known.weights, known.school, fates, nothing, nothing)
 
 
 def summary(known: Known, counted: Counted, fates: Fates) -> Before:

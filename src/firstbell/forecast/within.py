@@ -10,14 +10,14 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.forecast.evidence import COUNTED, PENDING, SETTLED_AFTER, Evidence, Fates, gather
+from firstbell.forecast.evidence import COUNTED, PENDING, SETTLED_AFTER, Days, Evidence, Fates, gather
 from firstbell.forecast.lines import Line, UnknownLine
 from firstbell.forecast.runs import LOG_RATES, NODES, SHARES, SPREAD
 from firstbell.law.windows import Frame, starts
 
 __all__ = ["TooFar", "begins", "courses", "going_on", "in_window", "latest", "reach", "standing"]
 
-Days = NDArray[np.uint8]
+Kinds = NDArray[np.uint8]
 Array = NDArray[np.float64]
 #: log of the rates a student's chances are worked out for; between them they are looked up
 _RATES = LOG_RATES[::2].copy()
@@ -32,7 +32,7 @@ def begins(line: Line, dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
     return starts(line.window, Frame(dates, np.zeros(len(dates), dtype=np.int64), {}), dates)
 
 
-def standing(line: Line, kinds: Days, dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
+def standing(line: Line, kinds: Kinds, dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
     """(n, days): how many days the line counts at the end of each day. kinds: (n, days), of the first days of `dates`."""
     if line.in_a_row:
         runs: NDArray[np.int64] = _in_a_row(
@@ -45,7 +45,7 @@ def standing(line: Line, kinds: Days, dates: NDArray[np.datetime64]) -> NDArray[
     return found
 
 
-def going_on(line: Line, kinds: Days) -> NDArray[np.int64]:
+def going_on(line: Line, kinds: Kinds) -> NDArray[np.int64]:
     """(n,) days in a row at the end, were those without a reason yet to count."""
     return latest(_in_a_row(np.ascontiguousarray(kinds), line.window.broken_by == "any_other_day", PENDING))
 
@@ -74,7 +74,7 @@ def _in_a_row(kinds, any_other, also):  # type: ignore[no-untyped-def]
 
 
 def in_window(
-    line: Line, kinds: Days, dates: NDArray[np.datetime64], days: int, weights: Array, school: NDArray[np.int32], fates: Fates,
+    line: Line, kinds: Kinds, dates: NDArray[np.datetime64], days: int, weights: Array, school: NDArray[np.int32], fates: Fates,
     ended: Array, counted: Array, of_school: Array,
 ) -> tuple[Evidence, NDArray[np.int64], NDArray[np.bool_]]:  # fmt: skip
     """(evidence of the days that still count with the next school day, gone, anew), for the next `days`.
@@ -97,7 +97,7 @@ def in_window(
     inside = np.ascontiguousarray(kinds[:, begin:])
     old = inside[:, : max(through - begin - SETTLED_AFTER, 0)]
     evidence = gather(
-        inside, np.ascontiguousarray(weights[:, begin:]), school, fates,
+        Days.of(inside), np.ascontiguousarray(weights[:, begin:]), school, fates,
         ended - ((old >= 2) & (old <= 4)).sum(axis=1), counted - (old == COUNTED).sum(axis=1), of_school,
     )  # fmt: skip
     sums = np.zeros((len(kinds), through - begin + 1), dtype=np.int64)

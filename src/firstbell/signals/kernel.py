@@ -485,20 +485,18 @@ def _students(  # type: ignore[no-untyped-def]
             run = 1
             longest = 1
             spells = 1
-            start = 0
             for k in range(1, absences):
-                if absent_at[k] == absent_at[k - 1] + 1:
-                    run += 1
-                    longest = max(longest, run)
-                else:
-                    run = 1
-                    spells += 1
-                    start = k
+                goes_on = (
+                    absent_at[k] == absent_at[k - 1] + 1
+                )  # in numbers, not by branches: which way they go is chance
+                run = run * goes_on + 1
+                longest = max(longest, run)
+                spells += not goes_on
             out[6] = spells
             out[7] = longest
             if absent_at[absences - 1] == possible:
                 out[2] = run
-                out[3] = absent_day[start]
+                out[3] = absent_day[absences - run]
             if counts[i, 4, 3]:
                 for k in range(absences):
                     if absent_bits[k] & 12 == 8:
@@ -582,8 +580,9 @@ def context(days: Marked, group: NDArray[np.int32], school: NDArray[np.int32] | 
 def _context(absent: NDArray[np.int32], possible: NDArray[np.int32], of: NDArray[np.int32]) -> GroupContext:
     """From (groups, through) students away, and expected, by group and day; of: (groups,) each group's school."""
     school_absent, school_possible = np.zeros((2, int(of.max(initial=0)) + 1, absent.shape[1]), dtype=np.int32)
-    np.add.at(school_absent, of, absent)
-    np.add.at(school_possible, of, possible)
+    for group, its in enumerate(of.tolist()):
+        school_absent[its] += absent[group]
+        school_possible[its] += possible[group]
     through = absent.shape[1]
     before = max(through - BREAK_DAYS, 0) or through
     school_rate = _ratio(

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.forecast.evidence import COUNTED, KINDS_OF
+from firstbell.forecast.evidence import COUNTED, KINDS_OF, Evidence, kinds_of_days
 from firstbell.forecast.forecasts import Band, Bars, forecast
 from firstbell.forecast.glassbox import Box
 from firstbell.forecast.known import Carried, Known
@@ -243,7 +243,8 @@ def ground(registers: Registers, askers: Sequence[Asker]) -> Ground:
             of(registers, signals)
             for of in (_not_seen, _streak, _break, _weekday, _high_absence, _unexplained, _lateness)
         ]
-        parts += [_school_day(registers, around), *(_ahead(registers, asker) for asker in askers)]
+        shown: dict[tuple[Counted, int], _Shown] = {}
+        parts += [_school_day(registers, around), *(_ahead(registers, asker, shown) for asker in askers)]
     if registers.today is not None and registers.n:
         parts.append(_today(registers, registers.today))
     return Ground.joined(parts)
@@ -368,28 +369,45 @@ def _school_day(r: Registers, around: GroupContext) -> Ground:
     )  # fmt: skip
 
 
-def _ahead(r: Registers, asker: Asker) -> Ground:
-    """A line a person may still help a student not to reach."""
-    known, line = r.known((asker.line.counted,)), asker.line
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the registers have shown, whichever line of a kind is asked about."""
+
+    known: Known
+    evidence: Evidence
+    among: Among
+
+    @classmethod
+    def of(cls, r: Registers, counted: Counted, learned: Learned) -> _Shown:
+        known = replace(r.known(()), marked=r.days)
+        e = evidence_of(known, counted, learned)
+        return cls(known, e, Among.of(known, e, counted, learned.pool))
+
+
+def _ahead(r: Registers, asker: Asker, shown: dict[tuple[Counted, int], _Shown]) -> Ground:
+    """A line a person may still help a student not to reach. shown: by what is counted, for lines asked about after one another."""
+    line = asker.line
     if asker.learned is None or asker.bars is None:
-        return _simple(r, known, asker)
-    e = evidence_of(known, line.counted, asker.learned)
-    among = Among.of(known, e, line.counted, asker.learned.pool)
+        return _simple(r, r.known((line.counted,)), asker)
+    key = (line.counted, id(asker.learned))
+    if key not in shown:
+        shown[key] = _Shown.of(r, line.counted, asker.learned)
+    known, e, among = shown[key].known, shown[key].evidence, shown[key].among
     # who has left, or has come to the line, is not asked about
     open_ = np.flatnonzero(known.here & ~reached(known, line, e))
-    of_open = replace(known, kinds={}, school_weights=known.weights).only(open_)  # their days are in the evidence
+    of_open = known.only(open_)
     rated = rates(of_open, line.counted, asker.learned, e=e.only(open_), among=among)
     f = forecast(of_open, line, asker.horizon, asker.learned, asker.box, asker.bars, r=rated)
     act = f.band == Band.ACT
     some, told = np.flatnonzero(act | (f.band == Band.WATCH) | (f.band == Band.CANNOT_TELL)), np.flatnonzero(act)
     rows = open_[some]
+    theirs = Grid(r.grid.codes[open_[told]], r.grid.dates, r.grid.sessions)
+    of_told = replace(of_open.only(told), kinds={line.counted: kinds_of_days(theirs, r.through, line.counted)})
     why, days, count = np.empty(r.n, dtype=object), np.empty(r.n, dtype=object), np.zeros(r.n, dtype=np.int32)
     why[rows] = days[rows] = ""
     why[open_[told]] = [
         " ".join(f"{x.why}:{x.count}/{x.of}" for x in found)
-        for found in reasons(
-            known.only(open_[told]), f.chance[told], line, asker.horizon, asker.learned, asker.box, among
-        )
+        for found in reasons(of_told, f.chance[told], line, asker.horizon, asker.learned, asker.box, among)
     ]
     days[open_[told]] = _text(r, open_[told], _COUNTED_DAY)
     count[rows] = f.count[some]
