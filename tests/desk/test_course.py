@@ -18,6 +18,7 @@ from firstbell.watch.models import Alert
 from firstbell.watch.passes import run_pass
 from firstbell.watch.record import student_record
 from firstbell.watch.verdicts import give_verdict, undo_verdict
+from firstbell.watch.words import alert_days
 from tests.build import FIRST_MONDAY, a_calendar, a_school, a_student, a_user, draw
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +67,7 @@ def test_a_break_that_stands_is_where_its_first_day_lies(calendar: Calendar, sch
     run_pass()
     record = student_record(ana)
     alert = Alert.objects.system("test").get(student=ana, kind="break")
-    assert course(record, record.years[0]).changed == date.fromisoformat(alert.days.split()[0][:10])
+    assert course(record, record.years[0]).changed == alert_days(alert)[0][0]
 
 
 def test_a_decision_stands_on_its_day_until_it_is_taken_back(calendar: Calendar, school: School) -> None:

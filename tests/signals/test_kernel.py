@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pytest
 
 from firstbell.signals.kernel import DAY, Count, Signals, Window, compute, day_text, marked
+from firstbell.signals.told import days_told, told
 from tests.signals.draw import a_grid
 
 
@@ -202,11 +205,29 @@ def test_the_days_behind_a_finding_are_written_with_their_letters() -> None:
             marked(grid, 10), rows, away, start, np.full(3, weekday) if weekday >= 0 else any_day, most
         ).tolist()
 
-    d = [str(day) for day in grid.dates]
-    assert text() == [f"{d[0]}U {d[1]}U {d[3]}E {d[4]}N {d[6]}U {d[9]}U", "", f"{d[3]}E {d[4]}N {d[6]}U {d[9]}U"]
-    assert text(most=2) == [f"{d[6]}U {d[9]}U", "", f"{d[6]}U {d[9]}U"]
-    monday = int((grid.dates[0].astype(np.int64) + 3) % 7)
-    assert text(weekday=monday)[0].split()[0] == f"{d[0]}U"
+    d = grid.dates.tolist()
+    later = [(d[3], "E"), (d[4], "N"), (d[6], "U"), (d[9], "U")]
+    assert text() == [told([(d[0], "U"), (d[1], "U"), *later]), "", told(later)]
+    assert text(most=2) == [told(later[2:]), "", told(later[2:])]
+    assert days_told(text(weekday=d[0].weekday())[0]) == [(d[0], "U")]
+
+
+def test_days_are_told_by_how_long_after_one_another_they_come() -> None:
+    days = [(date(2026, 11, 2), "U"), (date(2026, 11, 4), "N"), (date(2027, 3, 1), "U "), (date(2027, 3, 2), "#H")]
+    assert told(days) == "2026-11-02U2N117U_1#H"
+    assert days_told(told(days)) == days
+    without = [(date(2026, 11, 2), ""), (date(2026, 11, 13), ""), (date(2026, 11, 14), "")]
+    assert told(without) == "2026-11-02 11 1"
+    assert days_told(told(without)) == without
+    assert (told([]), days_told("")) == ("", [])
+
+
+def test_a_long_way_between_two_days_is_written_in_full() -> None:
+    grid = a_grid("U" + 130 * "P" + "UU")
+    days = [(day, "U") for k, day in enumerate(grid.dates.tolist()) if k in (0, 131, 132)]
+    away = np.array([bits & DAY.ABSENT != 0 for bits in range(4096)])
+    text = day_text(marked(grid, 133), np.array([0]), away, np.zeros(1, np.int64), np.full(1, -1), 200)[0]
+    assert days_told(text) == days
 
 
 def test_a_square_nobody_knows_is_written_as_an_underscore() -> None:

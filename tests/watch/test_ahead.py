@@ -27,7 +27,7 @@ from firstbell.watch.models import Alert, CalendarSummary, Verdict
 from firstbell.watch.passes import Around, evaluate, run_pass
 from firstbell.watch.registers import known_now
 from firstbell.watch.treated import TREATED_DAYS
-from firstbell.watch.words import sentence
+from firstbell.watch.words import alert_days, sentence
 from tests.build import FIRST_MONDAY, a_calendar, a_district, a_school, a_student, a_user, draw, mark
 from tests.forecast.district import closed_years
 from tests.watch.scene import FRIDAY, a_year_of, on
@@ -158,15 +158,15 @@ class TestSimpleRule:
         assert sentence(alert) == (
             "Ana has 7 unexcused days this year. At 10 a line of the law is reached: 3 days of room are left."
         )
-        assert len(alert.days.split()) == 7
+        assert len(alert_days(alert)) == 7
 
     def test_it_stands_while_the_student_is_near_and_goes_when_a_day_is_explained(
         self, school: School, calendar: Calendar
     ) -> None:
         ana = a_student_drawn(school, calendar, SEVEN)
         evaluate(calendar)
-        for day in Alert.objects.system("t").get(kind="line_ahead").days.split()[-3:]:
-            mark(calendar, ana, date.fromisoformat(day[:10]), "E", recorded=clock.seconds(clock.now()))
+        for day, _letters in alert_days(Alert.objects.system("t").get(kind="line_ahead"))[-3:]:
+            mark(calendar, ana, day, "E", recorded=clock.seconds(clock.now()))
         live.marks_changed(calendar, [ana.pk])
         assert standing(ana) is None
         assert Alert.objects.system("t").get(student=ana, kind="line_ahead").state == "withdrawn"

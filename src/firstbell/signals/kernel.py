@@ -752,38 +752,26 @@ def day_matrix(grid: Grid, through: int, table: NDArray[Any] = _BITS) -> NDArray
 
 
 def day_text(
-    days: Marked,
-    rows: NDArray[np.int64],
-    table: NDArray[np.bool_],
-    start: NDArray[np.int64],
-    weekday: NDArray[np.int64],
-    most: int,
-) -> NDArray[np.object_]:
-    """Marked days of some rows with their letters, as text: "2026-11-02U 2026-11-04N"; the last `most` of those that `table` (4096,) says yes to.
+    days: Marked, rows: NDArray[np.int64], table: NDArray[np.bool_], start: NDArray[np.int64], weekday: NDArray[np.int64], most: int,
+) -> NDArray[np.object_]:  # fmt: skip
+    """Marked days of some rows with their letters, as text (`signals.told`); the last `most` of those that `table` (4096,) says yes to.
 
     start    (rows,) the first day each may begin with
     weekday  (rows,) only this weekday (Monday 0); -1 for any
-
-    A square nobody knows is written as an underscore, for the days are parted by spaces.
     """
     n, grid = len(rows), days.grid
     told = np.zeros(n + 1, dtype=np.int64)
     which = np.empty(n * min(most, max(days.through, 1)), dtype=np.uint16)
     _told(days.first, days.day, days.bits, rows, table, start, weekday, _weekdays(grid), most, told, which)
-    written = np.empty((told[-1], 11 + grid.sessions), dtype=np.uint8)
+    written = np.empty(told[-1] * (10 + grid.sessions), dtype=np.uint8)  # no gap is longer than a date
+    ends = np.zeros(n + 1, dtype=np.int64)
     _write_days(
-        np.ascontiguousarray(grid.codes),
-        grid.sessions,
-        rows,
-        _in_letters(grid.dates.tobytes(), str(grid.dates.dtype)),
-        told,
-        which,
-        written,
-    )
-    text = written.tobytes().decode("ascii")
+        np.ascontiguousarray(grid.codes), grid.sessions, rows, _in_letters(grid.dates.tobytes(), str(grid.dates.dtype)),
+        grid.dates.astype("datetime64[D]").astype(np.int64), told, which, written, ends,
+    )  # fmt: skip
+    text = written[: ends[-1]].tobytes().decode("ascii")
     found = np.empty(n, dtype=object)
-    ends = (told * (11 + grid.sessions)).tolist()
-    found[:] = [text[a : b - 1] if b > a else "" for a, b in pairwise(ends)]  # without the last blank
+    found[:] = [text[a:b] for a, b in pairwise(ends.tolist())]
     return found
 
 
@@ -812,14 +800,27 @@ def _told(first, day, bits, rows, table, start, weekday, weekdays, most, told, w
 
 
 @nb.njit(cache=True, nogil=True)
-def _write_days(codes, sessions, rows, dates, told, which, out):  # type: ignore[no-untyped-def]
+def _write_days(codes, sessions, rows, dates, numbers, told, which, out, ends):  # type: ignore[no-untyped-def]
+    at = 0
     for r in range(len(rows)):
         row = codes[rows[r]]
         for k in range(told[r], told[r + 1]):
             d = which[k]
-            for c in range(10):
-                out[k, c] = dates[d, c]
+            if k == told[r]:
+                for c in range(10):
+                    out[at + c] = dates[d, c]
+                at += 10
+            else:
+                gap = numbers[d] - numbers[which[k - 1]]
+                tens = 1
+                while gap // tens >= 10:
+                    tens *= 10
+                while tens:
+                    out[at] = 48 + gap // tens % 10
+                    at += 1
+                    tens //= 10
             for s in range(sessions):
                 letter = row[d * sessions + s]
-                out[k, 10 + s] = 95 if letter == 32 else letter
-            out[k, 10 + sessions] = 32
+                out[at] = 95 if letter == 32 else letter
+                at += 1
+        ends[r + 1] = at

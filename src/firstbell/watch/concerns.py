@@ -13,6 +13,7 @@ from firstbell import clock
 from firstbell.access import audit
 from firstbell.access.models import User
 from firstbell.register.models import Section, Student
+from firstbell.signals.told import told
 from firstbell.watch.ground import Finding
 from firstbell.watch.models import Concern, Kind
 from firstbell.watch.standing import Look
@@ -76,5 +77,5 @@ def concern_findings(look: Look) -> Iterator[Finding]:
             by[school, student].append(day)
     for whose, (number, row) in look.rows_of(set(by)).items():
         days = by[whose]
-        dates = " ".join(str(day) for day in sorted(set(days)))
-        yield Finding(Kind.CONCERN, row, len(days), len(days), len(days), dates, school=number)
+        dates = [(day, "") for day in sorted(set(days))]
+        yield Finding(Kind.CONCERN, row, len(days), len(days), len(days), told(dates), school=number)

@@ -32,6 +32,7 @@ from firstbell.register import rows
 from firstbell.register.grid import Grid
 from firstbell.register.models import District, SchoolYear, Student
 from firstbell.register.rows import SchoolGrid
+from firstbell.signals.told import told
 from firstbell.watch.ground import KIND_NUMBERS, MOST_DAYS, SIMPLE_DAYS, Finding, Ground
 from firstbell.watch.kinds import Kind
 from firstbell.watch.models import Alert, LawInForce
@@ -300,7 +301,7 @@ def _of_stays(
 
 def _letters(line: Timeline, near: Near) -> str:
     """The counted days with their letters, as an alert keeps them."""
-    told = []
+    days = []
     for day in near.days[-MOST_DAYS:]:
         letters = ""
         for s in line.stretches:
@@ -308,8 +309,8 @@ def _letters(line: Timeline, near: Near) -> str:
             if at < len(s.dates) and s.dates[at] == np.datetime64(day):
                 squares = s.codes[near.row, at * s.sessions : (at + 1) * s.sessions].tobytes().decode("ascii")
                 letters = squares if squares.strip("#") else letters
-        told.append(f"{day}{letters.replace(' ', '_')}")
-    return " ".join(told)
+        days.append((day, letters))
+    return told(days)
 
 
 def _born(students: NDArray[np.int64], where: Q) -> dict[int, date]:

@@ -11,12 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from django.db import connection
+
 from firstbell import clock
 from firstbell.forecast.sample import Answers, Found, Share, Stratum, found
 from firstbell.register.grid import Grid
 from firstbell.register.marks import NOT_EXPECTED
 from firstbell.signals.kernel import DAY, day_bits
 from firstbell.signals.metrics import attendance, counted_days
+from firstbell.signals.told import told
 from firstbell.watch.ground import Finding
 from firstbell.watch.models import Alert, Draw, DrawStratum, Kind, LookOver, Verdict
 from firstbell.watch.standing import Look
@@ -74,7 +77,7 @@ def facts_of(grid: Grid, through: int, row: int) -> Facts:
     days = counted_days(grid, through, row)
     missed, counted = [d for d in days if d.missed], attendance(days)
     late = int((day_bits(grid, through, row) & DAY.LATE != 0).sum())
-    shown = " ".join(f"{d.date}{d.letters.replace(' ', '_')}" for d in missed[-SHOWN_DAYS:])
+    shown = told((d.date, d.letters) for d in missed[-SHOWN_DAYS:])
     return Facts(counted.missed, counted.possible, late, shown)
 
 
@@ -83,9 +86,16 @@ def look_findings(look: Look) -> Iterator[Finding]:
 
     Marks that change are no reason to withdraw a look.
     """
-    # by the drawn, who are few: of the alerts that stand, each would be read to see of which kind it is
-    drawn = LookOver.objects.system(WHY).filter(alert__school__in=look.school_ids, alert__state=Alert.State.OPEN)
-    keep = set(drawn.values_list("alert__school_id", "student_id"))
+    with (
+        connection.cursor() as cursor
+    ):  # by the drawn, who are few: a plain join looks for a draw behind every alert that stands
+        cursor.execute(
+            f"SELECT a.school_id, l.student_id FROM {LookOver._meta.db_table} l CROSS JOIN {Alert._meta.db_table} a "  # noqa: S608 - our own names
+            "WHERE a.id = l.alert_id AND a.state = %s",
+            [Alert.State.OPEN],
+        )
+        here = set(look.school_ids)
+        keep = {(school, student) for school, student in cursor if school in here}
     again = _watched_until(look.school_ids, look.today)
     if not keep and not again:
         return

@@ -42,7 +42,7 @@ class Alert(models.Model):
     weekday = models.PositiveSmallIntegerField(default=0)
     #: session of the day, counted from 0, where the kind is about one
     session = models.PositiveSmallIntegerField(null=True)
-    #: "2026-11-02U 2026-11-04N": the days behind it with their letters as known then
+    #: the days behind it with their letters as known then, as `signals.told` writes them
     days = models.TextField(blank=True)
     #: the line it speaks of, as "pack/rule"; empty for most kinds
     rule = models.CharField(max_length=80, blank=True)

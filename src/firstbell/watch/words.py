@@ -15,6 +15,7 @@ from django.utils.translation import gettext_noop, ngettext
 from firstbell.forecast.reasons import Why
 from firstbell.law.sentences import amount, number
 from firstbell.said import Said
+from firstbell.signals.told import days_told
 from firstbell.watch.lines import LEAVES, Laws, Told
 from firstbell.watch.models import Alert, Kind
 
@@ -32,7 +33,7 @@ def _name(alert: Alert) -> str:
 
 def alert_days(alert: Alert) -> list[tuple[date, str]]:
     """The days behind an alert, with their letters as known then."""
-    return [(date.fromisoformat(part[:10]), part[10:].replace("_", " ")) for part in alert.days.split()]
+    return days_told(alert.days)
 
 
 def _since(alert: Alert) -> str:
