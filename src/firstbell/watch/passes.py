@@ -45,7 +45,7 @@ NIGHT = time(4)
 
 
 #: students looked over together: enough that a call's cost is nothing, few enough to stay in the machine's nearest memory
-BATCH = 12_000
+BATCH = 24_000
 MOST_SCHOOLS = 500
 #: batches read ahead of the one being written
 AHEAD = 3

@@ -109,8 +109,8 @@ class _Standing:
     #: it is as of its calendar's last look, which came after it was written; it would not be as of this one
     looked: NDArray[np.bool_]
     apart: NDArray[np.bool_]
-    days: NDArray[np.object_]
-    why: NDArray[np.object_]
+    #: the days, and after them why (`_told`)
+    told: NDArray[np.object_]
 
     @property
     def kind(self) -> NDArray[np.int64]:
@@ -155,9 +155,12 @@ def write(look: Look, found: Ground) -> Written:
     school_ids = np.array([s.calendar.school_id for s in look.schools], dtype=np.int64)
     school = school_ids[found.school] if len(school_ids) else found.school.astype(np.int64)
     keys = _Keys(look)
+    rules = np.zeros(len(found), dtype=np.int64)
+    some = np.flatnonzero(found.rule != "")
+    rules[some] = [keys.rule(rule) for rule in found.rule[some].tolist()]
     key = keys.of(
         school, found.kind, np.where(found.row >= 0, whom, np.maximum(found.section, 0)),
-        np.where(found.section >= 0, found.session, -1), found.rule,
+        np.where(found.section >= 0, found.session, -1), rules,
     )  # fmt: skip
     # of two findings of one kind about the same student the worse one speaks
     order = np.lexsort((-found.measure, key))
@@ -179,7 +182,7 @@ def write(look: Look, found: Ground) -> Written:
     was, here = at[on], found.only(on)
     grounded[was] = True
     same = (here.count == standing.count[was]) & (here.usual_count == standing.usual[was])
-    same &= (here.days == standing.days[was]) & (here.why == standing.why[was])
+    same &= _told(here) == standing.told[was]
     # the same ground for longer, of some more days: nothing that anybody decides by has changed, and mostly nothing is to be written
     more = np.where(_OF_DAYS[here.kind], look.through - standing.through[was], 0)
     lasts = ~standing.dated[was] & ~standing.apart[was] & (standing.of[was] + more == here.of)
@@ -216,38 +219,52 @@ class _Keys:
     look: Look
     rules: dict[str, int] = field(default_factory=lambda: {"": 0})
 
+    def rule(self, name: str = "") -> int:
+        return self.rules.setdefault(name, len(self.rules))
+
     def of(
-        self, school: NDArray[np.int64], kind: NDArray[Any], subject: NDArray[np.int64], session: NDArray[Any], rule: NDArray[np.object_]
+        self, school: NDArray[np.int64], kind: NDArray[Any], subject: NDArray[np.int64], session: NDArray[Any], rule: NDArray[np.int64]
     ) -> NDArray[np.int64]:  # fmt: skip
         """subject: a student's number, a section's, or 0 for the school itself: the kind says which."""
         order = np.sort(np.array(self.look.school_ids, dtype=np.int64))
         number = np.searchsorted(order, school)
-        rules = np.zeros(len(rule), dtype=np.int64)
-        some = np.flatnonzero(rule != "")
-        rules[some] = [self.rules.setdefault(r, len(self.rules)) for r in rule[some].tolist()]
         key: NDArray[np.int64] = (
-            (((number << 5 | kind.astype(np.int64)) << 5 | (session.astype(np.int64) + 1)) << 8 | rules) << 35
+            (((number << 5 | kind.astype(np.int64)) << 5 | (session.astype(np.int64) + 1)) << 8 | rule) << 35
         ) | subject
         return key
 
 
-def _compared() -> str:
-    """What is read of an alert `a`, the calendar looked over `c`, and its last look `p`, as columns. One hole: the moment through which is known now."""
-    day = "CASE WHEN a.expires_on IS NOT NULL THEN a.expires_on WHEN p.known_through >= a.known_through THEN p.as_of ELSE a.as_of END"
-    day = f"to_char({day}, 'YYYYMMDD')" if connection.vendor == "postgresql" else f"replace({day}, '-', '')"
+#: between texts of a column read as one, and between the two that one text holds
+_NEXT, _AND = "\x1f", "\x1e"
+
+
+def _compared() -> list[str]:
+    """What is read of an alert `a` and of `c`, the calendar looked over with its last look, as columns: numbers, then two texts. One hole: the
+    moment through which is known now.
+
+    A column costs SQLite as much as finding its row: small numbers come two in one, and so do texts of which one is mostly empty.
+    """
     stands = (
-        "CASE WHEN a.expires_on IS NOT NULL THEN 4 WHEN a.calendar_id <> c.id THEN 8 WHEN p.known_through >= a.known_through THEN 2 ELSE 0 END + "
+        f"CASE WHEN a.expires_on IS NOT NULL THEN 16 * {_as_number('a.expires_on')} + 4 WHEN a.calendar_id <> c.id THEN 8 "
+        f"WHEN c.known_through >= a.known_through THEN 16 * c.day + 2 ELSE 16 * {_as_number('a.as_of')} END + "
         "CASE WHEN a.calendar_id = c.id AND a.known_through <= %s THEN 0 ELSE 1 END"
     )
-    columns = (
-        "a.id", "a.school_id", "coalesce(a.student_id, a.section_id, 0)", "CASE WHEN a.section_id IS NULL THEN -1 ELSE a.session END",
-        'a."count"', 'a."of"', "a.usual_count", "coalesce(a.through, 0)", f"16 * CAST({day} AS integer) + {stands}",
-        "a.kind", "a.rule", "a.days", "a.why",
-    )  # fmt: skip
-    return ", ".join(f"{column} AS c{k}" for k, column in enumerate(columns))
+    return [
+        "a.id", "a.school_id", f"coalesce(a.student_id, a.section_id, 0) * {_TWO} + CASE WHEN a.section_id IS NULL THEN 0 ELSE a.session + 1 END",
+        f'a."count" * {_TWO} + a."of"', f"a.usual_count * {_TWO} + coalesce(a.through, 0)", stands,
+        f"CASE WHEN a.rule = '' THEN a.kind ELSE a.kind || '{_AND}' || a.rule END",
+        f"CASE WHEN a.why = '' THEN a.days ELSE a.days || '{_AND}' || a.why END",
+    ]  # fmt: skip
 
 
-_NUMBERS, _WORDS = 9, 4
+_NUMBERS = 6
+_TWO = 1 << 31
+
+
+def _as_number(day: str) -> str:
+    """SQL: a date as 20261102."""
+    number = f"to_char({day}, 'YYYYMMDD')" if connection.vendor == "postgresql" else f"replace({day}, '-', '')"
+    return f"CAST({number} AS integer)"
 
 
 def _standing(look: Look, keys: _Keys) -> _Standing:
@@ -257,35 +274,50 @@ def _standing(look: Look, keys: _Keys) -> _Standing:
     if look.only is not None:
         whose = f" AND (a.student_id IS NULL OR a.student_id IN ({', '.join(['%s'] * len(look.only))}))" if look.only else " AND a.student_id IS NULL"  # fmt: skip
     lock = " FOR UPDATE OF a" if connection.vendor == "postgresql" else ""
-    asked = (
-        f"SELECT {_compared()} FROM register_calendar c LEFT JOIN {CalendarPass._meta.db_table} p ON p.calendar_id = c.id "  # noqa: S608 - our own names
-        f"CROSS JOIN {Alert._meta.db_table} a WHERE a.school_id = c.school_id AND a.state = %s "
-        f"AND c.id IN ({', '.join(['%s'] * len(calendars))}){whose}{lock}"
+    each = ", ".join(f"{column} AS c{k}" for k, column in enumerate(_compared()))
+    looked_over = (
+        f"WITH c AS MATERIALIZED (SELECT c.id, c.school_id, p.known_through, {_as_number('p.as_of')} AS day FROM register_calendar c "  # noqa: S608 - our own names
+        f"LEFT JOIN {CalendarPass._meta.db_table} p ON p.calendar_id = c.id WHERE c.id IN ({', '.join(['%s'] * len(calendars))}))"
     )
+    asked = f"SELECT {each} FROM c CROSS JOIN {Alert._meta.db_table} a WHERE a.school_id = c.school_id AND a.state = %s{whose}{lock}"  # noqa: S608
     with connection.cursor() as cursor:
         known, state = _prepared({"known_through": look.known, "state": Alert.State.OPEN})
-        values = [known, state, *calendars, *(look.only or ())]
+        values = [*calendars, known, state, *(look.only or ())]
         if connection.vendor == "postgresql":
-            cursor.execute(asked, values)
-            columns: list[Sequence[Any]] = list(zip(*cursor.fetchall(), strict=True)) or [()] * (_NUMBERS + _WORDS)
+            cursor.execute(f"{looked_over} {asked}", values)
+            columns: list[Sequence[Any]] = list(zip(*cursor.fetchall(), strict=True)) or [()] * (_NUMBERS + 2)
             numbers = [np.array(column, dtype=np.int64) for column in columns[:_NUMBERS]]
-            words = columns[_NUMBERS:]
+            subjects, texts = columns[_NUMBERS:]
         else:  # a column at a time, all rows in one step: between rows SQLite hands the interpreter to other threads
             joined = [f"group_concat(c{k})" for k in range(_NUMBERS)]
-            joined += [f"json_group_array(c{k})" for k in range(_NUMBERS, _NUMBERS + _WORDS)]
-            cursor.execute(f"SELECT {', '.join(joined)} FROM ({asked})", values)  # noqa: S608
+            joined += [f"group_concat(c{k}, '{_NEXT}')" for k in range(_NUMBERS, _NUMBERS + 2)]
+            cursor.execute(f"{looked_over} SELECT {', '.join(joined)} FROM ({asked})", values)  # noqa: S608
             columns = cursor.fetchone()
             numbers = [whole_numbers(column) for column in columns[:_NUMBERS]]
-            words = [json.loads(column) for column in columns[_NUMBERS:]]
-    pk, school, subject, session, *figures, when = numbers
+            subjects, texts = (column.split(_NEXT) if len(numbers[0]) else () for column in columns[_NUMBERS:])
+    pk, school, whom, figures, usual, when = numbers
     if (when & 8).any():  # it stood when another year was looked over for the last time
         write_down(Alert.objects.system(WHY).filter(pk__in=pk[when & 8 != 0].tolist()).select_related("calendar"))
         return _standing(look, keys)
-    kind, rule, days, why = words
-    key = keys.of(school, np.array([KIND_NUMBERS[k] for k in kind], dtype=np.int64), subject, session, _objects(rule))
-    told = (when >> 4, when & 4 != 0, when & 2 != 0, when & 1 != 0, _objects(days), _objects(why))
+    of_text = {
+        text: (KIND_NUMBERS[Kind(text.split(_AND)[0])], keys.rule(*text.split(_AND)[1:])) for text in set(subjects)
+    }
+    kind, rule = np.array([of_text[text] for text in subjects], dtype=np.int64).reshape(-1, 2).T
+    key = keys.of(school, kind, whom // _TWO, whom % _TWO - 1, rule)
     by = np.argsort(key, kind="stable")
-    return _Standing(key[by], *(column[by] for column in (pk, school, *figures, *told)))
+    return _Standing(
+        key[by], *(column[by] for column in (
+            pk, school, figures // _TWO, figures % _TWO, usual // _TWO, usual % _TWO,
+            when >> 4, when & 4 != 0, when & 2 != 0, when & 1 != 0, _objects(texts),
+        ))
+    )  # fmt: skip
+
+
+def _told(found: Ground) -> NDArray[np.object_]:
+    """The days behind each, and after them why, as `_compared` reads them."""
+    told, some = found.days.copy(), np.flatnonzero(found.why != "")
+    told[some] = found.days[some] + _AND + found.why[some]
+    return told
 
 
 def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
@@ -376,13 +408,14 @@ def _acted_on(finding: _One, verdicts: list[Verdict], today: date) -> bool:
 # the interpreter to other threads between any two.
 
 
-def _said(look: Look, found: Ground) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+#: values of alerts' fields, a column a field
+_Columns = dict[str, Sequence[Any] | NDArray[Any]]
+
+
+def _said(look: Look, found: Ground) -> tuple[_Columns, dict[str, Any]]:
     """The fields a night says anew: a value an alert, and what all have in common."""
-    return {
-        "count": found.count.tolist(), "of": found.of.tolist(), "measure": found.measure.tolist(), "usual_count": found.usual_count.tolist(),
-        "usual_of": found.usual_of.tolist(), "weekday": found.weekday.tolist(), "session": _or_none(found.session),
-        "days": found.days.tolist(), "why": found.why.tolist(),
-    }, _lasting(look)  # fmt: skip
+    figures = {name: getattr(found, name) for names in _AS_ONE for name, _bits in names}
+    return {**figures, "days": found.days.tolist(), "why": found.why.tolist()}, _lasting(look)
 
 
 def _lasting(look: Look) -> dict[str, Any]:
@@ -425,7 +458,7 @@ def _last(look: Look, found: Ground, pks: NDArray[np.int64]) -> None:
     _set(pks, {"of": found.of.tolist()}, _lasting(look))
 
 
-def _set(pks: NDArray[np.int64], each: dict[str, list[Any]], every: dict[str, Any], *also: str) -> None:
+def _set(pks: NDArray[np.int64], each: _Columns, every: dict[str, Any], *also: str) -> None:
     if not len(pks):
         return
     table = Alert._meta.db_table
@@ -439,21 +472,51 @@ def _set(pks: NDArray[np.int64], each: dict[str, list[Any]], every: dict[str, An
 
 
 #: rows in one statement of SQLite: of one length, so that it is understood once
-_AT_ONCE = 250
+_AT_ONCE = 100
+#: figures that go to the database as one number, with so many bits for each: every value handed to SQLite costs it half a microsecond
+_AS_ONE = (
+    (("count", 31), ("of", 31)), (("measure", 31), ("usual_count", 31)), (("usual_of", 31), ("weekday", 8), ("session", 8)),
+)  # fmt: skip
 
 
-def _for_each(values: dict[str, list[Any]], every: dict[str, Any], statement: Callable[[list[str], str], str]) -> None:
+def _handed(values: _Columns) -> tuple[list[Sequence[Any]], dict[str, tuple[int, str]]]:
+    """Columns as they go to the database; and of each field, which of them holds it and how it is taken."""
+    columns: list[Sequence[Any]] = []
+    held: dict[str, tuple[int, str]] = {}
+    for names in _AS_ONE:
+        if names[0][0] in values and names[-1][0] in values:
+            one, at = np.zeros(len(values[names[0][0]]), dtype=np.int64), 0
+            for name, bits in reversed(names):
+                figure, taken = np.asarray(values[name], dtype=np.int64), f"({{}} >> {at} & {(1 << bits) - 1})"
+                if name == "session":  # there may be none
+                    figure, taken = figure + 1, f"(nullif({taken}, 0) - 1)"
+                one |= figure << at
+                held[name] = (len(columns), taken)
+                at += bits
+            columns.append(one.tolist())
+    for name in (name for name in values if name not in held):
+        held[name] = (len(columns), "{}")
+        columns.append(values[name])
+    return columns, held
+
+
+def _for_each(values: _Columns, every: dict[str, Any], statement: Callable[[list[str], str], str]) -> None:
     """Run a statement over rows of alerts' fields. It is told how each field is taken and what from; holes for `every` stand before that."""
-    shared, rows = _prepared(every), list(zip(*values.values(), strict=True))
+    columns, held = _handed(values)
+    shared, rows = _prepared(every), list(zip(*columns, strict=True))
     if connection.vendor == "postgresql":
-        types = [Alert._meta.get_field(name).rel_db_type(connection) for name in values]
-        taken = [f"CAST(a.one ->> {k} AS {of})" for k, of in enumerate(types)]
+        types = {
+            k: Alert._meta.get_field(name).rel_db_type(connection) for name, (k, how) in held.items() if how == "{}"
+        }
+        taken = [
+            how.format(f"CAST(a.one ->> {k} AS {types.get(k, 'bigint')})") for k, how in (held[name] for name in values)
+        ]
         with connection.cursor() as cursor:
             each = "(SELECT value AS one FROM json_array_elements(CAST(%s AS json))) a"
             cursor.execute(statement(taken, each), [*shared, json.dumps(rows)])
         return
-    taken = [f"a.column{k + 1}" for k in range(len(values))]
-    one = f"({', '.join('?' * len(values))})"
+    taken = [how.format(f"a.column{k + 1}") for k, how in (held[name] for name in values)]
+    one = f"({', '.join('?' * len(columns))})"
     for some in (rows[k : k + _AT_ONCE] for k in range(0, len(rows), _AT_ONCE)):
         told = statement(taken, f"(VALUES {', '.join([one] * len(some))}) a").replace("%s", "?")
         # past Django, which looks through the text for holes, longer than SQLite takes to write the rows
