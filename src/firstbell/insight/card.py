@@ -10,14 +10,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from firstbell import clock
-from firstbell.forecast.card import GOES_WRONG, IS_FOR, IS_NOT_FOR, READS
 from firstbell.insight.breaks import Breaks, breaks
 from firstbell.insight.figures import slope_svg
 from firstbell.insight.looks import Looks, looks
 from firstbell.insight.report import Question, horizon_words, questions
 from firstbell.watch import backtests
 from firstbell.watch.ahead import ToldHow, told_how
-from firstbell.watch.forecasting import BadModel, ModelFacts, model_facts
+from firstbell.watch.forecasting import GOES_WRONG, IS_FOR, IS_NOT_FOR, READS, BadModel, ModelFacts, model_facts
 from firstbell.watch.passes import current_year
 from firstbell.watch.words import line_words
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from firstbell import clock
+from firstbell.forecast.card import GOES_WRONG, IS_FOR, IS_NOT_FOR, READS
 from firstbell.forecast.forecasts import NO_BARS, Bars, forecast
 from firstbell.forecast.glassbox import TERMS, Box
 from firstbell.forecast.known import Known
@@ -36,16 +37,9 @@ from firstbell.watch.asof import School
 from firstbell.watch.history import LastYear
 
 __all__ = [
-    "BadModel",
-    "ModelFacts",
-    "NoYear",
-    "forecast_file",
-    "forecasts",
-    "model_facts",
-    "shelf",
-    "train",
+    "GOES_WRONG", "IS_FOR", "IS_NOT_FOR", "READS", "BadModel", "ModelFacts", "NoYear", "forecast_file", "forecasts", "model_facts", "shelf", "train",
     "untaught",
-]
+]  # fmt: skip
 
 WHY = "forecasts are made and judged"
 Progress = Callable[[str, int, int], None]
