@@ -9,7 +9,7 @@ import pytest
 
 from firstbell.access.models import AuditEntry
 from firstbell.intake.apply import NotApplied, accept_bounds, apply
-from firstbell.intake.command import Imported, import_path
+from firstbell.intake.command import Imported, import_command, import_path
 from firstbell.intake.mapping import map_code
 from firstbell.intake.models import Import, KeptRow, MissingStudent, Source
 from firstbell.intake.work import retry
@@ -90,6 +90,14 @@ def test_every_row_read_is_accounted_for(tmp_path: Path) -> None:
         (KeptRow.Why.UNMAPPED, 8, "Q"),
         (KeptRow.Why.UNKNOWN_REFERENCE, 9, "nobody"),
     }
+
+
+def test_a_piped_tally_cuts_no_file_s_name_and_no_notice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(tmp_path / "piped", **{f"{'of one school ' * 9}.txt": "no file of OneRoster"})
+    import_command(folder, source_name="larch", dry_run=True, yes=False, accept_bounds=[], complete_through=None)
+    lines = capsys.readouterr().out.splitlines()
+    assert any("academicSessions.csv" in line and "session" in line for line in lines)
+    assert any(line.startswith("of one school") and line.endswith("left alone") for line in lines)
 
 
 def test_the_same_delivery_twice_does_nothing(tmp_path: Path) -> None:

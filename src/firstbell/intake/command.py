@@ -36,6 +36,7 @@ STEPS = {
     "mark": _("Marks"),
     "register": _("Register"),
 }
+_PIPED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,8 @@ def import_command(
 ) -> int:
     """The command. Its exit code: 0 applied (or nothing to do), 1 held, refused or not applied, 2 not received."""
     console = Console()
+    if not console.is_terminal:  # a pipe has no edge that a file's name must be cut at
+        console.width = _PIPED
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     shown = False
 
