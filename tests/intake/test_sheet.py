@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,26 @@ def test_a_sheet_whose_columns_nobody_can_guess_is_mapped_by_a_person(tmp_path: 
     steward.post(reverse("intake_delivery", args=[delivery.pk]), {"deed": "apply"})
     while job := queue.lease_next():
         queue.run_leased(job)
+    assert {e.student.source_id for e in MarkEvent.objects.system(WHY)} == {"s1"}
+
+
+def test_an_open_document_sheet_is_a_sheet_and_no_archive_of_files(tmp_path: Path) -> None:
+    office = "urn:oasis:names:tc:opendocument:xmlns"
+    cell = "<table:table-cell office:value-type='string'><text:p>{}</text:p></table:table-cell>"
+    rows = ""
+    for row in ("Student Number,Date,Code", "000101,2026-09-10,U"):
+        rows += f"<table:table-row>{''.join(map(cell.format, row.split(',')))}</table:table-row>"
+    spaces = " ".join(f"xmlns:{name}='{office}:{name}:1.0'" for name in ("office", "table", "text"))
+    path = tmp_path / "absences.ods"
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        book.writestr("META-INF/manifest.xml", f"<m:manifest xmlns:m='{office}:manifest:1.0'></m:manifest>")
+        book.writestr(
+            "content.xml",
+            f"<office:document-content {spaces}><office:body><office:spreadsheet><table:table table:name='S'>{rows}"
+            "</table:table></office:spreadsheet></office:body></office:document-content>",
+        )
+    import_path(path, "sheets", yes=True)
     assert {e.student.source_id for e in MarkEvent.objects.system(WHY)} == {"s1"}
 
 

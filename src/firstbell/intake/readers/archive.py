@@ -28,6 +28,8 @@ MAX_TOTAL = 32 * 2**30
 MAX_RATIO = 200
 _RATIO_FROM = 10 * 2**20  # small members may be as empty as they like
 _END_OF_DIRECTORY = 22
+#: zips that are one document: a spreadsheet is no archive of files
+_BOOKS = (".xlsx", ".xlsm", ".xlsb", ".ods")
 #: what Python's zipfile raises for a member that can't be unpacked: a wrong checksum, a broken stream, a method it lacks
 _DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError)
 
@@ -130,7 +132,7 @@ def open_delivery(path: Path) -> Delivery:
         return Delivery(path, _folder_names(path))
     with path.open("rb") as stream:
         magic = stream.read(4)
-    if magic[:2] == b"PK" and path.suffix.lower() != ".xlsx":
+    if magic[:2] == b"PK" and path.suffix.lower() not in _BOOKS:
         return _zip_delivery(path)
     return Delivery(path, (path.name,))
 
