@@ -145,6 +145,21 @@ def test_every_row_of_a_file_that_is_not_kept_is_counted(tmp_path: Path) -> None
     assert [u.count for u in kinds(items, Unused)] == [2]
 
 
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ('sends = "exception"', "column sends: is none of these: exceptions, rolls, every_mark"),
+        ("complete_trough = 2026-09-18", "column complete_trough: is none of these: sends, complete_through, code_set"),
+        ('code_set = "DfE"', "column code_set: is none of these: simple, edfi, ceds, dfe"),
+        ('complete_through = "2026-09-18"', "is not a date"),
+    ],
+)
+def test_a_setting_spelt_wrong_is_not_as_if_nothing_had_been_said(tmp_path: Path, toml: str, words: str) -> None:
+    (tmp_path / "source.toml").write_text(toml)
+    with pytest.raises(IntakeError, match=words):
+        oneroster(tmp_path, orgs="sourcedId,name,type\ns,Alder,school\n")
+
+
 def test_an_enrolment_that_ends_before_it_begins_is_refused(tmp_path: Path) -> None:
     items = oneroster(
         tmp_path / "d",

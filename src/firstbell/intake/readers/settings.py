@@ -12,7 +12,14 @@ from firstbell.intake.readers.codes import BUILT_IN
 from firstbell.intake.readers.records import IntakeError
 from firstbell.said import said
 
-__all__ = ["settings_of"]
+__all__ = ["SETTINGS", "settings_of"]
+
+#: every key, and the words its value is one of, where it is a word
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "sends": ("exceptions", "rolls", "every_mark"),
+    "complete_through": (),
+    "code_set": BUILT_IN,
+}
 
 
 def settings_of(delivery: Delivery) -> Mapping[str, Any]:
@@ -27,15 +34,15 @@ def settings_of(delivery: Delivery) -> Mapping[str, Any]:
             raise IntakeError(
                 name, None, None, said("is not TOML (%(error)s). Nothing was read.", error=str(error))
             ) from error
+    for key, value in settings.items():
+        word, known = (value, SETTINGS[key]) if key in SETTINGS else (key, tuple(SETTINGS))
+        if known and word not in known:  # a word spelt wrong must not be as if nothing had been said
+            raise IntakeError(
+                name, None, key, said("is none of these: %(known)s. Nothing was read.", known=list(known))
+            )
     through = settings.get("complete_through")
     if through is not None and (not isinstance(through, date) or hasattr(through, "hour")):
         raise IntakeError(
             name, None, "complete_through", said("is not a date (complete_through = 2026-09-18). Nothing was read.")
         )
-    code_set = settings.get("code_set", "")
-    if code_set and code_set not in BUILT_IN:
-        raise IntakeError(
-            name, None, "code_set",
-            said("is none of the built-in sets of codes: %(sets)s. Nothing was read.", sets=list(BUILT_IN)),
-        )  # fmt: skip
     return settings
