@@ -54,7 +54,7 @@ from firstbell.intake.readers.values import (
 )
 from firstbell.said import said
 
-__all__ = ["FILES", "OneRosterReader"]
+__all__ = ["COLUMNS", "FILES", "OneRosterReader"]
 
 BATCH = 50_000
 #: Files of OneRoster that hold nothing Firstbell keeps; their rows are counted.
@@ -67,6 +67,37 @@ FILES = (
     "manifest", "orgs", "academicSessions", "calendar", "classes", "users", "roles", "demographics", "enrollments",
     "rolls", "attendance", *IGNORED,
 )  # fmt: skip
+#: The columns looked for in each file: those it can't be read without, and the others. docs/files.md says what each means.
+COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "manifest": (("propertyName", "value"), ()),
+    "orgs": (("sourcedId", "name", "type"), ("status", "identifier", "parentSourcedId", "metadata.timeZone")),
+    "academicSessions": (
+        ("sourcedId", "title", "type", "startDate", "endDate"), ("status", "parentSourcedId", "schoolYear"),
+    ),
+    "calendar": (("schoolSourcedId", "date", "type"), ("sessions", "startTimes", "minutes", "note")),
+    "classes": (
+        ("sourcedId", "title", "schoolSourcedId"), ("status", "grades", "classType", "termSourcedIds", "periods"),
+    ),
+    "users": (
+        ("sourcedId", "givenName", "familyName"),
+        (
+            "status", "orgSourcedIds", "role", "identifier", "middleName", "email", "sms", "phone", "agentSourcedIds", "grades",
+            "password", "preferredGivenName", "preferredMiddleName", "preferredFamilyName", "primaryOrgSourcedId",
+            "metadata.language", "metadata.noContact", "metadata.address",
+        ),
+    ),
+    "roles": (("userSourcedId", "role"), ("status", "orgSourcedId", "roleType")),
+    "demographics": (("sourcedId",), ("status", "birthDate")),
+    "enrollments": (
+        ("sourcedId", "schoolSourcedId", "userSourcedId"),
+        ("status", "dateLastModified", "classSourcedId", "role", "primary", "beginDate", "endDate"),
+    ),
+    "rolls": (("schoolSourcedId", "date", "taken"), ("classSourcedId", "session", "takenAt", "takenBy")),
+    "attendance": (
+        ("studentSourcedId", "schoolSourcedId", "date", "code"),
+        ("session", "minutesMissed", "reason", "recordedAt", "recordedBy"),
+    ),
+}  # fmt: skip
 _STAFF_ROLES = {
     "teacher",
     "aide",
@@ -84,7 +115,7 @@ _MASKED = ("password",)
 _HEADINGS = {
     ("", "id"): "sourcedId", ("", "school_id"): "schoolSourcedId", ("", "class_id"): "classSourcedId", ("", "person_id"): "userSourcedId",
     ("", "term_ids"): "termSourcedIds", ("", "starts"): "beginDate", ("", "ends"): "endDate", ("", "time_zone"): "metadata.timeZone",
-    ("", "given_name"): "givenName", ("", "family_name"): "familyName", ("", "preferred_name"): "preferredFirstName",
+    ("", "given_name"): "givenName", ("", "family_name"): "familyName", ("", "preferred_name"): "preferredGivenName",
     ("", "number"): "identifier", ("", "grade"): "grades", ("", "parent_id"): "parentSourcedId", ("", "language"): "metadata.language",
     ("", "source_id"): "sourcedId", ("", "home_language"): "metadata.language", ("session", "starts"): "startDate",
     ("contact_link", "student_id"): "agentSourcedIds", ("contact_link", "contact_id"): "agentSourcedIds",
@@ -119,33 +150,13 @@ class OneRosterReader:
         for name in sorted(unread):
             if name.rsplit("/", 1)[-1].lower() not in ("source.toml", "mapping.toml"):
                 yield Notice(name, said("is not a file Firstbell knows how to read, and was left alone"))
-        yield from self._rows(
-            "orgs",
-            self._org,
-            ("sourcedId", "name", "type"),
-            ("status", "identifier", "parentSourcedId", "metadata.timeZone"),
-        )
-        yield from self._rows(
-            "academicSessions", self._session, ("sourcedId", "title", "type", "startDate", "endDate"),
-            ("status", "parentSourcedId", "schoolYear"), dates=("startDate", "endDate"),
-        )  # fmt: skip
-        yield from self._rows(
-            "calendar", self._calendar_day, ("schoolSourcedId", "date", "type"), ("sessions", "startTimes", "minutes", "note"),
-            dates=("date",),
-        )  # fmt: skip
-        yield from self._rows(
-            "classes", self._class, ("sourcedId", "title", "schoolSourcedId"),
-            ("status", "grades", "classType", "termSourcedIds", "periods"),
-        )  # fmt: skip
+        yield from self._rows("orgs", self._org)
+        yield from self._rows("academicSessions", self._session, dates=("startDate", "endDate"))
+        yield from self._rows("calendar", self._calendar_day, dates=("date",))
+        yield from self._rows("classes", self._class)
         yield from self._users()
-        yield from self._rows(
-            "enrollments", self._enrolment, ("sourcedId", "schoolSourcedId", "userSourcedId"),
-            ("status", "dateLastModified", "classSourcedId", "role", "primary", "beginDate", "endDate"), dates=("beginDate", "endDate"),
-        )  # fmt: skip
-        yield from self._rows(
-            "rolls", self._roll, ("schoolSourcedId", "date", "taken"), ("classSourcedId", "session", "takenAt", "takenBy"),
-            dates=("date",),
-        )  # fmt: skip
+        yield from self._rows("enrollments", self._enrolment, dates=("beginDate", "endDate"))
+        yield from self._rows("rolls", self._roll, dates=("date",))
         yield from self._attendance()
         for name in IGNORED:
             if name in self.files:
@@ -174,7 +185,7 @@ class OneRosterReader:
         if "manifest" in self.files:
             file = self.files["manifest"]
             with self.delivery.open(file) as stream:
-                table = Table(file, stream, ("propertyName", "value"))
+                table = Table(file, stream, *COLUMNS["manifest"])
                 key, value = table.columns["propertyName"], table.columns["value"]
                 count = 0
                 for row in table.rows():
@@ -204,13 +215,13 @@ class OneRosterReader:
 
     def _rows(
         self, kind: str, make: Callable[[Where, Callable[[str], str], str], Iterator[Item] | Item],
-        required: tuple[str, ...], optional: tuple[str, ...] = (), dates: tuple[str, ...] = (),
+        dates: tuple[str, ...] = (),
     ) -> Iterator[Item]:  # fmt: skip
         """A file row by row: `make` turns a row into records, or raises Refused naming the column."""
         if kind not in self.files:
             return
         file = self.files[kind]
-        order = self._order_of(file, dates, required, optional) if dates else ""
+        order = self._order_of(kind, dates) if dates else ""
         self._orders = dict.fromkeys(dates, order)
         if order:
             words = _ORDER_WORDS[order]
@@ -219,7 +230,7 @@ class OneRosterReader:
                 said("dates were read as %(words)s: the only order in which all of the file's make sense", words=words),
             )
         with self.delivery.open(file) as stream:
-            table = Table(file, stream, required, optional)
+            table = Table(file, stream, *COLUMNS[kind])
             yield from table.notices
             mask = [table.columns[c] for c in _MASKED if c in table.columns]
             mask += [i for i, h in enumerate(table.header) if h.lower() in _MASKED]
@@ -258,10 +269,11 @@ class OneRosterReader:
                     ),
                 )
 
-    def _order_of(self, file: str, columns: Sequence[str], required: tuple[str, ...], optional: tuple[str, ...]) -> str:
+    def _order_of(self, kind: str, columns: Sequence[str]) -> str:
         """The date order of a file, from a first reading of its date columns; "" where all is ISO or nothing can be decided."""
+        file = self.files[kind]
         with self.delivery.open(file) as stream:
-            table = Table(file, stream, required, optional)
+            table = Table(file, stream, *COLUMNS[kind])
             indexes = [table.columns[column] for column in columns if column in table.columns]
             values: set[str] = set()
             for row in table.rows():
@@ -399,14 +411,7 @@ class OneRosterReader:
         def make(at: Where, cell: Callable[[str], str], file: str) -> Iterator[Item]:
             yield from self._user(at, cell, roles, schools, births)
 
-        yield from self._rows(
-            "users", make, ("sourcedId", "givenName", "familyName"),
-            (
-                "status", "orgSourcedIds", "role", "identifier", "middleName", "email", "sms", "phone", "agentSourcedIds", "grades",
-                "password", "preferredGivenName", "preferredMiddleName", "preferredFamilyName", "primaryOrgSourcedId",
-                "metadata.language", "metadata.noContact", "metadata.address",
-            ),
-        )  # fmt: skip
+        yield from self._rows("users", make)
 
     def _roles(self, roles: dict[str, frozenset[str]], schools: dict[str, tuple[str, ...]]) -> Iterator[Item]:
         sets: dict[frozenset[str], frozenset[str]] = {}  # a handful of combinations, shared by millions of users
@@ -423,7 +428,7 @@ class OneRosterReader:
                     schools[user] = (*schools.get(user, ()), school)
             return iter(())
 
-        yield from self._rows("roles", make, ("userSourcedId", "role"), ("status", "orgSourcedId", "roleType"))
+        yield from self._rows("roles", make)
         yield Unused(self.files["roles"], "roles", used)
 
     def _demographics(self, births: dict[str, date]) -> Iterator[Item]:
@@ -440,7 +445,7 @@ class OneRosterReader:
             used += 1
             return iter(())
 
-        yield from self._rows("demographics", make, ("sourcedId",), ("status", "birthDate"), dates=("birthDate",))
+        yield from self._rows("demographics", make, dates=("birthDate",))
         yield Unused(self.files["demographics"], "demographics", used)
 
     def _user(
@@ -499,18 +504,16 @@ class OneRosterReader:
         if "attendance" not in self.files:
             return
         file = self.files["attendance"]
-        required = ("studentSourcedId", "schoolSourcedId", "date", "code")
-        optional = ("session", "minutesMissed", "reason", "recordedAt", "recordedBy")
         order = ""
         with self.delivery.open(file) as stream:
-            table = Table(file, stream, required, optional)
+            table = Table(file, stream, *COLUMNS["attendance"])
             sample = [
                 row.cells[table.columns["date"]]
                 for row, _ in zip(table.rows(), range(1000), strict=False)
                 if isinstance(row, Row)
             ]
         if any(not v[:4].isdigit() for v in sample):
-            order = self._order_of(file, ("date",), required, optional)
+            order = self._order_of("attendance", ("date",))
             if order:
                 yield Notice(
                     file,
@@ -520,7 +523,7 @@ class OneRosterReader:
                     ),
                 )
         with self.delivery.open(file) as stream:
-            table = Table(file, stream, required, optional)
+            table = Table(file, stream, *COLUMNS["attendance"])
             yield from table.notices
             dates: Cache[date] = Cache(lambda v: parse_date(v, order))
             minutes: Cache[int | None] = Cache(parse_minutes)
