@@ -149,7 +149,7 @@ def test_every_row_of_a_file_that_is_not_kept_is_counted(tmp_path: Path) -> None
     ("toml", "words"),
     [
         ('sends = "exception"', "column sends: is none of these: exceptions, rolls, every_mark"),
-        ("complete_trough = 2026-09-18", "column complete_trough: is none of these: sends, complete_through, code_set"),
+        ("complete_trough = 2026-09-18", "column complete_trough: is none of these: complete_through"),
         ('code_set = "DfE"', "column code_set: is none of these: simple, edfi, ceds, dfe"),
         ('complete_through = "2026-09-18"', "is not a date"),
     ],
@@ -158,6 +158,11 @@ def test_a_setting_spelt_wrong_is_not_as_if_nothing_had_been_said(tmp_path: Path
     (tmp_path / "source.toml").write_text(toml)
     with pytest.raises(IntakeError, match=words):
         oneroster(tmp_path, orgs="sourcedId,name,type\ns,Alder,school\n")
+
+
+def test_a_setting_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "source.toml").write_text('vendor = "Northwind SIS"\nsends = "exceptions"')
+    assert oneroster(tmp_path, orgs="sourcedId,name,type\ns,Alder,school\n")
 
 
 def test_an_enrolment_that_ends_before_it_begins_is_refused(tmp_path: Path) -> None:

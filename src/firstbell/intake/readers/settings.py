@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from datetime import date
+from difflib import get_close_matches
 from typing import Any
 
 from firstbell.intake.readers.archive import Delivery
@@ -35,8 +36,11 @@ def settings_of(delivery: Delivery) -> Mapping[str, Any]:
                 name, None, None, said("is not TOML (%(error)s). Nothing was read.", error=str(error))
             ) from error
     for key, value in settings.items():
-        word, known = (value, SETTINGS[key]) if key in SETTINGS else (key, tuple(SETTINGS))
-        if known and word not in known:  # a word spelt wrong must not be as if nothing had been said
+        # a word spelt wrong must not be as if nothing had been said; a key that is nothing like ours is somebody else's
+        word, known = (
+            (value, SETTINGS[key]) if key in SETTINGS else (key, tuple(get_close_matches(key, SETTINGS, cutoff=0.75)))
+        )
+        if known and word and word not in known:
             raise IntakeError(
                 name, None, key, said("is none of these: %(known)s. Nothing was read.", known=list(known))
             )
