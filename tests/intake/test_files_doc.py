@@ -16,7 +16,7 @@ from firstbell.intake import bounds
 from firstbell.intake.command import Imported, import_path
 from firstbell.intake.models import KeptRow
 from firstbell.intake.readers import daytypes, edfi, oneroster, spreadsheet
-from firstbell.intake.readers.codes import BUILT_IN, load_code_map
+from firstbell.intake.readers.codes import _FIELDS, BUILT_IN, load_code_map
 from firstbell.intake.readers.settings import SETTINGS
 from firstbell.register.models import Calendar, RegisterRow
 from firstbell.register.rows import grid_as_known
@@ -114,4 +114,7 @@ def test_settings_codes_kinds_of_day_and_bounds_are_told() -> None:
     for name in BUILT_IN:
         (row,) = (line for line in DOC.splitlines() if line.startswith(f"| `{name}` |"))
         assert not [code for code in load_code_map(name).marks if f"`{code}`" not in row]
+    for key, values in _FIELDS.items():
+        (row,) = (line for line in DOC.splitlines() if line.startswith(f"| `{key}` |"))
+        assert re.findall(r"`([\w/]+)`", row.split("|")[2]) == [value.value for value in values]
     assert not [file for file in oneroster.FILES if not re.search(rf"\b{file}\b", DOC)]
