@@ -27,7 +27,10 @@ def of_inclined(h: Inclined, last: int) -> Any:
     return h.usual + h.wander[:, last]
 
 
-@pytest.mark.parametrize(("name", "how_likely"), [("A", of_propensities), ("B", of_states), ("C", of_inclined)])
+@pytest.mark.parametrize(
+    ("name", "how_likely"),
+    [pytest.param("A", of_propensities, marks=pytest.mark.slow), ("B", of_states), ("C", of_inclined)],
+)
 def test_students_are_on_average_as_inclined_to_be_away_as_the_reader_of_their_marks_thinks(
     name: str, how_likely: Callable[[Any, int], Any]
 ) -> None:

@@ -16,7 +16,6 @@ from firstbell.forecast.training import ClosedYear, collect, fit_layer_two, lear
 from tests.forecast.district import DATES, DAYS, closed_years
 
 TEN = find_line("example", "ten-unexcused-days")
-RNG = np.random.default_rng(5)
 
 
 def rows(
@@ -40,8 +39,13 @@ def figures(of: Rows, first: Any = None, **groups: Any) -> dict[str, Any]:
 
 
 def a_good_forecast(n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
-    chance = RNG.beta(0.4, 4, n)
-    return chance, RNG.random(n) < chance
+    rng = np.random.default_rng(5)
+    chance = rng.beta(0.4, 4, n)
+    return chance, rng.random(n) < chance
+
+
+def blurred(chance: np.ndarray, by: float) -> np.ndarray:
+    return chance * np.random.default_rng(6).lognormal(0, by, len(chance))
 
 
 class TestVerdict:
@@ -57,8 +61,8 @@ class TestVerdict:
 
     def test_it_is_set_against_the_best_of_the_rules_one_could_keep_by_hand(self) -> None:
         chance, reached = a_good_forecast()
-        of = rows(chance, reached, count=chance * RNG.lognormal(0, 2, len(chance)))
-        of.baselines["projection"] = chance * RNG.lognormal(0, 1, len(chance))
+        of = rows(chance, reached, count=blurred(chance, 2))
+        of.baselines["projection"] = blurred(chance, 1)
         verdict = figures(of)["verdict"]
         assert (verdict["offered"], verdict["rule"]) == (True, "projection")
         of.baselines["rate"] = chance
@@ -66,7 +70,7 @@ class TestVerdict:
 
     def test_a_lead_that_may_be_luck_is_not_enough(self) -> None:
         chance, reached = a_good_forecast(600)
-        noisy = chance * RNG.lognormal(0, 0.2, len(chance))  # a rule all but as good
+        noisy = blurred(chance, 0.2)  # a rule all but as good
         verdict = figures(rows(chance, reached, count=noisy))["verdict"]
         assert (verdict["offered"], verdict["why"]) == (False, "not_beaten")
 

@@ -279,7 +279,9 @@ def test_a_district_learns_from_the_year_that_closed(
     # a model that this version cannot read is no obstacle, and is told of among the others
     (home / "models" / "2.json").write_text(model.as_json().replace('"format": 3', '"format": 1'))
     (home / "models" / "current").write_text("2")
-    forecast_file(days[1:], TEN, 10, tmp_path / "four.parquet", through=closed.ends)
+    with monkeypatch.context() as learned:
+        learned.setattr(forecasting, "train", lambda _through, _say: model)
+        forecast_file(days[1:], TEN, 10, tmp_path / "four.parquet", through=closed.ends)
     assert written(tmp_path / "four.parquet") == written(tmp_path / "two.parquet")
     listed = CliRunner().invoke(app, ["model", "list"]).output.splitlines()
     assert listed[0].startswith("1  made ")
