@@ -28,7 +28,6 @@ from bench.reader import reader
 from bench.strangers import STRANGERS, days_left, stranger
 from firstbell.forecast.backtest import NEVER, Question, Rows, first_days, pooled_rates, question_rows
 from firstbell.forecast.evidence import COUNTED
-from firstbell.forecast.forecasts import NO_BARS
 from firstbell.forecast.judging import Draws, Ranked, opened
 from firstbell.forecast.layers import days_ahead
 from firstbell.forecast.lines import YEAR_END, Counted, Line, find_line
@@ -238,8 +237,7 @@ def asked(name: str, students: int, seed: int, futures: int) -> tuple[Asked, Ask
     most = 1 + max(int(y.student.max(initial=0)) for y in second)
     found = []
     for line, horizon, years in ((LINE, HORIZON, second), (CHRONIC, YEAR_END, some)):
-        key = (line.counted, line.share is not None, horizon)
-        question = Question(line, horizon, two.boxes.get(key), two.bars.get(key, NO_BARS))
+        question = Question(line, horizon, *two.of(line, horizon))
         [rows] = question_rows(years, [question], learned, {line.counted: pooled_rates(first, line.counted)})
         said = {}
         for oracle, (hidden, spell) in knows.items():

@@ -7,8 +7,8 @@ from datetime import date
 import numpy as np
 import pytest
 
-from firstbell.signals.kernel import DAY, Count, Signals, Window, compute, day_text, marked
-from firstbell.signals.told import days_told, told
+from firstbell.signals.kernel import DAY, Count, Signals, Window, compute, marked
+from firstbell.signals.told import day_text, days_told, told
 from tests.signals.draw import a_grid
 
 

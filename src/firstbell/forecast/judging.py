@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from scipy.special import ndtri
 
 __all__ = [
-    "STANDS", "Draws", "Ranked", "calibration_error", "calibration_slope", "opened", "reliability", "weighted_precision", "wilson",
+    "STANDS", "Draws", "Ranked", "calibration_error", "calibration_slope", "opened", "reliability", "wilson",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -42,18 +42,6 @@ class Draws:
         n = len(who)
         times = [np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(rounds)]
         return cls(number.astype(np.int32), np.array(times))
-
-
-def weighted_precision(y: Bools, score: Array, weight: Array) -> float:
-    """Average precision of rows that stand for so many.
-
-    >>> weighted_precision(np.array([True, False, True]), np.array([0.9, 0.5, 0.4]), np.array([1.0, 2.0, 1.0]))
-    0.75
-    """
-    order = np.argsort(-score, kind="stable")
-    last = np.append(np.diff(score[order]) != 0, True)
-    caught, looked = (np.cumsum(of[order])[last] for of in (weight * y, weight))
-    return float((np.diff(caught, prepend=0) * caught / looked).sum() / caught[-1])
 
 
 class Ranked:
@@ -102,6 +90,14 @@ class Ranked:
         number = draws.number[self.order]
         return np.array([_drawn(self.y, number, self.last, times) for times in draws.times])
 
+    def weighed(self, weight: Array) -> float:
+        """Average precision where each row stands for so many.
+
+        >>> Ranked(np.array([True, False, True]), np.array([0.9, 0.5, 0.4])).weighed(np.array([1.0, 2.0, 1.0]))
+        0.75
+        """
+        return float(_drawn(self.y, self.order, self.last, weight))
+
     def curve(self, points: int = 40) -> list[tuple[float, float]]:
         """(recall, precision) at some places from the top of the list to its end."""
         places = np.searchsorted(self.caught, np.linspace(0.01, 1, points) * self.reached)
@@ -111,7 +107,7 @@ class Ranked:
 
 @nb.njit(cache=True, nogil=True)
 def _drawn(y, number, last, times):  # type: ignore[no-untyped-def]
-    """Average precision where each student counts so many times."""
+    """Average precision where the student (or row) of each `number` counts so many times."""
     hits = looked = before = area = 0.0
     for i in range(len(y)):
         n = times[number[i]]

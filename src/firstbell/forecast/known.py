@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +17,7 @@ from firstbell.forecast.lines import Counted
 from firstbell.forecast.pooling import Before, day_weights
 from firstbell.register.grid import Grid
 from firstbell.register.marks import NOT_EXPECTED
-from firstbell.signals.kernel import Marked
+from firstbell.signals.kernel import Marked, group_days
 
 __all__ = ["Ahead", "Carried", "Known", "grade_band"]
 
@@ -147,27 +146,13 @@ class Known:
         if self.school_weights is not None:
             return self.school_weights
         days = self.days(next(iter(self.kinds), Counted.ABSENT))
+        away, nobody = ((days.kind >= EXCUSED) & (days.kind <= PENDING), days.kind == NOT_POSSIBLE)
         schools = int(self.school.max(initial=0)) + 1
-        return day_weights(*_by_day(days.first, days.day, days.mark, days.kind, days.through, self.school, schools))
-
-
-@nb.njit(cache=True, nogil=True)
-def _by_day(first, day, mark, kind, through, school, schools):  # type: ignore[no-untyped-def]
-    """(schools, days) twice: absent and possible students."""
-    absent = np.zeros((schools, through), dtype=np.int64)
-    possible = np.zeros((schools, through), dtype=np.int64)
-    size = np.zeros(schools, dtype=np.int64)
-    for s in school:
-        size[s] += 1
-    for s in range(schools):
-        possible[s] = size[s]
-    for i in range(len(school)):
-        s = school[i]
-        for at in range(first[i], first[i + 1]):
-            k = kind[mark[at]]
-            possible[s, day[at]] -= k == NOT_POSSIBLE
-            absent[s, day[at]] += (k >= EXCUSED) & (k <= PENDING)
-    return absent, possible
+        return day_weights(
+            *group_days(
+                days.first, days.day, days.mark, away.astype(np.int32), nobody.astype(np.int32), days.through, self.school, schools
+            )
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from firstbell.forecast.evidence import AGES, COUNTED, EXCUSED, PENDING, SETTLED_AFTER, SPELLS, Col, Fates, count_fates
 from firstbell.forecast.forecasts import ENOUGH_DAYS, NO_BARS, REACHED_UNSEEN, Bars, chances
 from firstbell.forecast.glassbox import Box, GlassBox, Temper, fit, inputs
-from firstbell.forecast.judging import opened, weighted_precision
+from firstbell.forecast.judging import Ranked, opened
 from firstbell.forecast.known import Known, learn_ahead
 from firstbell.forecast.layers import Learned, Rates, answers, closed, counts, days_ahead, rates
 from firstbell.forecast.lines import HORIZONS, Counted, Line
@@ -331,7 +331,7 @@ def fit_layer_two(examples: dict[Key, Examples], students: float) -> LayerTwo:
         chance = 1 / (1 + np.exp(-box.score(x[asked], band[asked])))
         y, weight = y[asked], weight[asked]
         figures = Figures(
-            len(y), int(y.sum()), float((weight * y).sum() / weight.sum()), weighted_precision(y, unseen[asked], weight) if y.any() else 0.0
+            len(y), int(y.sum()), float((weight * y).sum() / weight.sum()), Ranked(y, unseen[asked]).weighed(weight)
         )  # fmt: skip
         return box, bars_for(chance, student[asked], through[asked], weight > 1, students), figures
 

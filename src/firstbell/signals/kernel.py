@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numba as nb
@@ -33,7 +31,7 @@ __all__ = [
     "compute",
     "context",
     "day_matrix",
-    "day_text",
+    "group_days",
     "marked",
     "student_signals",
 ]
@@ -305,6 +303,7 @@ def _day_facts(row, sessions, through, lut, out):  # type: ignore[no-untyped-def
 
 #: a day present, and nothing else
 _PLAIN = _POSSIBLE | _SEEN
+_EVERY = np.arange(4096, dtype=np.int32)
 
 
 def marked(grid: Grid, through: int) -> Marked:
@@ -345,9 +344,14 @@ def _marked(codes, sessions, through, lut, first, day, bits, squares):  # type: 
         first[i + 1] = at
 
 
+#: a day's bits -> whether it counts as away where shared causes are looked for (a school's own suspensions do not); whether nobody was expected
+_AWAY, _NOBODY = (_EVERY >> 1) & 1 & ~(_EVERY >> 7), 1 - (_EVERY & 1)
+
+
 @nb.njit(cache=True, nogil=True)
-def _group_days(first, day, bits, through, group, groups):  # type: ignore[no-untyped-def]
-    """Absent and possible students by group and day. A school's own suspensions are left out of what is absent."""
+def group_days(first, day, mark, away, nobody, through, group, groups):  # type: ignore[no-untyped-def]
+    """(groups, through) int32 twice: students away, and students expected, by group and day. first, day, mark: as `Marked` has them; away, nobody: by
+    mark, 1 or 0."""
     absent = np.zeros((groups, through), dtype=np.int32)
     possible = np.zeros((groups, through), dtype=np.int32)
     size = np.zeros(groups, dtype=np.int32)
@@ -358,8 +362,8 @@ def _group_days(first, day, bits, through, group, groups):  # type: ignore[no-un
     for i in range(len(group)):
         g = group[i]
         for k in range(first[i], first[i + 1]):
-            possible[g, day[k]] -= np.int32(1 - (bits[k] & 1))
-            absent[g, day[k]] += np.int32((bits[k] >> 1) & 1 & ~(bits[k] >> 7))
+            possible[g, day[k]] -= nobody[mark[k]]
+            absent[g, day[k]] += away[mark[k]]
     return absent, possible
 
 
@@ -573,7 +577,7 @@ def context(days: Marked, group: NDArray[np.int32], school: NDArray[np.int32] | 
     """
     groups = int(group.max(initial=-1)) + 1
     of = np.zeros(groups, dtype=np.int32) if school is None else school
-    absent, possible = _group_days(days.first, days.day, days.bits, days.through, group, groups)
+    absent, possible = group_days(days.first, days.day, days.bits, _AWAY, _NOBODY, days.through, group, groups)
     return _context(absent, possible, of)
 
 
@@ -634,7 +638,7 @@ def student_signals(
     ints = np.zeros((n, _COLUMNS), dtype=np.int32)
     floats = np.zeros((n, 3), dtype=np.float64)
     _students(
-        days.first, days.day, days.bits, days.squares, days.grid.sessions, days.through, _weekdays(days.grid), group.astype(np.int32),
+        days.first, days.day, days.bits, days.squares, days.grid.sessions, days.through, weekdays_of(days.grid), group.astype(np.int32),
         around.rate, around.shock, last_absent.astype(np.int32), last_possible.astype(np.int32), _PACKED, _LOG_FACTORIAL,
         counts, ints, floats,
     )  # fmt: skip
@@ -645,7 +649,7 @@ def student_signals(
     )
 
 
-def _weekdays(grid: Grid) -> NDArray[np.int64]:
+def weekdays_of(grid: Grid) -> NDArray[np.int64]:
     """(days,) Monday 0."""
     return (grid.dates.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01: Thursday
 
@@ -749,78 +753,3 @@ def day_matrix(grid: Grid, through: int, table: NDArray[Any] = _BITS) -> NDArray
     out = np.zeros((grid.codes.shape[0], through), dtype=table.dtype)
     _all_days(np.ascontiguousarray(grid.codes), grid.sessions, through, _LUT, table, out)
     return out
-
-
-def day_text(
-    days: Marked, rows: NDArray[np.int64], table: NDArray[np.bool_], start: NDArray[np.int64], weekday: NDArray[np.int64], most: int,
-) -> NDArray[np.object_]:  # fmt: skip
-    """Marked days of some rows with their letters, as text (`signals.told`); the last `most` of those that `table` (4096,) says yes to.
-
-    start    (rows,) the first day each may begin with
-    weekday  (rows,) only this weekday (Monday 0); -1 for any
-    """
-    n, grid = len(rows), days.grid
-    told = np.zeros(n + 1, dtype=np.int64)
-    which = np.empty(n * min(most, max(days.through, 1)), dtype=np.uint16)
-    _told(days.first, days.day, days.bits, rows, table, start, weekday, _weekdays(grid), most, told, which)
-    written = np.empty(told[-1] * (10 + grid.sessions), dtype=np.uint8)  # no gap is longer than a date
-    ends = np.zeros(n + 1, dtype=np.int64)
-    _write_days(
-        np.ascontiguousarray(grid.codes), grid.sessions, rows, _in_letters(grid.dates.tobytes(), str(grid.dates.dtype)),
-        grid.dates.astype("datetime64[D]").astype(np.int64), told, which, written, ends,
-    )  # fmt: skip
-    text = written[: ends[-1]].tobytes().decode("ascii")
-    found = np.empty(n, dtype=object)
-    found[:] = [text[a:b] for a, b in pairwise(ends.tolist())]
-    return found
-
-
-@lru_cache(maxsize=32)
-def _in_letters(dates: bytes, unit: str) -> NDArray[np.uint8]:
-    """(days, 10) the letters of each date: a night asks for the same year's again and again."""
-    days = np.frombuffer(dates, dtype=unit).astype("datetime64[D]")
-    return np.frombuffer("".join(np.datetime_as_string(days)).encode(), dtype=np.uint8).reshape(-1, 10)
-
-
-@nb.njit(cache=True, nogil=True)
-def _told(first, day, bits, rows, table, start, weekday, weekdays, most, told, which):  # type: ignore[no-untyped-def]
-    """Which days are told: of each row up to where the next one's begin."""
-    some = np.zeros(len(weekdays) + 1, dtype=np.uint16)
-    at = 0
-    for r in range(len(rows)):
-        i, wd = rows[r], weekday[r]
-        n = 0
-        for k in range(first[i], first[i + 1]):
-            some[n] = day[k]
-            n += table[bits[k]] & (day[k] >= start[r]) & ((wd < 0) | (weekdays[day[k]] == wd))
-        for k in range(max(n - most, 0), n):
-            which[at] = some[k]
-            at += 1
-        told[r + 1] = at
-
-
-@nb.njit(cache=True, nogil=True)
-def _write_days(codes, sessions, rows, dates, numbers, told, which, out, ends):  # type: ignore[no-untyped-def]
-    at = 0
-    for r in range(len(rows)):
-        row = codes[rows[r]]
-        for k in range(told[r], told[r + 1]):
-            d = which[k]
-            if k == told[r]:
-                for c in range(10):
-                    out[at + c] = dates[d, c]
-                at += 10
-            else:
-                gap = numbers[d] - numbers[which[k - 1]]
-                tens = 1
-                while gap // tens >= 10:
-                    tens *= 10
-                while tens:
-                    out[at] = 48 + gap // tens % 10
-                    at += 1
-                    tens //= 10
-            for s in range(sessions):
-                letter = row[d * sessions + s]
-                out[at] = 95 if letter == 32 else letter
-                at += 1
-        ends[r + 1] = at

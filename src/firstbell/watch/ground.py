@@ -33,11 +33,11 @@ from firstbell.signals.kernel import (
     Signals,
     Window,
     context,
-    day_text,
     marked,
     student_signals,
 )
 from firstbell.signals.metrics import chronic_mask
+from firstbell.signals.told import day_text
 from firstbell.watch.kinds import (
     BREAK_SCORE,
     HIGH_ABSENCE_MIN_DAYS,
