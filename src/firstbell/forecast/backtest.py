@@ -510,7 +510,7 @@ def backtest(
             elsewhere = held_out[0].of(line, horizon)[0] if held_out is not None else None
             others = (elsewhere, held_out[1]) if held_out is not None and elsewhere is not None else None
             asked[name, horizon] = Question(line, horizon, *two.of(line, horizon), others)
-    looked = len(together(judged))
+    here, looked = on_roll(judged), len(together(judged))
     whole = looked + len(asked)
     every = question_rows(
         judged, list(asked.values()), learned, pooled, lambda done, _parts: progress(done, whole) if progress else None
@@ -519,7 +519,7 @@ def backtest(
     def of_one(number: int) -> dict[str, Any]:
         (name, _horizon), q = list(asked.items())[number]
         rows = every[number]
-        figures = judge(rows, first[name], groups(rows), on_roll=on_roll(judged)) | {"learned": q.box is not None}
+        figures = judge(rows, first[name], groups(rows), on_roll=here) | {"learned": q.box is not None}
         if q.elsewhere is not None:
             there = ~np.isnan(rows.elsewhere)
             reached = rows.reached[there]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from firstbell.forecast.evidence import Col
 from firstbell.forecast.glassbox import Box, GlassBox, inputs
 from firstbell.forecast.known import Known
-from firstbell.forecast.layers import Answers, Learned, Rates, answers, rates, reached
+from firstbell.forecast.layers import Answers, Learned, Rates, answers, possible_days, rates
 from firstbell.forecast.lines import Line
 
 __all__ = ["NO_BARS", "Band", "Bars", "Forecasts", "forecast"]
@@ -81,7 +81,7 @@ def forecast(
     """
     r = r or rates(known, line.counted, learned)
     a = a or answers(known, line, horizon, learned, r)
-    come = reached(known, line, r.evidence)
+    come = line.reached(a.count, possible_days(known, r.evidence))
     chance, low, high = chances(known, r, a, box)
     band = np.where(chance >= bars.act, Band.ACT, np.where(chance >= bars.watch, Band.WATCH, Band.CLEAR)).astype("U11")
     too_wide = (low < bars.watch) & (high >= bars.act)  # it may as well be clear as act

@@ -21,9 +21,20 @@ from firstbell.forecast.pooling import (
     years_correlation,
 )
 from firstbell.forecast.runs import LOG_RATES, MOST, STAYS, mixed, row_table, run_table
-from firstbell.forecast.within import going_on, in_window, latest, reach, standing
+from firstbell.forecast.within import going_on, in_window, now, reach
 
-__all__ = ["Among", "Answers", "Learned", "Rates", "answers", "evidence_of", "rates", "reached", "summary"]
+__all__ = [
+    "Among",
+    "Answers",
+    "Learned",
+    "Rates",
+    "answers",
+    "evidence_of",
+    "possible_days",
+    "rates",
+    "reached",
+    "summary",
+]
 
 Array = NDArray[np.float64]
 #: the year's posterior, loosened by so much of the group's, is the prior of the recent weeks
@@ -165,17 +176,23 @@ def days_ahead(known: Known, horizon: int) -> int:
 def counts(known: Known, line: Line, e: Evidence, ahead: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The count as known, and the count at which the line is reached, for a line over days enrolled by so many days ahead."""
     if not line.in_year:
-        now = latest(standing(line, known.kinds[line.counted], known.dates))
-        return now, np.full(len(now), line.days)
+        count = now(line, known.kinds[line.counted], known.dates)
+        return count, np.full(len(count), line.days)
     carried = known.carried.absent if line.counted is Counted.ABSENT else known.carried.count
     count = (e[Col.COUNT] + carried).astype(np.int64)
-    return count, line.reached_at((e[Col.POSSIBLE] + known.carried.possible).astype(np.int64) + ahead)
+    return count, line.reached_at(possible_days(known, e) + ahead)
+
+
+def possible_days(known: Known, e: Evidence) -> NDArray[np.int64]:
+    """(n,) days so far that each student was expected on, here and at other schools."""
+    days: NDArray[np.int64] = (e[Col.POSSIBLE] + known.carried.possible).astype(np.int64)
+    return days
 
 
 def reached(known: Known, line: Line, e: Evidence) -> NDArray[np.bool_]:
     """Who has come to the line already."""
     count, _at = counts(known, line, e, 0)
-    return line.reached(count, (e[Col.POSSIBLE] + known.carried.possible).astype(np.int64))
+    return line.reached(count, possible_days(known, e))
 
 
 def answers(

@@ -16,7 +16,7 @@ from firstbell.forecast.forecasts import ENOUGH_DAYS, NO_BARS, REACHED_UNSEEN, B
 from firstbell.forecast.glassbox import Box, GlassBox, Temper, fit, inputs
 from firstbell.forecast.judging import Ranked, opened
 from firstbell.forecast.known import Known, learn_ahead
-from firstbell.forecast.layers import Learned, Rates, answers, closed, counts, days_ahead, rates
+from firstbell.forecast.layers import Learned, Rates, answers, closed, counts, days_ahead, possible_days, rates
 from firstbell.forecast.lines import HORIZONS, Counted, Line
 from firstbell.forecast.pooling import LEVELS, YEAR_CORRELATION, Before, Pool, learn_correlation, learn_prior, posterior
 from firstbell.forecast.within import TooFar, standing
@@ -45,12 +45,11 @@ NEW_A_WEEK = 1.2
 LOWEST_BAR = 0.02
 #: the bar of *watch*, of that of *act*
 WATCHED = 0.5
-#: lines within a window that layer 1 is held against, and in how many parts of some two thousand rows
+#: lines within a window that layer 1 is held against
 WINDOWS = (
     *((days, Window(kind="consecutive", broken_by="any_other_day")) for days in (3, 5, 10)),
     (3, Window(kind="calendar_month")), (5, Window(kind="calendar_month")), (10, Window(kind="rolling_calendar_days", length=90)),
 )  # fmt: skip
-TEMPERED = 1
 #: a student's years are told apart by their last digits
 _YEARS = 64
 
@@ -247,8 +246,6 @@ class Examples:
 
 
 Key = tuple[Counted, bool, int]
-#: chances, of coming to how many days, and whether they came true
-Told = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,46 +343,33 @@ def fit_layer_two(examples: dict[Key, Examples], students: float) -> LayerTwo:
 
 
 def learn_tempers(years: Sequence[ClosedYear], learned: dict[Counted, Learned]) -> dict[Key, Temper]:
-    """How far layer 1 is to be believed of days in a row and of other windows, by what some such lines came to at a few schools, on a few days."""
-    parts = together(years)
-    some = parts[:: max(len(parts) // TEMPERED, 1)]
-
-    def of_one(part: list[int]) -> dict[Key, list[Told]]:
-        year = as_one([years[k] for k in part])
-        found: dict[Key, list[Told]] = {}
-        lines = [Line(counted, "", days, window=window) for counted in Counted for days, window in WINDOWS]
-        stands = {line: standing(line, year.final[line.counted], year.known[0].dates) >= line.days for line in lines}
-        for known in year.known[3::6]:
-            there = known.here & ~year.left_out[:, known.through - 1]
-            of_kind = {counted: rates(known, counted, learned[counted]) for counted in Counted}
-            for line, at in stands.items():
-                open_ = np.flatnonzero(there & ~at[:, known.through - 1])
-                for horizon in HORIZONS:
-                    r = of_kind[line.counted]
-                    try:
-                        a = answers(known, line, horizon, learned[line.counted], r, open_)
-                    except TooFar:
-                        continue
-                    chance, _low, _high = chances(known, r, a, None, open_)
-                    ahead: NDArray[np.bool_] = at[open_, known.through : known.through + a.days].max(
-                        axis=1, initial=False
-                    )
-                    still = a.needed > 0
-                    found.setdefault((line.counted, line.in_a_row, horizon), []).append(
-                        (chance[still], a.line[still], ahead[still])
-                    )
-        return found
-
-    every: dict[Key, list[Told]] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for found in threads.map(of_one, some):
-            for key, pairs in found.items():
-                every.setdefault(key, []).extend(pairs)
+    """How far layer 1 is to be believed of days in a row and of other windows, by what some such lines came to: on a few days, at a few schools of the latest
+    year (one of `together`'s parts)."""
+    year = as_one([years[k] for k in together(years)[-1]])
+    told: dict[Key, list[tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]]] = {}
+    lines = [Line(counted, "", days, window=window) for counted in Counted for days, window in WINDOWS]
+    stands = {line: standing(line, year.final[line.counted], year.known[0].dates) >= line.days for line in lines}
+    for known in year.known[3::6]:
+        there = known.here & ~year.left_out[:, known.through - 1]
+        of_kind = {counted: rates(known, counted, learned[counted]) for counted in Counted}
+        for line, at in stands.items():
+            r, rows = of_kind[line.counted], np.flatnonzero(there & ~at[:, known.through - 1])
+            for horizon in HORIZONS:
+                try:
+                    a = answers(known, line, horizon, learned[line.counted], r, rows)
+                except TooFar:
+                    continue
+                chance, _low, _high = chances(known, r, a, None, rows)
+                came = at[rows, known.through : known.through + a.days].max(axis=1, initial=False)
+                still = a.needed > 0
+                told.setdefault((line.counted, line.in_a_row, horizon), []).append(
+                    (chance[still], a.line[still], came[still])
+                )
     tempers = {}
-    for key, pairs in every.items():
-        chance, line, y = (np.concatenate(column) for column in zip(*pairs, strict=True))
-        if y.sum() >= ENOUGH_REACHED:
-            tempers[key] = Temper.fit(chance, line, y)
+    for key, some in told.items():
+        chance, days, reached = (np.concatenate(column) for column in zip(*some, strict=True))
+        if reached.sum() >= ENOUGH_REACHED:
+            tempers[key] = Temper.fit(chance, days, reached)
     return tempers
 
 
@@ -432,7 +416,7 @@ def _collect(
     reached, already = outcome(year, known, line, horizon)
     count, at = counts(known, line, r.evidence, days_ahead(known, horizon))
     if line.share is not None:  # a share may go down again: whom a page asks about is who is under it now
-        now = line.reached(count, (r.evidence[Col.POSSIBLE] + known.carried.possible).astype(np.int64))
+        now = line.reached(count, possible_days(known, r.evidence))
         open_ = known.here & ~now & ~year.left_out[:, known.through - 1]
         already = np.zeros_like(already)
     else:

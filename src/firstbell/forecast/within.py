@@ -10,12 +10,24 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from firstbell.forecast.evidence import COUNTED, PENDING, SETTLED_AFTER, Days, Evidence, Fates, gather
+from firstbell.forecast.evidence import (
+    COUNTED,
+    EXCUSED,
+    NOT_POSSIBLE,
+    PART,
+    PENDING,
+    PRESENT,
+    SETTLED_AFTER,
+    Days,
+    Evidence,
+    Fates,
+    gather,
+)
 from firstbell.forecast.lines import Line, UnknownLine
 from firstbell.forecast.runs import LOG_RATES, NODES, SHARES, SPREAD
 from firstbell.law.windows import Frame, starts
 
-__all__ = ["TooFar", "begins", "courses", "going_on", "in_window", "latest", "reach", "standing"]
+__all__ = ["TooFar", "begins", "courses", "going_on", "in_window", "now", "reach", "standing"]
 
 Kinds = NDArray[np.uint8]
 Array = NDArray[np.float64]
@@ -30,6 +42,14 @@ class TooFar(UnknownLine):
 def begins(line: Line, dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
     """(days,): for each school day, the first of those that count together with it."""
     return starts(line.window, Frame(dates, np.zeros(len(dates), dtype=np.int64), {}), dates)
+
+
+def now(line: Line, kinds: Kinds, dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """(n,): how many days the line counts at the end of the last day; kinds as `standing` takes them."""
+    if line.in_a_row or not kinds.shape[1]:
+        return _latest(standing(line, kinds, dates))
+    found: NDArray[np.int64] = (kinds[:, begins(line, dates)[kinds.shape[1] - 1] :] == COUNTED).sum(axis=1)
+    return found
 
 
 def standing(line: Line, kinds: Kinds, dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
@@ -47,10 +67,10 @@ def standing(line: Line, kinds: Kinds, dates: NDArray[np.datetime64]) -> NDArray
 
 def going_on(line: Line, kinds: Kinds) -> NDArray[np.int64]:
     """(n,) days in a row at the end, were those without a reason yet to count."""
-    return latest(_in_a_row(np.ascontiguousarray(kinds), line.window.broken_by == "any_other_day", PENDING))
+    return _latest(_in_a_row(np.ascontiguousarray(kinds), line.window.broken_by == "any_other_day", PENDING))
 
 
-def latest(by_day: NDArray[np.int64]) -> NDArray[np.int64]:
+def _latest(by_day: NDArray[np.int64]) -> NDArray[np.int64]:
     """(n,) of (n, days): the last day's; zeros before the first."""
     return by_day[:, -1] if by_day.shape[1] else np.zeros(len(by_day), dtype=np.int64)
 
@@ -65,9 +85,9 @@ def _in_a_row(kinds, any_other, also):  # type: ignore[no-untyped-def]
         run = 0
         for d in range(days):
             k = kinds[i, d]
-            if k == 3 or k == also:
+            if k in (COUNTED, also):
                 run += 1
-            elif k == 1 or k == 5 or (k > 0 and any_other):
+            elif k in (PRESENT, PART) or (k != NOT_POSSIBLE and any_other):
                 run = 0
             found[i, d] = run
     return found
@@ -98,7 +118,7 @@ def in_window(
     old = inside[:, : max(through - begin - SETTLED_AFTER, 0)]
     evidence = gather(
         Days.of(inside), np.ascontiguousarray(weights[:, begin:]), school, fates,
-        ended - ((old >= 2) & (old <= 4)).sum(axis=1), counted - (old == COUNTED).sum(axis=1), of_school,
+        ended - ((old >= EXCUSED) & (old <= PENDING)).sum(axis=1), counted - (old == COUNTED).sum(axis=1), of_school,
     )  # fmt: skip
     sums = np.zeros((len(kinds), through - begin + 1), dtype=np.int64)
     np.cumsum(inside == COUNTED, axis=1, out=sums[:, 1:])
@@ -120,24 +140,22 @@ def reach(  # type: ignore[no-untyped-def]
     step = _RATES[1] - _RATES[0]
     for k in range(len(rows)):
         i = rows[k]
-        asked = np.zeros(len(_RATES), dtype=np.bool_)
-        at_level[:] = 0.0
-        for ahead in (True, False):  # which rates are asked for; then what they say
-            for z in range(len(levels)):
-                if posterior[i, :, z].max() < 1e-6:
-                    continue
-                for q in range(len(NODES)):
-                    rate = levels[z] + shift[i] + SPREAD * NODES[q] - SPREAD * SPREAD / 2.0
-                    x = min(max((rate - _RATES[0]) / step, 0.0), len(_RATES) - 1.001)
-                    a = int(x)
-                    if ahead:
-                        asked[a] = asked[a + 1] = True
-                    else:
-                        at_level[z] += SHARES[q] * ((1.0 - x + a) * by_rate[a] + (x - a) * by_rate[a + 1])
-            for a in range(len(_RATES)):
-                if ahead and asked[a]:
-                    by_rate[a] = courses(np.exp(_RATES[a]), stay[i], line, settled[i], gone[i], anew)
+        made = np.zeros(len(_RATES), dtype=np.bool_)  # the rates worked out so far
+        for z in range(len(levels)):
+            at_level[z] = 0.0
+            if posterior[i, :, z].max() < 1e-6:
+                continue
+            for q in range(len(NODES)):
+                rate = levels[z] + shift[i] + SPREAD * NODES[q] - SPREAD * SPREAD / 2.0
+                x = min(max((rate - _RATES[0]) / step, 0.0), len(_RATES) - 1.001)
+                a = int(x)
+                for b in (a, a + 1):
+                    if not made[b]:
+                        by_rate[b] = courses(np.exp(_RATES[b]), stay[i], line, settled[i], gone[i], anew)
+                        made[b] = True
+                at_level[z] += SHARES[q] * ((1.0 - x + a) * by_rate[a] + (x - a) * by_rate[a + 1])
         done = 0.0
+        come = np.zeros(len(levels))
         for j in range(added.shape[1]):
             chance = added[i, j]
             if chance < 1e-7:
@@ -150,11 +168,13 @@ def reach(  # type: ignore[no-untyped-def]
                 if c >= line - settled[i]:
                     done += share
                     continue
-                for span in range(posterior.shape[1]):
-                    for z in range(len(levels)):
-                        out[span, k] += share * posterior[i, span, z] * at_level[z, s, c]
+                for z in range(len(levels)):
+                    come[z] += share * at_level[z, s, c]
         for span in range(posterior.shape[1]):
-            out[span, k] += done
+            total = done
+            for z in range(len(levels)):
+                total += posterior[i, span, z] * come[z]
+            out[span, k] = total
         already[k] = done
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstbell.forecast.evidence import COUNTED, PENDING
-from firstbell.forecast.forecasts import Band, Forecasts, chances, forecast
+from firstbell.forecast.forecasts import Band, Forecasts, forecast
 from firstbell.forecast.known import Known
-from firstbell.forecast.layers import answers, rates
+from firstbell.forecast.layers import rates
 from firstbell.forecast.lines import PACKS, YEAR_END, Counted, Line
 from firstbell.forecast.model import BadModel, Model
 from firstbell.forecast.reasons import Reason, reasons
@@ -81,8 +81,7 @@ class Forecaster:
         r = rates(known, line.counted, learned)
         f = forecast(known, line, horizon, learned, box, bars, r=r)
         told = np.flatnonzero(f.asked & (f.band == Band.ACT)) if rows is None else rows
-        here, _low, _high = chances(known, r, answers(known, line, horizon, learned, r, told), box, told)
-        why = reasons(known.only(told), here, line, horizon, learned, box, r.among)
+        why = reasons(known.only(told), f.chance[told], line, horizon, learned, box, r.among)
         return _Asked(f, dict(zip(told.tolist(), why, strict=True)))
 
 

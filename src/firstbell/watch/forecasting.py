@@ -195,12 +195,12 @@ def forecasts(
         if year is None:
             raise NoYear(f"No school year holds {day}. Nothing was written.")
         by_year.setdefault(year, []).append(day)
-    trained: dict[date, Model] = {}
+    kept, trained = _usable(), dict[date, Model]()
     for year, asked_days in by_year.items():
         schools = asof.schools_of(year, lambda d, t, y=year: say(f"Reading {y}", d, t))
         before = asof.last_year_of(year, _eve(year))
         for done, day in enumerate(asked_days, 1):
-            model = _model_for(day, year, through, trained, say)
+            model = _model_for(day, year, through, kept, trained, say)
             known = list(asof.known_on(schools, day, before))
             learned, two = (model.learned, model.layer_two) if model else (_first_year(year, schools, day, known), None)
             box, bars = two.of(line, horizon) if two else (None, NO_BARS)
@@ -222,20 +222,25 @@ def learned_through(day: date, year: SchoolYear, through: date | None) -> date:
     return through if through is not None and through <= day else _eve(year)
 
 
+def _usable() -> Model | None:
+    """The kept model, if this version made it. One of another version, or damaged, stays where it is."""
+    try:
+        kept = shelf().load()
+    except BadModel:
+        return None
+    return kept if kept and kept.code == code_version() else None
+
+
 def _model_for(
-    day: date, year: SchoolYear, through: date | None, trained: dict[date, Model], say: Progress
+    day: date, year: SchoolYear, through: date | None, kept: Model | None, trained: dict[date, Model], say: Progress
 ) -> Model | None:
     """The kept model if it learned from just the years that had closed by then, and knows nothing of later; else one learned now, and not kept."""
     pinned = learned_through(day, year, through)
     years = [y.ends_in for y in closed_years(pinned)][-2:]
     if not years:
         return None
-    try:
-        kept = shelf().load()
-    except BadModel:  # of another version, or damaged: learned anew, and it stays where it is
-        kept = None
     known = day if through is None else min(through, day)
-    if kept and list(kept.years) == years and kept.code == code_version() and date.fromisoformat(kept.through) <= known:
+    if kept and list(kept.years) == years and date.fromisoformat(kept.through) <= known:
         return kept
     if pinned not in trained:
         trained[pinned] = train(pinned, say)
