@@ -345,7 +345,7 @@ def forecast(
     """Write every student's chance of reaching a line, as known then: learned only from what had closed before."""
     _set_up()
     from firstbell.forecast.lines import HORIZONS, YEAR_END, find_line
-    from firstbell.watch import forecasting
+    from firstbell.watch import backtests, forecasting
 
     line = find_line(pack, rule)
     if horizon != "year-end" and not horizon.isdigit():
@@ -364,6 +364,10 @@ def forecast(
         typer.echo(
             f"No school year had closed before {', '.join(map(str, alone[:3]))}{' …' if len(alone) > 3 else ''}: these are chances of counts and pooled rates "
             "alone, and nothing has shown how good they are."
+        )
+    if backtests.is_current(backtests.kept()) and backtests.offer_of(line, days) is None:
+        typer.echo(
+            "The last backtest does not offer this question here: nothing has shown that these beat a rule kept by hand."
         )
     if days not in HORIZONS:
         typer.echo("No model is trained for this horizon: these are layer 1's chances alone.")

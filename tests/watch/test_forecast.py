@@ -305,6 +305,20 @@ def test_a_district_learns_from_the_year_that_closed(
     assert told["questions"]["example/ten-unexcused-days"]["10"]["offered"] == ten["verdict"]["offered"]
     assert told["questions"]["example/ten-unexcused-days"]["10"]["reached"] == ten["reached"]
     backtests.keep(report)
+    asked = [
+        "forecast",
+        "--as-of",
+        str(days[1]),
+        "--pack",
+        "gb-eng",
+        "--rule",
+        "ENG-7-10",
+        "--horizon",
+        "10",
+        "--out",
+        str(tmp_path / "five.parquet"),
+    ]
+    assert "does not offer this question here" in CliRunner().invoke(app, asked).output
     learn_and_judge()
     assert not stale()
     assert backtests.kept() == json.loads(json.dumps(report))

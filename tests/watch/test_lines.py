@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,6 +14,8 @@ from firstbell.access.models import Role
 from firstbell.casework.adopted import adopted, law_of
 from firstbell.casework.adopting import agree, approve, end, propose, tell_watch, withdraw
 from firstbell.casework.models import Adoption
+from firstbell.forecast.lines import find_line
+from firstbell.law.packs import Window
 from firstbell.law.whom import Person
 from firstbell.register.models import Calendar, Enrolment, School, Student
 from firstbell.watch import backtests, live
@@ -351,6 +354,10 @@ class TestForecast:
         backtests.keep(judged)
         assert [a.rules for a in Forecaster.now().askers(Lines.on(calendar.school_year))] == [("us-pa/PA-1",)]
         assert backtests.offer("us-pa/PA-1", 10) is not None
+        # so many days of a window, or more than so many, are another question
+        three = find_line("us-pa", "PA-1")
+        assert backtests.offer_of(three, 10) is not None
+        assert backtests.offer_of(replace(three, window=Window(kind="calendar_month")), 10) is None
 
     def test_the_student_s_page_asks_about_the_law_s_lines_in_place_of_the_example_s(self, calendar: Calendar) -> None:
         """Ten days in Indiana; in Texas only a tenth of the days, which is no law's but the federal measure."""

@@ -211,7 +211,8 @@ def offer_of(line: Line, horizon: int) -> Offer | None:
 
 
 def _asks(line: Line) -> str:
-    return f"{line.counted} {line.days if line.share is None else line.share}"
+    window = "" if line.in_year else f" {line.window}"
+    return f"{line.counted} {'over ' if line.above else ''}{line.days if line.share is None else line.share}{window}"
 
 
 def is_current(report: dict[str, Any] | None) -> bool:
